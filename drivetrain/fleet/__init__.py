@@ -1,0 +1,1 @@
+"""Where the halves of an algorithm run. `local`: one process, one device."""

@@ -1,0 +1,304 @@
+"""The nouns of Drivetrain: what is given, what is present, what happens.
+
+Every record describes **one** scene or **one** agent; batches come from `jax.vmap`, time from `jax.lax.scan`.
+
+Letters of the shapes:
+    A agents · C controlled agents · T time steps · R road elements · S control lines (stop lines and lights)
+    N lanes of a map · Q stations of a map · L lanes of a route · P stations of a route · K lines on a route
+
+Units: metres, seconds, radians, m/s. A heading is a unit vector (cos, sin). Coordinates are in the map's local frame (the
+recording's own frame less `origin`), so that float32 keeps millimetres. `valid` masks say what is padding; padding holds zeros
+(−1 in columns of indices).
+"""
+
+import dataclasses
+import enum
+from typing import TypeVar, dataclass_transform
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt
+
+Array = jax.Array | np.ndarray
+Key = jax.Array
+T = TypeVar("T")
+
+
+class InputError(Exception):
+    """Bad input from outside: one line that names the file, the field and the remedy. The CLI prints it and exits 1."""
+
+
+@dataclass_transform(frozen_default=True)
+def record(cls: type[T]) -> type[T]:
+    """A frozen dataclass that is a pytree of all its fields.
+
+    Rebuilding from leaves skips `__init__`, so that `vmap`, `scan` and `tree.map` may put batched arrays, masks or
+    specifications where a constructor call is held to the documented shapes.
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    names = tuple(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+
+    def flatten_with_keys(value):
+        return tuple((jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in names), None
+
+    def flatten(value):
+        return tuple(getattr(value, name) for name in names), None
+
+    def unflatten(_, leaves):
+        value = object.__new__(cls)
+        for name, leaf in zip(names, leaves, strict=True):
+            object.__setattr__(value, name, leaf)
+        return value
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    return cls
+
+
+def component(cls: type[T]) -> type[T]:
+    """A frozen, hashable dataclass of static hyper-parameters: its own configuration, and a static argument of jit."""
+    return dataclasses.dataclass(frozen=True)(cls)
+
+
+component = dataclass_transform(frozen_default=True)(component)
+replace = dataclasses.replace
+
+
+# --------------------------------------------------------------------------------------------------------------- kinds
+
+
+class AgentKind(enum.IntEnum):
+    """What a road user is."""
+
+    NONE = 0
+    CAR = 1
+    TRUCK = 2
+    BUS = 3
+    MOTORCYCLE = 4
+    BICYCLE = 5
+    PEDESTRIAN = 6
+    OTHER = 7
+
+
+VEHICLES = (AgentKind.CAR, AgentKind.TRUCK, AgentKind.BUS, AgentKind.MOTORCYCLE)
+"""The kinds that a driving policy may control."""
+
+
+class ElementKind(enum.IntEnum):
+    """What a road element is a piece of."""
+
+    NONE = 0
+    ROAD_EDGE = 1  # the drivable surface ends here; directed so that the drivable side is on the left
+    LINE_SOLID = 2
+    LINE_DASHED = 3
+    LINE_VIRTUAL = 4  # a lane border that is not painted
+    STOP_LINE = 5
+    CROSSWALK = 6
+    BIKE_BORDER = 7
+    SPEED_BUMP = 8
+
+
+class ControlKind(enum.IntEnum):
+    """What a control line asks for."""
+
+    NONE = 0
+    STOP_SIGN = 1  # stop before the line, then go
+    LIGHT = 2  # do not cross while the light is red
+    LINE = 3  # a painted line without a sign or a light: observed, never judged
+
+
+class LightState(enum.IntEnum):
+    UNKNOWN = 0
+    GREEN = 1
+    YELLOW = 2
+    RED = 3
+    RED_YELLOW = 4
+    OFF = 5
+
+
+class RouteFlag(enum.IntFlag):
+    """One station of one lane of a route; the *piece* is the quadrilateral from this station to the next."""
+
+    LINKED = 1  # the piece exists: the next station of this slot continues this one
+    OPEN_LEFT = 2  # some of the piece's left border lies on the outline of the route's union of lanes
+    OPEN_RIGHT = 4
+    OPEN_START = 8  # the piece's first cross-section lies on the outline (no piece behind it covers it)
+    OPEN_END = 16
+
+
+# --------------------------------------------------------------------------------------------------------------- given
+
+
+@record
+class Bodies:
+    """Sizes of agents: boxes centred on the agent's position."""
+
+    length: Float[Array, "*batch A"]
+    width: Float[Array, "*batch A"]
+    kind: Int[Array, "*batch A"]  # AgentKind; 0 is padding
+
+
+@record
+class Agents:
+    """Where agents are. `Log` holds it with a time axis in front."""
+
+    position: Float[Array, "*time A 2"]  # box centre, m
+    heading: Float[Array, "*time A 2"]  # (cos, sin)
+    velocity: Float[Array, "*time A 2"]  # m/s, map frame
+    valid: Bool[Array, "*time A"]
+
+
+@record
+class Map:
+    """The road of one recording.
+
+    `stations` packs a lane's cross-section, about every 2 m, in one row so that reading one is one contiguous read; its
+    columns are named by `Cross` (sim/bank.py) alone: left x, y · right x, y · centre x, y · heading cos, sin · speed limit
+    (m/s, 0 where unknown). Lanes side by side in one direction have the same number of stations where the format says that
+    they run in parallel.
+    """
+
+    elements: Float[Array, "R 4"]  # segment x0, y0, x1, y1; at most 10 m long
+    element_kind: Int[Array, "R"]  # ElementKind; 0 is padding
+    stations: Float[Array, "Q 9"]
+    station_lane: Int[Array, "Q"]  # lane of the station; -1 is padding
+    lane_first: Int[Array, "N"]  # a lane's stations are lane_first .. lane_first + lane_count - 1
+    lane_count: Int[Array, "N"]  # 0 is padding
+    lane_successors: Int[Array, "N 4"]  # -1: none
+    lane_neighbours: Int[Array, "N 2"]  # left, right, same direction; -1: none
+    lines: Float[Array, "S 4"]  # control lines: left end x, y, right end x, y, seen in the direction of travel
+    line_kind: Int[Array, "S"]  # ControlKind
+    line_judged: Bool[Array, "S"]  # False: the light's cycle was modelled, not recorded; it fails nobody
+    light_position: Float[Array, "S 2"]  # where the light hangs; zeros where there is none
+
+
+@record
+class Log:
+    """What was recorded on a map: every agent at every step, padded to T steps and A agents."""
+
+    agents: Agents  # [T, A]
+    bodies: Bodies  # [A]
+    lights: Int[Array, "T S"]  # LightState of each control line
+    steps: Int[Array, ""]  # recorded steps; the rest is padding
+
+
+@record
+class Route:
+    """The lanes that one agent may use to follow its path, by station of about 2 m along the path.
+
+    A slot keeps one lane and, after it, its successor. Rows outside 0 .. length - 1 are padding.
+    """
+
+    stations: Int[Array, "P L"]  # index into Map.stations; -1: the slot has no lane here
+    flags: UInt[Array, "P L"]  # RouteFlag bits
+    reference: Int[Array, "P"]  # the slot of the recorded lane
+    length: Int[Array, ""]
+    lines: Int[Array, "K"]  # control lines met on the permissible lanes, in order; index into Map.lines, -1: none
+    line_station: Float[Array, "K"]  # where each is met, in stations
+
+
+@record
+class Egos:
+    """Every agent of a log that could be controlled (E of them), with its route."""
+
+    track: Int[Array, "E"]  # column of the log; -1 is padding
+    first: Int[Array, "E"]  # its first recorded step
+    last: Int[Array, "E"]  # its last recorded step
+    route: Route  # [E]
+    cursor: Int[Array, "E"]  # route station at `first`
+    log_distance: Float[Array, "E"]  # distance along the route that the log covers from first to last, m
+
+
+@record
+class Scenario:
+    """One recording, compiled to fixed shapes: its map, its log, and every agent that could be controlled."""
+
+    map: Map
+    log: Log
+    egos: Egos
+
+
+# ------------------------------------------------------------------------------------------------------------- present
+
+
+@record
+class Motion:
+    """The dynamics' own record of one controlled agent."""
+
+    speed: Float[Array, ""]  # m/s, along the heading
+    steering: Float[Array, ""]  # steering angle of the front wheel, rad
+    acceleration: Float[Array, ""]  # longitudinal, of the last step, m/s²
+    lateral: Float[Array, ""]  # lateral acceleration of the last step, m/s²
+
+
+@record
+class State:
+    """The present of one scene, and nothing that is given."""
+
+    episode: Int[Array, ""]  # row of the bank's episodes
+    time: Int[Array, ""]  # step of the log
+    agents: Agents  # [A]
+    bodies: Bodies  # [A]
+    lights: Int[Array, "S"]
+    controlled: Int[Array, "C"]  # column of `agents` of each controlled agent; -1 is padding
+    alive: Bool[Array, "C"]  # False for padding
+    motion: Motion  # [C]
+    cursor: Int[Array, "C"]  # station of the agent's route
+    along: Float[Array, "C"]  # m along the route, from its first station
+    stopped: Bool[Array, "C S"]  # latched: has stopped before this line
+
+
+@record
+class Events:
+    """What happened to one controlled agent in one step.
+
+    Margins are signed, in metres, clipped to ±50 m also when nothing is near: positive is safe, negative happened.
+    `happened` reads them; nothing else decides.
+    """
+
+    collision: Float[Array, ""]  # Euclidean clearance between boxes; minus the least translation that parts them
+    off_route: Float[Array, ""]  # worst corner to the outline of the union of permissible lanes
+    off_road: Float[Array, ""]  # worst corner to the edges of the drivable surface
+    stop_line: Float[Array, ""]  # front bumper to the line at which a stop is owed
+    red_light: Float[Array, ""]  # front bumper to the line whose light is red
+    progress: Float[Array, ""]  # m along the route in this step
+    overspeed: Float[Array, ""]  # m/s above the speed limit, never negative; 0 where the limit is unknown
+    acceleration: Float[Array, ""]  # longitudinal, m/s²
+    lateral: Float[Array, ""]  # lateral acceleration, m/s²
+
+
+def happened(margin: Array) -> Array:
+    """The boolean of a margin: True where the event took place."""
+    return margin < 0.0
+
+
+@record
+class Tokens:
+    """A set of things that an agent sees, in the agent's frame."""
+
+    features: Float[Array, "n f"]
+    mask: Bool[Array, "n"]
+
+
+@record
+class Observation:
+    """What one controlled agent sees, in its own frame (x forward, y left, origin at its box centre)."""
+
+    ego: Float[Array, "f_ego"]
+    agents: Tokens
+    road: Tokens
+    route: Tokens
+    remaining: Float[Array, ""]  # share of a full episode left: for the critic alone
+
+
+@record
+class Transition:
+    """One step of one controlled agent, as learning sees it. The observation is rebuilt from `state`."""
+
+    state: State  # the scene *before* the action
+    action: Int[Array, "*width"]  # the head's own sample
+    log_prob: Float[Array, ""]
+    value: Float[Array, ""]  # the behaviour policy's own estimate, for figures
+    reward: Float[Array, ""]
+    terminated: Bool[Array, ""]
+    truncated: Bool[Array, ""]
+    mask: Bool[Array, ""]  # False: padding; learn nothing from it
