@@ -1,0 +1,63 @@
+# The two commands are `make train` and `make test`. Everything is installed in .venv, nothing outside this folder.
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN ?= runs/quickstart
+SEED ?= 0
+
+PYTHON := $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& { echo $$python; break; }; done)
+PIP := $(shell if command -v uv >/dev/null; then echo uv pip install --quiet --python $(BIN)/python; \
+	else echo $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check; fi)
+
+.PHONY: train test test-long lint format docs lock clean
+
+train: $(VENV)/.runtime ## convert the shipped recordings, train, evaluate; continues a run that was interrupted
+	$(BIN)/drivetrain train quickstart --seed $(SEED) $(if $(wildcard $(RUN)/checkpoints/*),--resume,--out) $(RUN)
+
+test: $(VENV)/.dev ## everything but the long campaigns
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+test-long: $(VENV)/.dev ## kill and fuzz campaigns
+	$(BIN)/python -m pytest -q -m long
+
+lint: $(VENV)/.dev ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## build/docs/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+# Hashed pins of every package, for every Python and platform, without the name of an index.
+lock:
+	echo hatchling | uv pip compile $(LOCK) -o requirements.lock
+	echo hatchling | uv pip compile $(LOCK) --extra dev -c requirements.lock -o requirements-dev.lock
+
+LOCK = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	--upgrade pyproject.toml -
+
+clean:
+	rm -rf $(VENV) build .cache
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/.made
+	@echo "installing Drivetrain in $(VENV)"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "installing the tools of development in $(VENV)"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "Drivetrain needs Python 3.11, 3.12 or 3.13 with its venv module" \
+		"(install python3.11 and python3.11-venv, or put them on PATH)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@

@@ -1,0 +1,182 @@
+"""How fast it is: milliseconds, agent-steps/s, compile time and memory of each part, on the device at hand.
+
+sim      scan of env.step                        rollout   the same, driven by samples of the policy
+observe  observations of one state               train     a PPO update of such a window, and what its time goes into
+load     records read, checked and padded from a dataset's shards
+"""
+
+import dataclasses
+import functools
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from drivetrain.data.loading import load
+from drivetrain.data.shards import read_manifest, read_scenarios
+from drivetrain.env import Env
+from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.update import Optimiser, begin, descend
+from drivetrain.policy.perceiver import Perceiver, Sizes, count_parameters
+from drivetrain.policy.presets import TINY
+from drivetrain.rollout import Carry, rollout, start
+from drivetrain.sim.bank import Bank, make_bank
+
+CASES = ("sim", "observe", "rollout", "train", "load")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One measurement."""
+
+    case: str
+    scenes: int  # simulated at once; records for `load`
+    milliseconds: float  # median of one call
+    agent_steps: int  # of one call; records for `load`
+    rate: float  # agent-steps/s
+    compile_seconds: float
+    peak_mb: float  # of the process on a CPU, of the device elsewhere; since the process began
+    shares: dict[str, float] = dataclasses.field(default_factory=dict)  # of a training step's time
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """What is measured: the same scenes, driven for a window of steps."""
+
+    env: Env = Env()
+    sizes: Sizes = TINY
+    steps: int = 32
+    seconds: float = 2.0  # spent on each measurement, at least
+
+    def sim(self, bank: Bank, scenes: int) -> Case:
+        """Steps of the environment alone, under the action that changes nothing."""
+        idle = jnp.zeros((1, self.env.dynamics.width))
+
+        def drive(episodes):
+            def one(episode):
+                def step(state, _):
+                    state, events = self.env.step(bank, state, idle)
+                    return state, self.env.rewards(bank, events)
+
+                return jax.lax.scan(step, self.env.reset(bank, episode), None, length=self.steps)[1]
+
+            return jax.vmap(one)(episodes)
+
+        return self.measure("sim", scenes, scenes * self.steps, drive, _rows(bank, scenes))
+
+    def observe(self, bank: Bank, scenes: int) -> Case:
+        """One observation of every scene, written out."""
+        states = jax.jit(jax.vmap(lambda episode: self.env.reset(bank, episode)))(_rows(bank, scenes))
+        return self.measure("observe", scenes, scenes, jax.vmap(lambda state: self.env.observe(bank, state)), states)
+
+    def rollout(self, bank: Bank, scenes: int) -> Case:
+        """A window of steps under the policy."""
+        window = functools.partial(self._window, bank, self._policy())
+        return self.measure("rollout", scenes, scenes * self.steps, window, self._carry(bank, scenes))
+
+    def train(self, bank: Bank, scenes: int) -> Case:
+        """A window and one pass of PPO over it."""
+        policy = self._policy()
+        ppo, optimiser = Ppo(), Optimiser()
+        every = jnp.arange(len(bank.episodes.map))
+
+        def update(carry: Carry, train):
+            after, window, _ = jax.vmap(lambda c: rollout(self.env, bank, train.policy, c, self.steps, every))(carry)
+            key = train.key
+            batch = jax.vmap(lambda w, s: ppo.prepare(self.env, bank, train.policy, w, s, key))(window, after.state)
+            batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
+            return descend(optimiser, train, lambda p, k: ppo.loss(self.env, bank, p, batch, k))[0]
+
+        carry = self._carry(bank, scenes)
+        whole = self.measure(
+            "train", scenes, scenes * self.steps, update, carry, begin(optimiser, policy, jax.random.key(1))
+        )
+        driven, simulated = self.rollout(bank, scenes).milliseconds, self.sim(bank, scenes).milliseconds
+        total = max(whole.milliseconds, driven)
+        shares = {
+            "simulation": min(simulated, driven) / total,
+            "inference": max(driven - simulated, 0.0) / total,
+            "learning": (total - driven) / total,
+        }
+        return dataclasses.replace(whole, shares={name: round(share, 3) for name, share in shares.items()})
+
+    def load(self, folder: Path, records: int) -> Case:
+        """Records from disk to padded arrays."""
+        manifest = read_manifest(folder)
+        entries = [manifest.recordings[i % len(manifest.recordings)] for i in range(records)]
+
+        def read() -> None:
+            for _ in read_scenarios(folder, manifest, entries):
+                pass
+
+        elapsed = _median(read, self.seconds)
+        return Case("load", records, 1e3 * elapsed, records, records / elapsed, 0.0, _peak())
+
+    def measure(self, name: str, scenes: int, agent_steps: int, function: Callable, *arguments: Any) -> Case:
+        """Compile once, then the median of calls."""
+        begun = time.perf_counter()
+        compiled = jax.jit(function).lower(*arguments).compile()
+        compile_seconds = time.perf_counter() - begun
+        elapsed = _median(lambda: jax.block_until_ready(compiled(*arguments)), self.seconds)
+        return Case(name, scenes, 1e3 * elapsed, agent_steps, agent_steps / elapsed, compile_seconds, _peak())
+
+    def _policy(self) -> Perceiver:
+        actions = tuple(len(values) for values in self.env.dynamics.grid())
+        return Perceiver(self.sizes, self.env.observer.widths, actions, jax.random.key(0))
+
+    def _carry(self, bank: Bank, scenes: int) -> Carry:
+        keys = jax.random.split(jax.random.key(2), scenes)
+        every = jnp.arange(len(bank.episodes.map))
+        return jax.jit(jax.vmap(lambda key: start(self.env, bank, every, key)))(keys)
+
+    def _window(self, bank: Bank, policy: Perceiver, carry: Carry):
+        every = jnp.arange(len(bank.episodes.map))
+        return jax.vmap(lambda c: rollout(self.env, bank, policy, c, self.steps, every))(carry)
+
+
+def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], bench: Bench) -> list[Case]:
+    """Measure the cases named, at every number of scenes, on the recordings of a dataset."""
+    loaded = load(folder, admitted_only=False)
+    bank = jax.device_put(make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted))
+    done = []
+    for case in cases:
+        if case == "load":
+            done.append(bench.load(folder, len(loaded.names)))
+            continue
+        done += [getattr(bench, case)(bank, count) for count in scenes]
+    return done
+
+
+def describe(bench: Bench) -> dict[str, Any]:
+    """What a figure is worth nothing without: the device, the versions, the sizes."""
+    device = jax.devices()[0]
+    return {
+        "device": f"{device.platform} {device.device_kind}",
+        "jax": jax.__version__,
+        "parameters": count_parameters(bench._policy()),
+        "steps": bench.steps,
+    }
+
+
+def _rows(bank: Bank, scenes: int) -> jax.Array:
+    return jnp.arange(scenes) % len(bank.episodes.map)
+
+
+def _median(call: Callable[[], Any], seconds: float) -> float:
+    call()
+    times, begun = [], time.perf_counter()
+    while not times or time.perf_counter() - begun < seconds:
+        at = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - at)
+    return statistics.median(times)
+
+
+def _peak() -> float:
+    figures = jax.devices()[0].memory_stats() or {}
+    return figures.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 1e6

@@ -1,0 +1,115 @@
+"""`drivetrain evaluate`: a policy or a baseline on the recordings of a dataset."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import tyro
+
+from drivetrain.data.loading import load
+from drivetrain.ending import EVALUATION
+from drivetrain.env import Env
+from drivetrain.evaluate.baselines import BASELINES
+from drivetrain.evaluate.benchmark import evaluate, summarise
+from drivetrain.evaluate.greedy import Greedy
+from drivetrain.fleet.checkpoints import load_checkpoint, newest_good, write_atomically
+from drivetrain.fleet.local import make_policy
+from drivetrain.fleet.run import load_run
+from drivetrain.policy.perceiver import Perceiver
+from drivetrain.progress import progress
+from drivetrain.rollout import Driver
+from drivetrain.sim.bank import make_bank
+from drivetrain.types import InputError, record, replace
+
+STAGES = ("bc_ppo", "bc")
+"""Folders of a run's checkpoints, the best trained first."""
+
+
+@record
+class Best:
+    """What an evaluation takes from a checkpoint: the policy that did best on validation."""
+
+    best: Perceiver
+
+
+def run(words: list[str]) -> None:
+    """Drive, sum up and print."""
+    tyro.cli(evaluate_policy, prog="drivetrain evaluate", args=words)
+
+
+def evaluate_policy(
+    policy: Annotated[str, tyro.conf.Positional],
+    data: str,
+    split: Literal["train", "val", "test"] = "test",
+    as_json: Annotated[str | None, tyro.conf.arg(name="json")] = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Drive every admitted ego of a split to the end of its recording, and sum up.
+
+    Args:
+        policy: a run's folder, one of its checkpoints, or log, constant or idm
+        data: folder of a dataset
+        split: train, val or test
+        as_json: write the figures to this file
+        limit: take the first recordings only
+        seed: of the bootstrap, and of drivers that draw
+    """
+    env, act = driver(policy)
+    loaded = load(data, split, limit=limit)
+    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted)
+    with progress("evaluate", total=len(bank.episodes.map), unit="episodes") as show:
+        result = evaluate(env, bank, act, seed=seed, progress=lambda done, _: show(done, policy))
+    figures = summarise(result, policy, data, split, loaded.dt, seed)
+    print(describe(figures))
+    if as_json is not None:
+        write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())
+
+
+def driver(policy: str) -> tuple[Env, Driver]:
+    """The environment and the driver that a word names. Raises `InputError` where it names nothing."""
+    if policy in BASELINES:
+        baseline = BASELINES[policy](Env())
+        return baseline.env, baseline.act
+    file = checkpoint_of(Path(policy))
+    settings = load_run(file.parent.parent.parent)
+    like = jax.eval_shape(lambda: Best(make_policy(settings, jax.random.key(0))))
+    restored, _ = load_checkpoint(file, like)
+    env = replace(settings.env, ending=EVALUATION)
+    return env, Greedy(restored.best, env.dynamics)
+
+
+def checkpoint_of(path: Path) -> Path:
+    """A checkpoint as it is named, or the newest good one of a run; damaged ones are named and passed over."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path}: no such run or checkpoint (name one, or one of {', '.join(BASELINES)})")
+    for stage in STAGES:
+        for file, reason in newest_good(path / "checkpoints" / stage):
+            if not reason:
+                return file
+            print(f"drivetrain: {reason}", file=sys.stderr)
+    raise InputError(f"{path}: checkpoints: none is whole (train first)")
+
+
+def describe(figures: dict[str, Any]) -> str:
+    """Every figure with its interval, a line each."""
+    lines = [f"{figures['policy']} on {figures['scenarios']} episodes of {figures['data']} ({figures['split']})"]
+    for name, figure in figures.items():
+        if isinstance(figure, dict) and "low" in figure:
+            share = name.endswith("_rate") or name == "progress_ratio"
+            lines.append(f"{name.replace('_', ' '):>18}  {spoken(figure, share)}")
+    return "\n".join(lines)
+
+
+def spoken(figure: dict[str, Any], share: bool) -> str:
+    """A figure and its interval, shares in per cent."""
+    value, low, high = (figure[key] for key in ("value", "low", "high"))
+    if value is None:
+        return "–"
+    scale, digits, unit = (100.0, 1, " %") if share else (1.0, 3, "")
+    text = f"{scale * value:.{digits}f}{unit}"
+    return text if low is None else f"{text}  ({scale * low:.{digits}f} to {scale * high:.{digits}f})"

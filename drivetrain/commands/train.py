@@ -1,0 +1,69 @@
+"""`drivetrain train`: every field of a recipe's components can be set by its dotted name."""
+
+import collections.abc
+import dataclasses
+from pathlib import Path
+from typing import Annotated, get_origin, get_type_hints
+
+import tyro
+from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
+
+from drivetrain.fleet.run import Run
+from drivetrain.fleet.training import train
+from drivetrain.progress import progress
+from drivetrain.recipes import RECIPES
+from drivetrain.types import InputError
+
+USAGE = f"""usage: drivetrain train RECIPE [--out RUN | --resume RUN] [--seed N] [options]
+
+RECIPE is one of {", ".join(RECIPES)}; `drivetrain train RECIPE --help` lists every option."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train by a recipe. Every option but the first two is a field of its configuration."""
+
+    run: Annotated[Run, tyro.conf.arg(name="")]
+    out: str | None = None  # folder of a new run; runs/RECIPE by default
+    resume: str | None = None  # folder of a run to continue, with the configuration that it was started with
+
+
+def run(words: list[str]) -> None:
+    """Train, or continue a run."""
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return
+    if words[0] not in RECIPES:
+        raise InputError(f"{words[0]}: no such recipe (use one of {', '.join(RECIPES)})")
+    default = Train(RECIPES[words[0]]())
+    chosen = tyro.cli(
+        Train,
+        default=default,
+        prog=f"drivetrain train {words[0]}",
+        args=words[1:],
+        config=(tyro.conf.FlagCreatePairsOff,),
+        registry=component_options(),
+    )
+    if chosen.resume is not None and (chosen.out is not None or chosen.run != default.run):
+        raise InputError(f"{chosen.resume}: resume: a run keeps its folder and configuration (give no other option)")
+    folder = Path(chosen.resume or chosen.out or f"runs/{words[0]}")
+    train(chosen.run, folder, resume=chosen.resume is not None, progress=progress)
+
+
+def component_options() -> ConstructorRegistry:
+    """Let components that stand where any callable may (a reward, an ending) offer their own fields as options."""
+    registry = ConstructorRegistry()
+
+    @registry.struct_rule
+    def component_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
+        kind = type(info.default)
+        if get_origin(info.type) is not collections.abc.Callable or not dataclasses.is_dataclass(kind):
+            return None
+        hints = get_type_hints(kind)
+        fields = [
+            StructFieldSpec(field.name, hints[field.name], getattr(info.default, field.name))
+            for field in dataclasses.fields(kind)
+        ]
+        return StructConstructorSpec(kind, tuple(fields))
+
+    return registry

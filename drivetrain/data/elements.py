@@ -1,0 +1,150 @@
+"""What is drawn on the road, as short directed segments: edges, borders of lanes, stop lines, crosswalks, bumps.
+
+Edges are the outline of all drivable lanes, drivable side on the left, unless the recording draws its own. Lanes that
+continue the map beyond its edge count as drivable, and the outline stays open at their far ends: the road does not stop
+where the recording does. Borders are drawn on recorded lanes alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from jaxtyping import Bool, Float, Int
+
+from drivetrain.data.lanes import SEAM, Lanes
+from drivetrain.data.recording import Recording
+from drivetrain.data.run_outs import polygons
+from drivetrain.types import ElementKind
+
+LONGEST = 10.0
+"""Longest segment, m."""
+SIMPLIFIED = 0.1
+"""Simplified polylines stay this near, m, to what was drawn (Douglas and Peucker)."""
+SAME = 0.2
+"""Lines this near to each other, m, are drawn once."""
+Points = Float[np.ndarray, "_ 2"]
+Drawn = list[tuple[ElementKind, Points]]
+_STRENGTH = (ElementKind.LINE_VIRTUAL, ElementKind.LINE_DASHED, ElementKind.LINE_SOLID)
+
+
+@dataclass(frozen=True)
+class Elements:
+    """Segments x0, y0, x1, y1 of at most 10 m and what each is a piece of."""
+
+    segments: Float[np.ndarray, "R 4"]
+    kind: Int[np.ndarray, "R"]
+    error: float = 0.0  # the largest deviation by simplification, m
+
+    def nearest(self, point: Float[np.ndarray, "2"], room: int) -> "Elements":
+        """At most `room` elements: those nearest to a point, in their order."""
+        if len(self.kind) <= room:
+            return self
+        distance = shapely.distance(shapely.linestrings(self.segments.reshape(-1, 2, 2)), shapely.Point(point))
+        kept = np.sort(np.argsort(distance, kind="stable")[:room])
+        return Elements(self.segments[kept], self.kind[kept], self.error)
+
+
+def elements_of(recording: Recording, lanes: Lanes) -> Elements:
+    """All road elements of a recording whose lanes were compiled: edges first, then borders, then the rest."""
+    drawn = [(ElementKind(f.kind), f.points) for f in recording.features]
+    own = [points for kind, points in drawn if kind == ElementKind.ROAD_EDGE]
+    edges, caps = (own, None) if own else (_outline(lanes), _caps(lanes))
+    pieces, kinds, worst = [np.zeros((0, 4))], [np.zeros(0, int)], 0.0
+    borders = _borders(recording, lanes, edges)
+    others = [(kind, points) for kind, points in drawn if kind != ElementKind.ROAD_EDGE]
+    lines = [(ElementKind.STOP_LINE, line.ends) for line in recording.control_lines]
+    for kind, points in [*((ElementKind.ROAD_EDGE, edge) for edge in edges), *borders, *_once(lines), *others]:
+        segments, error = _cut(points)
+        if kind == ElementKind.ROAD_EDGE and caps is not None:
+            segments = segments[~_on(caps, segments)]
+        pieces.append(segments)
+        kinds.append(np.full(len(segments), kind))
+        worst = max(worst, error)
+    return Elements(np.concatenate(pieces), np.concatenate(kinds).astype(int), worst)
+
+
+def _outline(lanes: Lanes) -> list[Points]:
+    """Rings around the union of all lanes, drivable side on the left; gaps narrower than a seam are closed."""
+    if not len(lanes.count):
+        return []
+    union = shapely.union_all(polygons(lanes))
+    union = union.buffer(SEAM / 2, join_style="mitre").buffer(-SEAM / 2, join_style="mitre")
+    rings = []
+    for part in shapely.get_parts(union):
+        if isinstance(part, shapely.Polygon) and part.area > 0:
+            part = shapely.orient_polygons(part, exterior_cw=False)
+            rings += [shapely.get_coordinates(ring) for ring in (part.exterior, *part.interiors)]
+    return rings
+
+
+def _caps(lanes: Lanes) -> shapely.Geometry:
+    """The far ends of lanes beyond the map's edge, where the outline stays open."""
+    caps = []
+    for lane in np.flatnonzero(lanes.added):
+        rows = lanes.rows(int(lane))
+        for end, links in ((rows.start, lanes.predecessors), (rows.stop - 1, lanes.successors)):
+            if not links[int(lane)]:
+                caps.append(shapely.LineString([lanes.left[end], lanes.right[end]]))
+    return shapely.union_all(np.array(caps, object)) if caps else shapely.MultiLineString()
+
+
+def _on(line: shapely.Geometry, segments: Float[np.ndarray, "n 4"]) -> Bool[np.ndarray, "n"]:
+    """Which segments lie on a line."""
+    if line.is_empty or not len(segments):
+        return np.zeros(len(segments), bool)
+    return shapely.covered_by(shapely.linestrings(segments.reshape(-1, 2, 2)), line.buffer(SAME))
+
+
+def _borders(recording: Recording, lanes: Lanes, edges: list[Points]) -> Drawn:
+    """The borders of recorded lanes, one that two lanes share once, as the stronger of its two markings.
+
+    A border that is not painted is left out where it is the edge of the road.
+    """
+    by_id = {lane.id: lane for lane in recording.lanes}
+    wanted: Drawn = []
+    for index in np.flatnonzero(~lanes.added):
+        lane, rows = by_id[int(lanes.id[index])], lanes.rows(int(index))
+        beside = int(lanes.neighbours[index, 0])
+        kinds = [lane.left_border, *([by_id[int(lanes.id[beside])].right_border] if beside >= 0 else [])]
+        wanted.append((max(kinds, key=_strength), lanes.left[rows]))
+        if lanes.neighbours[index, 1] < 0:
+            wanted.append((lane.right_border, lanes.right[rows]))
+    for lane in recording.lanes:
+        if not lane.drivable:
+            wanted += [(ElementKind.BIKE_BORDER, lane.left), (ElementKind.BIKE_BORDER, lane.right)]
+    wanted.sort(key=lambda item: -_strength(item[0]))
+    painted = [item for item in wanted if item[0] != ElementKind.LINE_VIRTUAL]
+    virtual = [item for item in wanted if item[0] == ElementKind.LINE_VIRTUAL]
+    rim = [(ElementKind.ROAD_EDGE, edge) for edge in edges]
+    return _once(painted) + _once(virtual, rim)
+
+
+def _strength(kind: ElementKind) -> int:
+    return _STRENGTH.index(kind) if kind in _STRENGTH else len(_STRENGTH)
+
+
+def _once(lines: Drawn, before: Drawn | None = None) -> Drawn:
+    """Lines without those that lie on an earlier one, or on those drawn before."""
+    before = before or []
+    shapes = np.array([shapely.LineString(points) for _, points in [*before, *lines]], object)
+    if not len(shapes):
+        return []
+    near = shapely.buffer(shapes, SAME, cap_style="flat")
+    near = np.where(shapely.is_empty(near), shapely.buffer(shapes, SAME), near)
+    inner, outer = shapely.STRtree(near).query(shapes, predicate="covered_by")
+    kept = np.ones(len(shapes), bool)
+    for one, other in sorted(zip(inner.tolist(), outer.tolist(), strict=True)):
+        if other < one and kept[other]:
+            kept[one] = False
+    return [line for line, keep in zip(lines, kept[len(before) :], strict=True) if keep]
+
+
+def _cut(points: Points) -> tuple[Float[np.ndarray, "n 4"], float]:
+    """A polyline simplified and cut into segments of at most 10 m, with the simplification's error."""
+    line = shapely.LineString(points)
+    simple = line.simplify(SIMPLIFIED, preserve_topology=True)
+    corners = shapely.get_coordinates(simple)
+    error = float(shapely.hausdorff_distance(line, simple, densify=0.5)) if len(corners) < len(points) else 0.0
+    corners = shapely.get_coordinates(shapely.segmentize(simple, LONGEST))
+    segments = np.concatenate([corners[:-1], corners[1:]], axis=1)
+    return segments[np.linalg.norm(segments[:, :2] - segments[:, 2:], axis=1) > 1e-6], error

@@ -1,0 +1,80 @@
+"""A dataset's scenarios in memory, and a shuffled order over them that resumes where it stopped."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from drivetrain.data.compiling import Capacity
+from drivetrain.data.manifest import SPLITS, Entry
+from drivetrain.data.shards import read_manifest, read_scenarios
+from drivetrain.types import InputError, Scenario
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """The scenarios of one split, in the manifest's order; every tuple has one item a recording."""
+
+    scenarios: tuple[Scenario, ...]  # all of the same shapes
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    admitted: tuple[Bool[np.ndarray, "E"], ...]  # egos that may be driven; False for padding
+    dt: float  # s
+    capacity: Capacity
+
+
+def load(folder: str | Path, split: str | None = None, admitted_only: bool = True, limit: int | None = None) -> Loaded:
+    """Read the recordings of a split (None: all), at most `limit` of them, checking every checksum.
+
+    With `admitted_only`, only egos whose recorded drive passed admission are marked, and recordings without one are
+    left out; without it every ego is marked, checked or not. Raises `InputError` on damage, and where nothing is left.
+    """
+    if split is not None and split not in SPLITS:
+        raise InputError(f"{folder}: split: {split!r} (use one of {', '.join(SPLITS)})")
+    manifest = read_manifest(folder)
+    entries = [entry for entry in manifest.recordings if split in (None, entry.split)]
+    if admitted_only:
+        if entries and all(ego.cause == "" for entry in entries for ego in entry.egos):
+            raise InputError(f"{folder}: no ego has been checked (check admission first, or load all egos)")
+        entries = [entry for entry in entries if any(ego.cause is None for ego in entry.egos)]
+    entries = entries[:limit]
+    if not entries:
+        raise InputError(f"{folder}: no recording in split {split or 'any'} (convert more, or choose another split)")
+    return Loaded(
+        scenarios=tuple(read_scenarios(folder, manifest, entries)),
+        names=tuple(entry.name for entry in entries),
+        groups=tuple(entry.group for entry in entries),
+        admitted=tuple(_marks(entry, manifest.capacity, admitted_only) for entry in entries),
+        dt=manifest.dt,
+        capacity=manifest.capacity,
+    )
+
+
+def _marks(entry: Entry, capacity: Capacity, admitted_only: bool) -> Bool[np.ndarray, "E"]:
+    marks = np.zeros(capacity.egos, bool)
+    marks[: len(entry.egos)] = [ego.cause is None or not admitted_only for ego in entry.egos]
+    return marks
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """An endless shuffled order of `count` items: a new permutation each round, by seed and round alone.
+
+    `position` is all there is to save: `Order(count, seed, position)` continues exactly where it stood.
+    """
+
+    count: int
+    seed: int
+    position: int = 0  # items already taken
+
+    def take(self, number: int) -> tuple[Int[np.ndarray, "number"], "Order"]:
+        """The next `number` items, and the order after them."""
+        indices = np.empty(number, np.int64)
+        done = 0
+        while done < number:
+            turn, start = divmod(self.position + done, self.count)
+            piece = np.random.default_rng((self.seed, turn)).permutation(self.count)[start : start + number - done]
+            indices[done : done + len(piece)] = piece
+            done += len(piece)
+        return indices, dataclasses.replace(self, position=self.position + number)

@@ -1,0 +1,84 @@
+"""Which borders of a route's pieces lie on the outline of the union of its permissible lanes?
+
+A piece is the quadrilateral from a station of a slot to the next. Its borders between permissible lanes, and within
+overlapping lanes of a junction, are no outline; a border counts as open when more than 1 cm of it is.
+"""
+
+import numpy as np
+import shapely
+from jaxtyping import Bool, Float, Int, UInt
+
+from drivetrain.types import RouteFlag
+
+REACH = 12
+"""Pieces further apart than this, in stations, do not cover each other's borders: a route may cross itself."""
+LEAST = 0.01
+"""Length, m, from which on a part of a border on the outline makes it open."""
+TOUCHING = 1e-3
+"""Distance, m, within which a border lies on the outline."""
+
+Corners = Float[np.ndarray, "m 4 2"]
+
+
+def route_flags(
+    stations: Int[np.ndarray, "P L"],
+    linked: Bool[np.ndarray, "P L"],
+    left: Float[np.ndarray, "Q 2"],
+    right: Float[np.ndarray, "Q 2"],
+) -> UInt[np.ndarray, "P L"]:
+    """The `RouteFlag` bits of every station of a route."""
+    flags = np.where(linked, int(RouteFlag.LINKED), 0).astype(np.uint32)
+    row, slot = np.nonzero(linked)
+    if not len(row):
+        return flags
+    here, there = stations[row, slot], stations[row + 1, slot]
+    corners = np.stack([left[here], left[there], right[there], right[here]], axis=1)
+    quads = shapely.make_valid(shapely.polygons(corners))
+    if _crosses_itself(quads, row):
+        opened = np.zeros((len(row), 4), bool)
+        for at in np.unique(row):
+            near = np.abs(row - at) <= REACH
+            opened[row == at] = _opened(quads[near], corners[row == at])
+    else:
+        opened = _opened(quads, corners)
+    bits = (RouteFlag.OPEN_LEFT, RouteFlag.OPEN_END, RouteFlag.OPEN_RIGHT, RouteFlag.OPEN_START)
+    flags[row, slot] |= (opened * np.array([int(bit) for bit in bits])).sum(axis=1).astype(np.uint32)
+    return flags
+
+
+def _crosses_itself(quads: np.ndarray, row: Int[np.ndarray, "m"]) -> bool:
+    one, other = shapely.STRtree(quads).query(quads, predicate="intersects")
+    return bool((np.abs(row[one] - row[other]) > REACH).any())
+
+
+def _opened(quads: np.ndarray, corners: Corners) -> Bool[np.ndarray, "m 4"]:
+    """Which sides (left, end, right, start) of some pieces lie on the outline of the union of all."""
+    outline = shapely.boundary(shapely.union_all(quads))
+    lines = shapely.get_parts(shapely.line_merge(outline))
+    ends = [shapely.get_coordinates(line) for line in lines]
+    rim = np.concatenate([np.stack([points[:-1], points[1:]], axis=1) for points in ends])
+    sides = np.stack([corners, np.roll(corners, -1, axis=1)], axis=2).reshape(-1, 2, 2)
+    one, other = shapely.STRtree(shapely.linestrings(rim)).query(
+        shapely.linestrings(sides), predicate="dwithin", distance=TOUCHING
+    )
+    shared = _shared(sides[one], rim[other])
+    return (np.bincount(one, weights=shared, minlength=len(sides)) > LEAST).reshape(-1, 4)
+
+
+def _shared(side: Float[np.ndarray, "k 2 2"], rim: Float[np.ndarray, "k 2 2"]) -> Float[np.ndarray, "k"]:
+    """Length of each side along which it runs within a millimetre of its rim segment."""
+    chord = side[:, 1] - side[:, 0]
+    length = np.linalg.norm(chord, axis=1)
+    unit = chord / np.maximum(length, 1e-12)[:, None]
+    offset = rim - side[:, :1]
+    along = (offset * unit[:, None]).sum(axis=-1)
+    across = offset[..., 1] * unit[:, None, 0] - offset[..., 0] * unit[:, None, 1]
+    run = along[:, 1] - along[:, 0]
+    safe = np.where(np.abs(run) > 1e-9, run, 1.0)
+    low = np.clip(along.min(axis=1), 0.0, length)
+    high = np.clip(along.max(axis=1), 0.0, length)
+    slope = (across[:, 1] - across[:, 0]) / safe
+    at_low = across[:, 0] + slope * (low - along[:, 0])
+    at_high = across[:, 0] + slope * (high - along[:, 0])
+    beside = (np.abs(at_low) < TOUCHING) & (np.abs(at_high) < TOUCHING) & (np.abs(run) > 1e-9)
+    return np.where(beside, high - low, 0.0)

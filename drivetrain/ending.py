@@ -1,0 +1,53 @@
+"""When an agent's episode ends.
+
+*Terminated* means that nothing follows: a value of 0. *Truncated* means that life goes on unseen: bootstrap from the
+state reached. Only a scene whose agents have all ended restarts, and only in a rollout. An agent that ends before the
+others leaves the scene: its box is gone, its further transitions are masked.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Bool
+
+from drivetrain.sim.bank import Bank
+from drivetrain.types import Array, Events, State, component, happened, replace
+
+
+@component
+class Ending:
+    """Which failures end an agent's episode. The end of the recording always does."""
+
+    collision: bool = True
+    off_route: bool = True
+    red_light: bool = True
+    stop_line: bool = True
+
+    def __call__(self, bank: Bank, state: State, events: Events) -> tuple[Bool[Array, "C"], Bool[Array, "C"]]:
+        """(terminated, truncated) after a step that led to `state` with `events` [C].
+
+        The end of a recording terminates: the critic sees the time that is left, so the return is the finite sum.
+        Nothing is truncated here; a rollout's window is, by the learner.
+        """
+        over = state.time >= bank.episodes.last[state.episode]
+        terminated = over | jnp.zeros_like(state.alive)
+        for ends, margin in (
+            (self.collision, events.collision),
+            (self.off_route, events.off_route),
+            (self.red_light, events.red_light),
+            (self.stop_line, events.stop_line),
+        ):
+            terminated = terminated | (happened(margin) if ends else False)
+        terminated = terminated & state.alive
+        return terminated, jnp.zeros_like(terminated)
+
+
+TRAINING = Ending()
+"""Every failure ends the episode."""
+EVALUATION = Ending(collision=False, off_route=False, red_light=False, stop_line=False)
+"""Failures are counted, and the drive goes on to the end of the recording."""
+
+
+def retire(state: State, ended: Bool[Array, "C"]) -> State:
+    """Take agents that have ended out of the scene: not alive, and no body that others could hit or see."""
+    column = jnp.where(ended & (state.controlled >= 0), state.controlled, state.agents.valid.shape[0])
+    valid = jnp.asarray(state.agents.valid).at[column].set(False, mode="drop")
+    return replace(state, alive=state.alive & ~ended, agents=replace(state.agents, valid=valid))

@@ -1,0 +1,55 @@
+"""The environment: simulator, events, reward, ending and observation of one scene, as pure functions of a bank."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
+
+from drivetrain.ending import TRAINING
+from drivetrain.events import observe_events
+from drivetrain.observe import Observer
+from drivetrain.reward import Reward
+from drivetrain.sim import simulator
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.dynamics.base import Dynamics
+from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.traffic.replay import Replay
+from drivetrain.types import Array, Events, Observation, State, component
+
+
+@component
+class Env:
+    """One scene's rules. `step` never ends and never restarts an episode: a rollout does.
+
+    Write your own reward as any hashable `(events, dt) -> reward` of one agent, your own ending as any hashable
+    `(bank, state, events) -> (terminated [C], truncated [C])`.
+    """
+
+    dynamics: Dynamics = Bicycle()
+    traffic: simulator.Traffic = Replay()
+    reward: Callable[[Events, Array], Array] = Reward()
+    ending: Callable[[Bank, State, Events], tuple[Array, Array]] = TRAINING
+    observer: Observer = Observer()
+
+    def reset(self, bank: Bank, episode: Int[Array, ""] | int) -> State:
+        """The first state of an episode: as recorded."""
+        return simulator.reset(bank, self.dynamics, episode)
+
+    def step(self, bank: Bank, state: State, action: Float[Array, "C width"]) -> tuple[State, Events]:
+        """One step of dt: the state it leads to, and what happened to each controlled agent ([C])."""
+        after = simulator.step(bank, self.dynamics, self.traffic, state, action)
+        events, after = observe_events(bank, state, after)
+        return after, events
+
+    def observe(self, bank: Bank, state: State) -> Observation:
+        """What each controlled agent sees ([C])."""
+        return jax.vmap(lambda c: self.observer(bank, state, c))(jnp.arange(state.alive.shape[0]))
+
+    def rewards(self, bank: Bank, events: Events) -> Float[Array, "C"]:
+        """What the step was worth to each controlled agent."""
+        return jax.vmap(self.reward, in_axes=(0, None))(events, bank.dt)
+
+    def endings(self, bank: Bank, state: State, events: Events) -> tuple[Bool[Array, "C"], Bool[Array, "C"]]:
+        """(terminated, truncated) of each controlled agent after the step that led to `state`."""
+        return self.ending(bank, state, events)

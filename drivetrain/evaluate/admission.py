@@ -1,0 +1,89 @@
+"""Which egos may be driven: those whose own recorded drive fails nothing, at tolerance 0.
+
+A log that hits a box or leaves its route holds noise, or a false alarm of the events; either way a driver could not be
+judged by it. Nothing is widened: such egos are left out, and counted by cause.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from drivetrain.data.loading import load
+from drivetrain.data.shards import set_causes
+from drivetrain.env import Env
+from drivetrain.evaluate.baselines import log_baseline
+from drivetrain.evaluate.benchmark import RATES, Evaluation, evaluate
+from drivetrain.sim.bank import Bank, make_bank
+
+CAUSES = ("collision", "off_route")
+"""What keeps an ego out; the first that happened names the cause."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What the log itself did, one row an ego."""
+
+    source: Int[np.ndarray, "n"]  # recording, in the order in which the bank was given them
+    ego: Int[np.ndarray, "n"]  # row of the recording's egos
+    cause: tuple[str | None, ...]  # None: admitted
+    facts: dict[str, int]  # egos whose log does each thing at any step, also what keeps nobody out
+
+    def of_recording(self, source: int) -> dict[int, str | None]:
+        """The cause of every ego of one recording, by its row."""
+        rows = np.flatnonzero(self.source == source)
+        rows = rows[np.argsort(self.ego[rows])]
+        return {int(self.ego[row]): self.cause[row] for row in rows}
+
+    def admitted(self, source: int, egos: int) -> Bool[np.ndarray, "E"]:
+        """Marks of one recording's egos, for `make_bank`; padding is not admitted."""
+        causes = self.of_recording(source)
+        return np.array([row in causes and causes[row] is None for row in range(egos)])
+
+    def table(self) -> dict[str, int]:
+        """Egos by cause, "admitted" among them."""
+        counts = Counter(cause or "admitted" for cause in self.cause)
+        return {name: counts[name] for name in ("admitted", *CAUSES)}
+
+
+def admit_dataset(folder: str | Path, progress: Callable[..., AbstractContextManager]) -> Admission:
+    """Check every ego of a dataset, and write the causes into its manifest.
+
+    `progress(title, total=…, unit=…)` opens a bar, which is called with what is done and a word.
+    """
+    loaded = load(folder, admitted_only=False)
+    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted)
+    with progress("admit", total=len(bank.episodes.map), unit="egos") as show:
+        admission = admit(Env(), bank, progress=lambda done, _: show(done, "the log itself"))
+    causes: dict[str, Sequence[str | None]] = {
+        name: list(admission.of_recording(source).values()) for source, name in enumerate(loaded.names)
+    }
+    set_causes(folder, causes)
+    return admission
+
+
+def admit(env: Env, bank: Bank, chunk: int = 64, progress: Callable[[int, int], None] | None = None) -> Admission:
+    """Drive every ego of a bank (one controlled agent an episode, none left out) by its log."""
+    log = log_baseline(env)
+    result = evaluate(log.env, bank, log.act, chunk=chunk, progress=progress)
+    return Admission(
+        source=np.asarray(result.source),
+        ego=np.asarray(bank.episodes.ego)[result.episode, 0],
+        cause=tuple(_cause(result, row) for row in range(len(result.episode))),
+        facts={name: int(np.sum(getattr(result.outcome, name))) for name in RATES},
+    )
+
+
+def _cause(result: Evaluation, row: int) -> str | None:
+    """What happened first; of things that happened in the same step, the first of `CAUSES`."""
+    mask = result.drives.mask[row, :, 0]
+    first = {}
+    for name in CAUSES:
+        steps = np.flatnonzero((getattr(result.drives.events, name)[row, :, 0] < 0) & mask)
+        if len(steps):
+            first[name] = int(steps[0])
+    return min(first, key=lambda name: first[name]) if first else None

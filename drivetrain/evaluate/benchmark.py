@@ -1,0 +1,155 @@
+"""A driver on the episodes of a bank: every drive, its figures, and their summary.
+
+- `evaluate`: bank, driver → Evaluation; every episode driven once to its end, in chunks of one fixed shape
+- `summarise`: Evaluation → the object of `evaluation.json`
+- `compare`: two Evaluations → their paired differences
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from drivetrain.env import Env
+from drivetrain.evaluate.intervals import METHOD, mean, ratio
+from drivetrain.evaluate.metrics import LEAST_DISTANCE, Outcome, outcome
+from drivetrain.rollout import Driver, Memory, drive
+from drivetrain.sim.bank import Bank
+from drivetrain.types import Array, Events, InputError, Key, record
+
+RATES = ("failure", "collision", "off_route", "off_road", "stop_line", "red_light")
+MEANS = ("ade", "acceleration", "lateral", "comfort")
+
+
+@record
+class Drives:
+    """What a replay shows of drives: moments 0 … T of C controlled agents."""
+
+    position: Float[Array, "*E moments C 2"]
+    heading: Float[Array, "*E moments C 2"]
+    speed: Float[Array, "*E moments C"]
+    along: Float[Array, "*E moments C"]
+    events: Events  # [E, T, C], of the step that led to moment t + 1
+    mask: Bool[Array, "*E T C"]
+
+
+@record
+class Evaluation:
+    """One driver on E episodes, in NumPy."""
+
+    episode: Int[Array, "E"]  # row of the bank's episodes
+    source: Int[Array, "E"]  # recording: the cluster of the bootstrap
+    outcome: Outcome  # [E, C]
+    drives: Drives  # [E]
+
+
+def evaluate(
+    env: Env,
+    bank: Bank,
+    act: Driver,
+    memory: Memory = (),
+    episodes: Int[np.ndarray, "E"] | None = None,
+    seed: int = 0,
+    chunk: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Drive every episode (or those named) to its end; nothing ends earlier, nothing restarts.
+
+    `act` is a function, or an Equinox module whose arrays may change between calls without a new compilation. `memory`
+    is the driver's first memory of one scene. `progress(done, all)` is called after each chunk. The key of an episode
+    is its row folded into the seed, so that figures do not depend on the chunks.
+    """
+    rows = np.arange(len(bank.episodes.map)) if episodes is None else np.asarray(episodes)
+    if len(rows) == 0:
+        raise InputError("evaluation: episodes: none (name at least one)")
+    steps = int(np.max(np.asarray(bank.episodes.last) - np.asarray(bank.episodes.first)))
+    chunk = min(chunk, len(rows))
+    parts = []
+    for start in range(0, len(rows), chunk):
+        part = rows[start : start + chunk]
+        padded = jnp.asarray(np.resize(part, chunk), jnp.int32)
+        result = _drive_chunk(env, bank, act, memory, padded, jax.random.key(seed), steps)
+        parts.append(_first(len(part), result))
+        if progress is not None:
+            progress(start + len(part), len(rows))
+    outcomes, drives = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    return Evaluation(rows, np.asarray(bank.episodes.source)[rows], outcomes, drives)
+
+
+def _first(count: int, result: tuple[Outcome, Drives]) -> tuple[Outcome, Drives]:
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], result)
+
+
+@eqx.filter_jit
+def _drive_chunk(
+    env: Env, bank: Bank, act: Driver, memory: Memory, episodes: Int[Array, "E"], key: Key, steps: int
+) -> tuple[Outcome, Drives]:
+    def one(episode: Int[Array, ""]) -> tuple[Outcome, Drives]:
+        trajectory = drive(env, bank, act, episode, steps, jax.random.fold_in(key, episode), memory)
+        mine = trajectory.controlled
+        drives = Drives(
+            position=trajectory.agents.position[:, mine],
+            heading=trajectory.agents.heading[:, mine],
+            speed=trajectory.speed,
+            along=trajectory.along,
+            events=trajectory.events,
+            mask=trajectory.mask,
+        )
+        return outcome(bank, episode, trajectory), drives
+
+    return jax.vmap(one)(episodes)
+
+
+# ---------------------------------------------------------------------------------------------------------- summaries
+
+
+def summarise(
+    evaluation: Evaluation, policy: str, data: str, split: str, dt: float, seed: int, box_scale: float = 1.0
+) -> dict[str, object]:
+    """The object of `evaluation.json`: every figure with its interval, and what it was measured on."""
+    egos, cluster = _egos(evaluation)
+    moving = np.asarray(egos.log_distance) >= LEAST_DISTANCE
+    figures: dict[str, object] = {f"{name}_rate": mean(getattr(egos, name), cluster, seed).as_json() for name in RATES}
+    distance, covered = np.asarray(egos.progress)[moving], np.asarray(egos.log_distance)[moving]
+    figures["progress_ratio"] = ratio(distance, covered, cluster[moving], seed).as_json()
+    figures |= {name: mean(getattr(egos, name), cluster, seed).as_json() for name in MEANS}
+    return figures | {
+        "scenarios": len(evaluation.episode),
+        "recordings": len(np.unique(evaluation.source)),
+        "interval": METHOD,
+        "policy": policy,
+        "data": data,
+        "split": split,
+        "dt": round(float(dt), 6),
+        "box_scale": box_scale,
+        "seed": seed,
+    }
+
+
+def compare(one: Evaluation, other: Evaluation, seed: int = 0) -> dict[str, dict[str, float | int | None]]:
+    """Paired differences, `one` less `other`, on the same egos: below zero, `one` fails less.
+
+    Raises `InputError` where the two did not drive the same episodes.
+    """
+    if not np.array_equal(one.episode, other.episode):
+        raise InputError("comparison: episodes: the two differ (evaluate both on the same ones)")
+    mine, cluster = _egos(one)
+    theirs, _ = _egos(other)
+    moving = np.asarray(mine.log_distance) >= LEAST_DISTANCE
+    difference = {
+        name: np.asarray(getattr(mine, name), np.float64) - np.asarray(getattr(theirs, name), np.float64)
+        for name in (*RATES, "progress")
+    }
+    covered = np.asarray(mine.log_distance)[moving]
+    rates = {f"{name}_rate": mean(difference[name], cluster, seed).as_json() for name in RATES}
+    return rates | {"progress_ratio": ratio(difference["progress"][moving], covered, cluster[moving], seed).as_json()}
+
+
+def _egos(evaluation: Evaluation) -> tuple[Outcome, Int[np.ndarray, "n"]]:
+    """One row for each controlled agent that exists, and its recording."""
+    exists = np.asarray(evaluation.outcome.exists)
+    cluster = np.broadcast_to(np.asarray(evaluation.source)[:, None], exists.shape)[exists]
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[exists], evaluation.outcome), cluster

@@ -1,0 +1,29 @@
+"""A trained policy as a driver: the likeliest action of each controlled agent."""
+
+import equinox as eqx
+import jax
+from jaxtyping import Float
+
+from drivetrain.rollout import Memory, Policy
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.dynamics.base import Dynamics, action_at
+from drivetrain.types import Array, Key, Observation, State
+
+
+class Greedy(eqx.Module):
+    """Drives by the mode of the policy's distribution. The key is split once an agent; memory is the policy's, [C]."""
+
+    policy: Policy
+    dynamics: Dynamics = eqx.field(static=True)
+
+    def __call__(
+        self, bank: Bank, state: State, observation: Observation, memory: Memory, key: Key
+    ) -> tuple[Float[Array, "C width"], Memory]:
+        """One action of each controlled agent."""
+
+        def one(observation: Observation, memory: Memory, key: Key) -> tuple[Array, Memory]:
+            distribution, _, memory = self.policy(observation, memory, key)
+            return action_at(self.dynamics.grid(), distribution.mode()), memory
+
+        keys = jax.random.split(key, len(state.controlled))
+        return jax.vmap(one)(observation, memory, keys)

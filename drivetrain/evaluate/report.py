@@ -1,0 +1,208 @@
+"""`report.html` of a run: what was trained on what, how it went, how it fares, and every test drive to replay.
+
+Reads, in a run's folder, what is there: `config.json`, `facts.json`, `metrics.jsonl`, `evaluation.json`,
+`replay.safetensors`. A part that is missing is left out of the page.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from drivetrain.data.manifest import SPLITS, Manifest
+from drivetrain.evaluate.replay import read_replay
+from drivetrain.evaluate.tables import DRIVERS, baseline_table, difference_table, facts_list, interval_text, percent
+from drivetrain.types import InputError
+from drivetrain.view.drawing import page_data
+from drivetrain.view.page import build_page
+from drivetrain.view.plotting import Level, Series, line_chart, short
+
+STAGES = {"bc": "Behavioural cloning", "bc_ppo": "PPO"}
+OURS = "bc_ppo"
+
+
+def describe_data(manifest: Manifest) -> dict[str, Any]:
+    """What a report says of a dataset, for `facts.json`: counts by split, and egos left out by cause."""
+    causes: dict[str, int] = {}
+    splits: dict[str, dict[str, int]] = {}
+    for name in SPLITS:
+        entries = [entry for entry in manifest.recordings if entry.split == name]
+        egos = [ego for entry in entries for ego in entry.egos]
+        splits[name] = {
+            "recordings": len(entries),
+            "groups": len({entry.group for entry in entries}),
+            "egos": len(egos),
+            "admitted": sum(ego.cause is None for ego in egos),
+        }
+        for ego in egos:
+            if ego.cause is not None:
+                causes[ego.cause or "not checked"] = causes.get(ego.cause or "not checked", 0) + 1
+    sources = sorted({entry.source for entry in manifest.recordings if entry.source})
+    licences = sorted({entry.licence for entry in manifest.recordings if entry.licence})
+    return {"dt": manifest.dt, "splits": splits, "left_out": causes, "sources": sources, "licences": licences}
+
+
+def write_report(run: str | Path) -> Path:
+    """Write `report.html` into a run's folder, whole or not at all, and return its path."""
+    file = Path(run) / "report.html"
+    beside = file.with_name("report.html.part")
+    beside.write_text(build_report(run), encoding="utf-8")
+    os.replace(beside, file)
+    return file
+
+
+def build_report(run: str | Path) -> str:
+    """The page of a run. Raises `InputError` where the folder holds none of a run's files, or a damaged one."""
+    run = Path(run)
+    config, facts = _read_json(run / "config.json"), _read_json(run / "facts.json")
+    evaluation, metrics = _read_json(run / "evaluation.json"), _read_lines(run / "metrics.jsonl")
+    replay = page_data(*read_replay(run / "replay.safetensors")) if (run / "replay.safetensors").exists() else None
+    if not (config or evaluation or metrics or replay):
+        raise InputError(f"{run}: no run: none of its files is there (give the folder that training wrote)")
+    settings = config.get("run") or {}
+    name = str(settings.get("name") or run.resolve().name)
+    sections = [
+        f"<h1>{escape(name)}</h1><p class='lead'>{_lead(settings, facts, evaluation)}</p>",
+        _tiles(evaluation),
+        _curves(metrics, evaluation),
+        baseline_table(evaluation),
+        difference_table(evaluation),
+        _trained(config, facts, evaluation, metrics),
+    ]
+    if replay is not None:
+        sections.append("<h2>Every test drive</h2><p>Failures first. Dashed: where the log has the ego.</p>")
+    return build_page(f"{name} · report", replay, "".join(sections), "report")
+
+
+def _lead(settings: Mapping, facts: Mapping, evaluation: Mapping) -> str:
+    size = f" of {short(facts['parameters'])} parameters" if facts.get("parameters") else ""
+    train = (facts.get("data") or {}).get("splits", {}).get("train", {})
+    seen = f" on {train['admitted']} recorded drives" if train.get("admitted") else ""
+    tested = next((entry.get("scenarios") for entry in evaluation.values()), None)
+    end = f", tested on {tested} others it has not seen" if tested else ""
+    return escape(f"A driving policy{size}, trained{seen} by behavioural cloning, then by PPO{end}.")
+
+
+def _tiles(evaluation: Mapping[str, Any]) -> str:
+    ours, tiles = evaluation.get(OURS) or evaluation.get("bc"), []
+    if not ours:
+        return ""
+    for key, title in (("failure_rate", "Failure rate"), ("progress_ratio", "Progress, share of the log's")):
+        figure = ours.get(key) or {}
+        tiles.append((title, percent(figure.get("value")), interval_text(figure), ""))
+    for other in ("bc", "idm", "constant"):
+        figure = ((ours.get("against") or {}).get(other) or {}).get("failure_rate")
+        if figure and figure.get("value") is not None:
+            tone = "good" if figure["high"] < 0 else "bad" if figure["low"] > 0 else ""
+            text = percent(figure["value"], True), interval_text(figure, True)
+            tiles.append((f"Failure, less {DRIVERS[other]}", *text, tone))
+    return "<div class='tiles'>" + "".join(_tile(*tile) for tile in tiles) + "</div>"
+
+
+def _tile(title: str, value: str, small: str, tone: str) -> str:
+    inner = f"<div class='k'>{escape(title)}</div><div class='v {tone}'>{escape(value)}</div>"
+    return f"<div class='tile'>{inner}<div class='s'>{escape(small)}</div></div>"
+
+
+# -------------------------------------------------------------------------------------------------------------- curves
+
+
+def _curves(metrics: Sequence[Mapping], evaluation: Mapping[str, Any]) -> str:
+    learnt = [row for row in metrics if row.get("stage") == OURS]
+    cloned = [row for row in metrics if row.get("stage") == "bc"]
+    charts = []
+    for suffix, title in (("failure_rate", "Failure rate"), ("progress_ratio", "Progress ratio")):
+        before = _series(cloned, suffix)
+        start = [Level("BC", before[-1].y[-1], 1)] if before else []
+        series = [Series("BC + PPO", s.x, s.y) for s in _series(learnt, suffix)[:1]]
+        least = 0.0 if suffix == "failure_rate" else None
+        charts.append(
+            line_chart(f"{title} on validation", series, "agent steps", percent=True, levels=start, least=least)
+        )
+    for rows, stage, unit in ((cloned, "bc", "epochs"), (learnt, "bc_ppo", "agent steps")):
+        losses = _series(rows, "loss")
+        charts.append(line_chart(f"{STAGES[stage]}: loss", losses[:5], unit, least=None))
+    returns = _series(learnt, "returns")[:1] or _series(learnt, "return")[:1]
+    charts.append(line_chart("PPO: return of training episodes", returns, "agent steps", least=None))
+    shown = "".join(charts)
+    if not shown:
+        return ""
+    return f"<h2>How it learnt</h2><p>Dashed: where cloning ended and PPO began.</p><div class='charts'>{shown}</div>"
+
+
+def _series(rows: Sequence[Mapping], suffix: str) -> list[Series]:
+    """One curve for each figure whose name ends so, over the steps at which it was measured."""
+    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name.endswith(suffix)]
+    found = []
+    for name in names:
+        points = [(row["step"], row[name]) for row in rows if _number(row.get("step")) and _number(row.get(name))]
+        if points:
+            found.append(Series(name.replace("_", " "), [x for x, _ in points], [y for _, y in points]))
+    return found
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# ------------------------------------------------------------------------------------------------------ what on what
+
+
+def _trained(config: Mapping, facts: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) -> str:
+    data, settings = facts.get("data") or {}, config.get("run") or {}
+    pairs: list[tuple[str, object]] = []
+    for name, split in (data.get("splits") or {}).items():
+        egos = f"{split.get('admitted')} of {split.get('egos')} egos"
+        pairs.append((f"Split {name}", f"{egos}, {split.get('recordings')} recordings, {split.get('groups')} groups"))
+    for cause, count in (data.get("left_out") or {}).items():
+        pairs.append((f"Left out: {cause.replace('_', ' ')}", f"{count} egos"))
+    pairs += [("Sources", ", ".join(data.get("sources") or [])), ("Licences", ", ".join(data.get("licences") or []))]
+    measured = evaluation.get(OURS) or next(iter(evaluation.values()), {})
+    pairs += [("Time step", f"{measured['dt']} s" if "dt" in measured else "")]
+    pairs += [("Box scale", measured.get("box_scale"))]
+    pairs += [("Policy", f"{facts['parameters']:,} parameters" if facts.get("parameters") else "")]
+    pairs += [("Seed", settings.get("seed", measured.get("seed")))]
+    steps = [row["step"] for row in metrics if row.get("stage") == OURS and _number(row.get("step"))]
+    pairs += [("Agent steps of PPO", f"{max(steps):,}" if steps else "")]
+    pairs += [(f"Time, {stage}", _duration(seconds)) for stage, seconds in (facts.get("seconds") or {}).items()]
+    pairs += [("Device", config.get("device")), ("Versions", _versions(config.get("versions") or {}))]
+    return "<h2>What was trained on what</h2>" + facts_list(pairs)
+
+
+def _duration(seconds: float | int) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {versions[name]}" for name in ("drivetrain", "jax", "python") if name in versions)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise InputError(f"{file}: not JSON: {error} (write it again)") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{file}: expected an object, found {type(value).__name__} (write it again)")
+    return value
+
+
+def _read_lines(file: Path) -> list[dict[str, Any]]:
+    """Whole lines of a journal; a last line that was cut short is left out."""
+    if not file.exists():
+        return []
+    text = file.read_text(encoding="utf-8")
+    rows = []
+    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{file}: line {number}: not JSON: {error} (remove the line)") from None
+        rows += [row] if isinstance(row, dict) else []
+    return rows

@@ -1,0 +1,52 @@
+"""What happened in a step, one fact a file.
+
+A fact is a function of (bank, state before the step, state after it, controlled agent) that returns one number. A new
+one is a file here, a field of `Events`, and a line below.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drivetrain.events.collision import collision
+from drivetrain.events.comfort import acceleration, lateral
+from drivetrain.events.margin import LIMIT
+from drivetrain.events.off_road import off_road
+from drivetrain.events.off_route import off_route
+from drivetrain.events.progress import progress
+from drivetrain.events.red_light import red_light
+from drivetrain.events.speed import overspeed
+from drivetrain.events.stop_line import latch_stops, stop_line
+from drivetrain.sim.bank import Bank, Index
+from drivetrain.types import Array, Events, State, replace
+
+NOTHING = Events(*(np.asarray(value, np.float32) for value in (LIMIT,) * 5 + (0.0,) * 4))
+"""What happens to an agent that is not there: every margin at its clip, every rate 0."""
+
+
+def observe_events(bank: Bank, before: State, after: State) -> tuple[Events, State]:
+    """Everything that happened to each controlled agent from `before` to `after`: `Events` [C].
+
+    The state comes back with its latches (`stopped`) brought up to date. Agents that were not alive before the step,
+    padding among them, have `NOTHING`.
+    """
+
+    def of_agent(c: Index) -> tuple[Events, Array]:
+        step = (bank, before, after, c)
+        events = Events(
+            collision=collision(*step),
+            off_route=off_route(*step),
+            off_road=off_road(*step),
+            stop_line=stop_line(*step),
+            red_light=red_light(*step),
+            progress=progress(*step),
+            overspeed=overspeed(*step),
+            acceleration=acceleration(*step),
+            lateral=lateral(*step),
+        )
+        alive = before.alive[c]
+        events = jax.tree.map(lambda fact, nothing: jnp.where(alive, fact, nothing), events, NOTHING)
+        return events, jnp.where(alive, latch_stops(*step), before.stopped[c])
+
+    events, stopped = jax.vmap(of_agent)(jnp.arange(before.alive.shape[0]))
+    return events, replace(after, stopped=stopped)

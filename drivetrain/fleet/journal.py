@@ -1,0 +1,54 @@
+"""A run's measurements: a line of JSON each in `metrics.jsonl`, and the same for TensorBoard.
+
+Times are in fields that end in `_seconds`, apart from figures, which repeat bit for bit.
+"""
+
+import json
+from pathlib import Path
+
+from tensorboardX import SummaryWriter
+
+from drivetrain.fleet.checkpoints import write_atomically
+from drivetrain.types import InputError
+
+
+class Journal:
+    """Appends measurements. Opened with `keep`, it drops every line after that many: what a checkpoint has not seen."""
+
+    def __init__(self, folder: Path, keep: int = 0):
+        self.file = folder / "metrics.jsonl"
+        lines = read_metrics_text(self.file)[:keep]
+        write_atomically(self.file, "".join(line + "\n" for line in lines).encode())
+        self.lines = len(lines)
+        self.events = SummaryWriter(str(folder / "events"))
+
+    def write(self, stage: str, step: int, figures: dict[str, float]) -> None:
+        """One measurement of a stage, at its step (epochs of cloning, agent-steps of reinforcement learning)."""
+        with open(self.file, "a") as stream:
+            stream.write(json.dumps({"stage": stage, "step": step, **figures}) + "\n")
+        self.lines += 1
+        for name, value in figures.items():
+            self.events.add_scalar(f"{stage}/{name}", value, step)
+
+    def close(self) -> None:
+        """Flush what TensorBoard reads."""
+        self.events.close()
+
+
+def read_metrics_text(file: Path) -> list[str]:
+    """The whole lines of a journal; a last line that a kill cut short is left out."""
+    if not file.exists():
+        return []
+    text = file.read_text()
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+def read_metrics(folder: Path) -> list[dict]:
+    """Every measurement of a run, in order. Raises `InputError` on a line that is not JSON."""
+    rows = []
+    for number, line in enumerate(read_metrics_text(folder / "metrics.jsonl"), 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise InputError(f"{folder / 'metrics.jsonl'}: line {number}: not JSON (remove the line)") from error
+    return rows

@@ -1,0 +1,293 @@
+"""A run from recordings to report, in one process:
+
+    dataset → cloning, until the validation loss stops falling → PPO, the best kept on validation → evaluation → report
+
+Every stage starts from the newest good checkpoint, so a run that was killed ends with the figures of one that was not.
+"""
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drivetrain.data.converting import convert
+from drivetrain.data.loading import load
+from drivetrain.data.shards import MANIFEST, read_manifest
+from drivetrain.ending import EVALUATION
+from drivetrain.env import Env
+from drivetrain.evaluate.admission import admit_dataset
+from drivetrain.evaluate.baselines import BASELINES
+from drivetrain.evaluate.benchmark import Evaluation, compare, evaluate, summarise
+from drivetrain.evaluate.greedy import Greedy
+from drivetrain.evaluate.replay import write_replay
+from drivetrain.evaluate.report import describe_data, write_report
+from drivetrain.fleet.checkpoints import load_checkpoint, newest_good, save_checkpoint, write_atomically
+from drivetrain.fleet.journal import Journal
+from drivetrain.fleet.local import Learner, clone_epoch, clone_loss, demonstrate, improve, make_policy, open_scenes, scalars
+from drivetrain.fleet.run import Data, Run, open_run
+from drivetrain.learn.update import TrainState, begin
+from drivetrain.policy.perceiver import Perceiver, count_parameters
+from drivetrain.sim.bank import Bank, make_bank
+from drivetrain.types import Array, InputError, record, replace
+
+Show = Callable[[int, str], None]
+Progress = Callable[..., AbstractContextManager[Show]]
+"""`progress(title, total=…, unit=…, done=…)` is a context whose value takes (done, note)."""
+
+BC, BC_PPO = "bc", "bc_ppo"
+LEAST_PROGRESS = 0.9
+"""A checkpoint whose progress ratio on validation is lower is chosen only where none is higher: standing still is safe."""
+
+
+@record
+class Split:
+    """One split of a dataset on the device."""
+
+    bank: Bank
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+@record
+class Cloned:
+    """Where cloning stands after an epoch."""
+
+    train: TrainState
+    best: Perceiver
+    best_loss: Array
+    stale: Array  # epochs since
+
+
+@record
+class Improved:
+    """Where reinforcement learning stands after an update."""
+
+    learner: Learner
+    cloned: Perceiver  # where it began
+    best: Perceiver
+    best_score: Array
+
+
+def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
+    """Train, evaluate and report; with `resume`, continue the run in `folder` by its own configuration.
+
+    Raises:
+        InputError: the folder is in the way, or no run's; the recordings or the dataset cannot be used.
+    """
+    run = open_run(run, folder, resume)
+    digest = prepare_dataset(run.data, progress)
+    splits = {name: load_split(run.data, name) for name in ("train", "val", "test")}
+    cloned, improved = _stages(run, splits, folder, digest, progress)
+    evaluate_run(run, splits["test"], {BC: cloned, BC_PPO: improved}, folder, progress)
+    print(f"report: {write_report(folder)}")
+
+
+def prepare_dataset(data: Data, progress: Progress) -> str:
+    """Convert the recordings where the dataset does not stand yet, and check which egos may be driven; its digest."""
+    file = Path(data.dataset) / MANIFEST
+    if not file.exists():
+        show: list[Show] = []
+        with progress("convert", total=1, unit="files") as bar:
+            show.append(bar)
+            convert(data.format, data.source, data.dataset, data.dt, data.workers, progress=lambda *_: None)
+            bar(1, data.dataset)
+    manifest = read_manifest(data.dataset)
+    if abs(manifest.dt - data.dt) > 1e-6:
+        raise InputError(f"{file}: dt: {manifest.dt} s where the run has {data.dt} s (convert to another --data.dataset)")
+    if any(ego.cause == "" for entry in manifest.recordings for ego in entry.egos):
+        admit_dataset(data.dataset, progress)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def load_split(data: Data, name: str) -> Split:
+    """The admitted egos of one split, one controlled agent an episode."""
+    loaded = load(data.dataset, name)
+    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted)
+    return Split(bank, loaded.names, loaded.groups)
+
+
+# ---------------------------------------------------------------------------------------------------------------- stages
+
+
+def _stages(
+    run: Run, splits: dict[str, Split], folder: Path, digest: str, progress: Progress
+) -> tuple[Perceiver, Perceiver]:
+    """Cloning, then improvement, each from where its newest good checkpoint left it: the policies before and after PPO."""
+    keys = jax.random.split(jax.random.key(run.seed), 4)
+    policy = make_policy(run, keys[0])
+    later = _restore(folder / "checkpoints" / BC_PPO, lambda: _first_improved(run, splits["train"].bank, policy, keys), digest)
+    if later is None:
+        cloned = _clone(run, splits, policy, keys[1], folder, digest, progress)
+        state = _first_improved(run, splits["train"].bank, cloned.best, keys)
+        notes = _newest_notes(folder / "checkpoints" / BC)
+        later = state, {"update": 0, "lines": notes["lines"]}
+    improved = _improve(run, splits, *later, folder, digest, progress)
+    return improved.cloned, improved.best
+
+
+def _first_improved(run: Run, bank: Bank, policy: Perceiver, keys: Array) -> Improved:
+    def copy(tree: Any) -> Any:  # the learner's buffers are donated
+        return jax.tree.map(jnp.copy, tree)
+
+    episodes = jnp.arange(len(bank.episodes.map))
+    carry = open_scenes(run.env, bank, run.improvement.scenes, episodes, keys[2])
+    learner = Learner(begin(run.improvement.optimiser, copy(policy), keys[3]), carry)
+    return Improved(learner, copy(policy), copy(policy), jnp.asarray(jnp.inf))
+
+
+def _restore(checkpoints: Path, like: Callable[[], Any], digest: str) -> tuple[Any, dict[str, Any]] | None:
+    """The newest checkpoint that is whole, and its notes; one that is damaged is named and passed over."""
+    for file, reason in newest_good(checkpoints):
+        if reason:
+            print(f"drivetrain: {reason}; going on from an older one", file=sys.stderr)
+            continue
+        state, notes = load_checkpoint(file, jax.eval_shape(like))
+        if notes["dataset"] != digest:
+            raise InputError(f"{file}: dataset: the dataset has changed since the run began (start a new run)")
+        return state, notes
+    return None
+
+
+def _newest_notes(checkpoints: Path) -> dict[str, Any]:
+    from drivetrain.fleet.checkpoints import read_notes
+
+    file = next(file for file, reason in newest_good(checkpoints) if not reason)
+    return read_notes(file)
+
+
+def _clone(
+    run: Run, splits: dict[str, Split], policy: Perceiver, key: Array, folder: Path, digest: str, progress: Progress
+) -> Cloned:
+    """Epochs of cloning until the validation loss has not fallen for `patience` of them."""
+    settings, checkpoints = run.cloning, folder / "checkpoints" / BC
+    best = jax.tree.map(jnp.copy, policy)
+    fresh = Cloned(begin(settings.optimiser, policy, key), best, jnp.asarray(jnp.inf), jnp.asarray(0))
+    state, notes = _restore(checkpoints, lambda: fresh, digest) or (fresh, {"epoch": 0, "lines": 0})
+    journal, epoch = Journal(folder, notes["lines"]), notes["epoch"]
+    if epoch < settings.epochs and int(state.stale) < settings.patience:
+        shown, tracking = demonstrate(run.env, splits["train"].bank, settings.loss)
+        held, _ = demonstrate(run.env, splits["val"].bank, settings.loss)
+        if epoch == 0:
+            journal.write("expert", 0, tracking)
+        with progress("clone", total=settings.epochs, unit="epochs", done=epoch) as show:
+            while epoch < settings.epochs and int(state.stale) < settings.patience:
+                began = time.monotonic()
+                train, figures = clone_epoch(run.env, settings, splits["train"].bank, state.train, shown)
+                validation = clone_loss(run.env, settings.loss, settings.batch, splits["val"].bank, train.policy, held)
+                state = _keep_lower(state, train, validation.loss)
+                epoch += 1
+                row = scalars(figures) | {f"val_{name}": value for name, value in scalars(validation).items()}
+                journal.write(BC, epoch, row | {"seconds": time.monotonic() - began})
+                notes = {"epoch": epoch, "lines": journal.lines, "dataset": digest}
+                save_checkpoint(checkpoints, epoch, state, notes)
+                show(epoch, f"validation loss {float(validation.loss):.3f}, lowest {float(state.best_loss):.3f}")
+    journal.close()
+    return state
+
+
+def _keep_lower(state: Cloned, train: TrainState, loss: Array) -> Cloned:
+    lower = bool(loss < state.best_loss)
+    return Cloned(
+        train=train,
+        best=jax.tree.map(jnp.copy, train.policy) if lower else state.best,
+        best_loss=loss if lower else state.best_loss,
+        stale=jnp.asarray(0 if lower else int(state.stale) + 1),
+    )
+
+
+def _improve(
+    run: Run, splits: dict[str, Split], state: Improved, notes: dict[str, Any], folder: Path, digest: str, progress: Progress
+) -> Improved:
+    """Updates of PPO until the budget of agent-steps is spent; the best policy by its drives on validation."""
+    settings, bank = run.improvement, splits["train"].bank
+    episodes = jnp.arange(len(bank.episodes.map))
+    steps = settings.scenes * settings.window
+    updates = -(-settings.agent_steps // steps)
+    update, journal = notes["update"], Journal(folder, notes["lines"])
+    if update == 0:
+        state = _judge(run, splits["val"].bank, state, state.cloned, journal, 0, {})
+    with progress("improve", total=updates * steps, unit="agent-steps", done=update * steps) as show:
+        while update < updates:
+            began = time.monotonic()
+            learner, driven, learnt = improve(run.env, settings, bank, state.learner, episodes)
+            update += 1
+            state = replace(state, learner=learner)
+            if update % settings.evaluate_every == 0 or update == updates:
+                row = _rates(scalars(driven)) | scalars(learnt) | {"seconds": time.monotonic() - began}
+                state = _judge(run, splits["val"].bank, state, learner.train.policy, journal, update * steps, row)
+            if update % settings.checkpoint_every == 0 or update == updates:
+                notes = {"update": update, "lines": journal.lines, "dataset": digest}
+                save_checkpoint(folder / "checkpoints" / BC_PPO, update, state, notes)
+            show(update * steps, f"lowest failure on validation {float(state.best_score):.1%}")
+    journal.close()
+    return state
+
+
+def _rates(sums: dict[str, float]) -> dict[str, float]:
+    """Sums of a rollout as means: over the episodes that ended, and over steps."""
+    ended, steps = max(sums["episodes"], 1.0), max(sums["steps"], 1.0)
+    failures = ("collision", "off_route", "red_light", "stop_line")
+    return {
+        "episodes": sums["episodes"],
+        "returns": sums["returns"] / ended,
+        "reward_per_step": sums["reward"] / steps,
+        **{f"train_{name}_share": sums[name] / ended for name in failures},
+    }
+
+
+def _judge(
+    run: Run, bank: Bank, state: Improved, policy: Perceiver, journal: Journal, step: int, row: dict[str, float]
+) -> Improved:
+    """Drive the validation episodes greedily, write the figures, and keep the policy where it is the best so far."""
+    result = drive_greedily(run.env, bank, policy)
+    exists = np.asarray(result.outcome.exists)
+    failure = float(np.mean(np.asarray(result.outcome.failure)[exists]))
+    covered = float(np.sum(result.outcome.log_distance))
+    ratio = float(np.sum(result.outcome.progress)) / max(covered, 1e-6)
+    journal.write(BC_PPO, step, row | {"val_failure_rate": failure, "val_progress_ratio": ratio})
+    score = failure + (0.0 if ratio >= LEAST_PROGRESS else 1.0)
+    if score > float(state.best_score):
+        return state
+    return replace(state, best=jax.tree.map(jnp.copy, policy), best_score=jnp.asarray(score))
+
+
+# ------------------------------------------------------------------------------------------------------------ evaluation
+
+
+def drive_greedily(env: Env, bank: Bank, policy: Perceiver, progress: Callable | None = None) -> Evaluation:
+    """Every episode of a bank driven by the likeliest actions of a policy; nothing ends before the recording."""
+    return evaluate(replace(env, ending=EVALUATION), bank, Greedy(policy, env.dynamics), progress=progress)
+
+
+def evaluate_run(
+    run: Run, test: Split, policies: dict[str, Perceiver], folder: Path, progress: Progress
+) -> dict[str, Any]:
+    """The policies and the baselines on the test episodes: `evaluation.json`, `facts.json`, `replay.safetensors`."""
+    drivers = list(BASELINES) + list(policies)
+    results: dict[str, Evaluation] = {}
+    with progress("evaluate", total=len(drivers), unit="drivers") as show:
+        for name in drivers:
+            if name in BASELINES:
+                baseline = BASELINES[name](run.env)
+                results[name] = evaluate(baseline.env, test.bank, baseline.act)
+            else:
+                results[name] = drive_greedily(run.env, test.bank, policies[name])
+            show(len(results), name)
+    figures = {
+        name: summarise(result, name, run.data.dataset, "test", run.data.dt, run.seed) for name, result in results.items()
+    }
+    for other in drivers[:-1]:
+        figures[BC_PPO].setdefault("against", {})[other] = compare(results[BC_PPO], results[other])  # type: ignore[union-attr]
+    facts = {"data": describe_data(read_manifest(run.data.dataset)), "parameters": count_parameters(policies[BC_PPO])}
+    write_replay(folder / "replay.safetensors", test.bank, results, test.names)
+    write_atomically(folder / "facts.json", json.dumps(facts, indent=1).encode())
+    write_atomically(folder / "evaluation.json", json.dumps(figures, indent=1).encode())
+    return figures

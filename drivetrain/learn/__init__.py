@@ -1,0 +1,1 @@
+"""Learning: returns, one algorithm a file, and the update that both share."""

@@ -1,0 +1,55 @@
+"""What one controlled agent sees: one modality a file, all in the agent's own frame."""
+
+import jax.numpy as jnp
+from jaxtyping import Int
+
+from drivetrain.observe import agents, ego, road
+from drivetrain.observe.agents import observe_agents
+from drivetrain.observe.ego import observe_ego
+from drivetrain.observe.road import observe_road
+from drivetrain.observe.route import RouteView, observe_route
+from drivetrain.sim.bank import Bank
+from drivetrain.types import Array, Observation, State, component
+
+
+@component
+class Widths:
+    """Features of each modality: what a policy must know to be built."""
+
+    ego: int
+    agents: int
+    road: int
+    route: int
+
+
+@component
+class Observer:
+    """State → Observation of one controlled agent. The fields say how much of each modality is seen."""
+
+    agents: int = 16
+    road: int = 24
+    route: RouteView = RouteView(stride=3, chunk=11)
+    episode_seconds: float = 30.0  # of a full episode: the unit of `remaining`
+
+    @property
+    def widths(self) -> Widths:
+        """Features of each modality."""
+        return Widths(ego.FEATURES, agents.FEATURES, road.FEATURES, self.route.features)
+
+    def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
+        """What controlled agent `c` sees; `remaining` is the share of a full episode that its recording still has."""
+        left = (bank.episodes.last[state.episode] - state.time) * bank.dt
+        return Observation(
+            ego=observe_ego(bank, state, c),
+            agents=observe_agents(state, c, self.agents),
+            road=observe_road(bank, state, c, self.road),
+            route=observe_route(bank, state, c, self.route),
+            remaining=jnp.clip(left / self.episode_seconds, 0.0, 1.0),
+        )
+
+
+SMALL = Observer()
+"""For CPUs: 16 agents, 24 road elements, 8 lanes every 6 m in tokens of 11 points."""
+
+PAPER = Observer(agents=64, road=128, route=RouteView(stride=1, chunk=4))
+"""Sizes of the Zoox paper (arXiv 2312.15122, figure 7): 64 agents, 128 road elements, 8 lanes × 64 points every 2 m."""

@@ -1,0 +1,1 @@
+"""Policies: what turns one agent's observation into a distribution over its actions, and a value."""

@@ -1,0 +1,106 @@
+"""A Perceiver-style policy (Zoox, arXiv 2312.15122, figure 3; Jaegle et al. 2021).
+
+Self-attention across the agents first; then latents look at one modality after another; one encoder serves both heads.
+The paper gives the order and the parameter counts; widths and depths are ours.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from drivetrain.observe import Widths
+from drivetrain.policy.attention import CrossAttention, SelfAttention
+from drivetrain.policy.dense import Block, Dense, Embedding, Norm
+from drivetrain.policy.heads import Discrete
+from drivetrain.types import Array, Key, Observation, component
+
+
+@component
+class Sizes:
+    """How large a Perceiver is."""
+
+    width: int  # of every token and latent; a multiple of `heads`
+    heads: int
+    latents: int
+    social: int = 1  # layers of self-attention across agents
+    rounds: int = 1  # times that the latents look at all modalities
+    blocks: int = 2  # residual blocks of each head
+    expansion: int = 2  # hidden width of a dense block, in widths
+    dtype: str = "float32"  # of matrix products: bfloat16 on GPUs
+
+
+class Perceiver(eqx.Module):
+    """Observation → a distribution over actions, a value, and no memory. All leaves are arrays, as `jax.jit` wants."""
+
+    ego: Embedding
+    agents: Embedding
+    road: Embedding
+    route: Embedding
+    remaining: Embedding
+    latents: Float[Array, "q d"]
+    social: tuple[SelfAttention, ...]
+    looks: tuple[CrossAttention, ...]  # agents, road, route; agents, road, …
+    norm: Norm
+    join: Dense
+    actor: tuple[Block, ...]
+    columns: tuple[Dense, ...]  # logits of each action column
+    critic_join: Dense
+    critic: tuple[Block, ...]
+    worth: Dense
+
+    def __init__(self, sizes: Sizes, widths: Widths, actions: tuple[int, ...], key: Key):
+        """Build for an observer's `widths` and the number of values of each action column. The key is consumed."""
+        d, dtype, hidden = sizes.width, sizes.dtype, sizes.expansion * sizes.width
+        keys = iter(jax.random.split(key, 9 + sizes.social + 3 * sizes.rounds + 2 * sizes.blocks + len(actions)))
+        self.ego = Embedding(widths.ego, d, next(keys), dtype)
+        self.agents = Embedding(widths.agents, d, next(keys), dtype)
+        self.road = Embedding(widths.road, d, next(keys), dtype)
+        self.route = Embedding(widths.route, d, next(keys), dtype)
+        self.remaining = Embedding(1, d, next(keys), dtype)
+        self.latents = jax.random.normal(next(keys), (sizes.latents, d))
+        self.social = tuple(SelfAttention(d, sizes.heads, hidden, next(keys), dtype) for _ in range(sizes.social))
+        self.looks = tuple(CrossAttention(d, sizes.heads, hidden, next(keys), dtype) for _ in range(3 * sizes.rounds))
+        self.norm = Norm(sizes.latents * d)
+        self.join = Dense(sizes.latents * d, d, next(keys), 1.0, dtype)
+        self.actor = tuple(Block(d, hidden, next(keys), dtype) for _ in range(sizes.blocks))
+        self.columns = tuple(Dense(d, count, next(keys), 0.01, dtype) for count in actions)  # nearly uniform at first
+        self.critic_join = Dense(2 * d, d, next(keys), 1.0, dtype)
+        self.critic = tuple(Block(d, hidden, next(keys), dtype) for _ in range(sizes.blocks))
+        self.worth = Dense(d, 1, next(keys), 0.01, dtype)
+
+    def encode(self, observation: Observation) -> Float[Array, "d"]:
+        """What the agent makes of what it sees: all that both heads know of the scene."""
+        ego = self.ego(observation.ego)
+        tokens = jnp.concatenate([ego[None], self.agents(observation.agents.features)])
+        mask = jnp.concatenate([jnp.ones(1, bool), observation.agents.mask])
+        for layer in self.social:
+            tokens = layer(tokens, mask)
+        seen = (
+            (tokens, mask),
+            (self.road(observation.road.features), observation.road.mask),
+            (self.route(observation.route.features), observation.route.mask),
+        )
+        latents = self.latents + ego
+        for index, look in enumerate(self.looks):
+            latents = look(latents, *seen[index % 3])
+        return self.join(self.norm(latents.reshape(-1)))
+
+    def __call__(
+        self, observation: Observation, memory: tuple[()], key: Key
+    ) -> tuple[Discrete, Float[Array, ""], tuple[()]]:
+        """Distribution and value of one agent. `remaining` reaches the value alone. The key is not used."""
+        encoded = self.encode(observation)
+        hidden = encoded
+        for block in self.actor:
+            hidden = block(hidden)
+        distribution = Discrete(logits=tuple(column(hidden) for column in self.columns))
+        worth = self.critic_join(jnp.concatenate([encoded, self.remaining(observation.remaining[None])]))
+        for block in self.critic:
+            worth = block(worth)
+        return distribution, self.worth(worth)[0], memory
+
+
+def count_parameters(policy: eqx.Module) -> int:
+    """Numbers that are trained."""
+    return sum(leaf.size for leaf in jax.tree.leaves(policy))

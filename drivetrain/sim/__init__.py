@@ -1,0 +1,1 @@
+"""The simulator: what is given (bank), how agents move (dynamics, traffic), and one step of it (simulator)."""

@@ -1,0 +1,1 @@
+"""How a controlled agent moves: one model a file, forward and inverse."""

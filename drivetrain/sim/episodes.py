@@ -1,0 +1,104 @@
+"""Which episodes a bank offers: who is controlled, from when to when. NumPy, once, at load."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from drivetrain.types import Array, Route, Scenario, record
+
+SHARED_SECONDS = 4.0
+"""Agents controlled together share at least this long."""
+
+
+@record
+class Episodes:
+    """E episodes of C controlled agents each."""
+
+    map: Int[Array, "*E"]  # row of the bank's maps
+    log: Int[Array, "*E"]  # row of the bank's logs
+    first: Int[Array, "*E"]  # first step of the log that is played
+    last: Int[Array, "*E"]  # last step of the log that is played
+    track: Int[Array, "*E C"]  # column of the log of each controlled agent
+    route: Route  # [E, C]
+    arc: Float[Array, "*E C P"]  # m along the route's recorded lane, from its first station to each
+    cursor: Int[Array, "*E C"]  # route station at `first`
+    log_distance: Float[Array, "*E C"]  # m along the route that the log covers from `first` to `last`
+    source: Int[Array, "*E"]  # index of the recording, in the order in which scenarios were given
+    ego: Int[Array, "*E C"]  # row of the recording's egos
+
+
+class Window(NamedTuple):
+    """Steps of one recording in which some of its egos are controlled together."""
+
+    egos: tuple[int, ...]
+    first: int
+    last: int
+
+
+def windows(scenario: Scenario, admitted: Bool[np.ndarray, "E"] | None, controlled: int, dt: float) -> list[Window]:
+    """The episodes of one recording: each admitted ego once, or disjoint groups that share the longest windows.
+
+    Groups are formed greedily: the first ego left takes the one with the longest common window, and so on; what cannot
+    be grouped for `SHARED_SECONDS` is left out.
+    """
+    track = np.asarray(scenario.egos.track)
+    first, last = np.asarray(scenario.egos.first), np.asarray(scenario.egos.last)
+    left = [ego for ego in range(len(track)) if track[ego] >= 0 and (admitted is None or admitted[ego])]
+    if controlled == 1:
+        return [Window((ego,), int(first[ego]), int(last[ego])) for ego in left]
+    found = []
+    while left:
+        group = [left.pop(0)]
+        start, end = int(first[group[0]]), int(last[group[0]])
+        while len(group) < controlled and left:
+            shared = [min(end, int(last[ego])) - max(start, int(first[ego])) for ego in left]
+            best = int(np.argmax(shared))
+            if shared[best] * dt < SHARED_SECONDS:
+                break
+            ego = left.pop(best)
+            group.append(ego)
+            start, end = max(start, int(first[ego])), min(end, int(last[ego]))
+        if len(group) == controlled:
+            found.append(Window(tuple(group), start, end))
+    return found
+
+
+def reference_centres(scenario: Scenario, ego: int) -> tuple[Float[np.ndarray, "P 2"], Float[np.ndarray, "P 2"]]:
+    """Centre and heading of the recorded lane at each station of an ego's route; zeros beyond its end."""
+    route = scenario.egos.route
+    slot = np.asarray(route.reference[ego])
+    station = np.asarray(route.stations[ego])[np.arange(len(slot)), slot]
+    rows = np.where(station[:, None] >= 0, np.asarray(scenario.map.stations)[station], 0.0)
+    return rows[:, 4:6], rows[:, 6:8]
+
+
+def arc_lengths(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"]:
+    """Metres along an ego's route at each station, along the centre line of the recorded lane.
+
+    The sideways step of a lane change does not count; beyond the end it stays.
+    """
+    stations = np.asarray(scenario.egos.route.stations[ego])
+    slot = np.asarray(scenario.egos.route.reference[ego])
+    centre = np.asarray(scenario.map.stations)[:, 4:6]
+    steps = np.zeros(len(slot))
+    for row in range(int(scenario.egos.route.length[ego]) - 1):
+        for lane in (slot[row], slot[row + 1]):
+            here, there = stations[row, lane], stations[row + 1, lane]
+            if here >= 0 and there >= 0:
+                steps[row + 1] = np.hypot(*(centre[there] - centre[here]))
+                break
+    return np.cumsum(steps).astype(np.float32)
+
+
+def place_on_route(
+    scenario: Scenario, ego: int, arc: Float[np.ndarray, "P"], time: int, near: int
+) -> tuple[int, float]:
+    """Station nearest to the logged position of an ego, searched from station `near` on, and metres along the route."""
+    centre, heading = reference_centres(scenario, ego)
+    position = np.asarray(scenario.log.agents.position)[time, int(scenario.egos.track[ego])]
+    length = int(scenario.egos.route.length[ego])
+    distance = np.hypot(*(centre[:length] - position).T)
+    distance[: max(near, 0)] = np.inf
+    cursor = int(np.argmin(distance))
+    return cursor, float(arc[cursor] + (position - centre[cursor]) @ heading[cursor])

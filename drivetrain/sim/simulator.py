@@ -1,0 +1,116 @@
+"""One scene: how it starts, and one step of it. Pure functions; batch with `jax.vmap`, roll with `jax.lax.scan`."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Int
+
+from drivetrain.sim.bank import (
+    Bank,
+    Cross,
+    Index,
+    bodies_of,
+    expert,
+    lights_at,
+    log_at,
+    reference_window,
+)
+from drivetrain.sim.dynamics.base import Dynamics
+from drivetrain.types import Agents, Array, State
+
+Traffic = Callable[[Bank, State], Agents]
+"""A rule for everyone: all agents [A] one step after a state. What it says of controlled agents is not used."""
+
+BACK, ON = 4, 12
+"""Stations behind and ahead of the last cursor among which the next is sought: 24 m a step is 120 m/s at 5 Hz."""
+
+
+def reset(bank: Bank, dynamics: Dynamics, episode: Index) -> State:
+    """The first state of an episode: everyone where the log has them."""
+    first, track = bank.episodes.first[episode], bank.episodes.track[episode]
+    agents, bodies = log_at(bank, episode, first), bodies_of(bank, episode)
+    alive = track >= 0
+
+    def start(c: Array):
+        now, later = expert(bank, episode, c, first), expert(bank, episode, c, first + 1)
+        next_heading = jnp.where(later.valid, later.heading, now.heading)
+        motion = dynamics.start(now.heading, now.velocity, next_heading, bodies.length[track[c]], bank.dt)
+        cursor, along = advance(bank, episode, c, bank.episodes.cursor[episode, c], now.position)
+        return motion, cursor, along
+
+    motion, cursor, along = jax.vmap(start)(jnp.arange(len(track)))
+    return State(
+        episode=jnp.asarray(episode, jnp.int32),
+        time=first,
+        agents=agents,
+        bodies=bodies,
+        lights=lights_at(bank, episode, first),
+        controlled=track,
+        alive=alive,
+        motion=motion,
+        cursor=cursor,
+        along=along,
+        stopped=jnp.zeros((len(track), bank.maps.line_kind.shape[1]), bool),
+    )
+
+
+def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action: Float[Array, "C width"]) -> State:
+    """The state one step later: traffic by its rule, controlled agents by the dynamics, lights by the log.
+
+    A controlled agent is there as long as it is alive, also where its own record has ended; one that is not alive is
+    gone, and stays where it was. What has been stopped for is left to the events.
+    """
+    others = traffic(bank, state)
+    mine = jax.tree.map(lambda leaf: leaf[state.controlled], state.agents)
+    lengths = state.bodies.length[state.controlled]
+
+    position, heading, velocity, motion = jax.vmap(dynamics.forward, (0, 0, 0, 0, 0, None))(
+        mine.position, mine.heading, state.motion, lengths, action, bank.dt
+    )
+
+    def lives(new: Array, old: Array) -> Array:
+        return jnp.where(state.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    position, heading = lives(position, mine.position), lives(heading, mine.heading)
+    velocity, motion = lives(velocity, mine.velocity), jax.tree.map(lives, motion, state.motion)
+    # Padding (−1) is written beyond the end, which drops it.
+    row = jnp.where(state.controlled < 0, len(state.agents.valid), state.controlled)
+    agents = Agents(
+        position=others.position.at[row].set(position, mode="drop"),
+        heading=others.heading.at[row].set(heading, mode="drop"),
+        velocity=others.velocity.at[row].set(velocity, mode="drop"),
+        valid=others.valid.at[row].set(state.alive, mode="drop"),
+    )
+    cursor, along = jax.vmap(advance, (None, None, 0, 0, 0))(
+        bank, state.episode, jnp.arange(len(row)), state.cursor, position
+    )
+    return State(
+        episode=state.episode,
+        time=state.time + 1,
+        agents=agents,
+        bodies=state.bodies,
+        lights=lights_at(bank, state.episode, state.time + 1),
+        controlled=state.controlled,
+        alive=state.alive,
+        motion=motion,
+        cursor=lives(cursor, state.cursor),
+        along=lives(along, state.along),
+        stopped=state.stopped,
+    )
+
+
+def advance(
+    bank: Bank, episode: Index, c: Index, cursor: Index, position: Float[Array, "2"]
+) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    """The station of its route nearest to an agent, sought around the last, and the metres along the route.
+
+    Between stations, the agent is projected on the recorded lane's heading; also before the first and beyond the last.
+    """
+    rows, exists = reference_window(bank, episode, c, cursor, BACK, ON)
+    offset = position - rows[:, Cross.CENTRE_X : Cross.CENTRE_Y + 1]
+    square = jnp.where(exists, offset[:, 0] ** 2 + offset[:, 1] ** 2, jnp.inf)
+    best = jnp.where(jnp.any(exists), jnp.argmin(square), BACK)
+    nearest = jnp.maximum(cursor + best - BACK, 0).astype(jnp.int32)
+    beyond = jnp.sum(offset[best] * rows[best, Cross.COS : Cross.SIN + 1])
+    return nearest, bank.episodes.arc[episode, c, nearest] + beyond

@@ -1,0 +1,1 @@
+"""Rules for the agents that no policy drives, and rules that drive one as a baseline."""

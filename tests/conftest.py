@@ -1,0 +1,18 @@
+"""Every test runs on the CPU, with shapes and types of the package checked at each call.
+
+Compiled programs are kept in `.cache/jax` at the repository's root, so that a second run spends its time on testing.
+"""
+
+import os
+from pathlib import Path
+
+CACHE = Path(__file__).resolve().parent.parent / ".cache" / "jax"
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))  # also for the processes that a test starts
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+install_import_hook("drivetrain", "beartype.beartype")

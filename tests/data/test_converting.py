@@ -1,0 +1,149 @@
+"""From files to a dataset: a reader drawn here, real files of the project, and everything that may go wrong between."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from drivetrain.data.compiling import Capacity, compile_recording, measure
+from drivetrain.data.converting import convert, info, split_of
+from drivetrain.data.padding import from_arrays, pad, to_arrays
+from drivetrain.data.readers import READERS
+from drivetrain.data.recording import Lane, Recording, Tracks
+from drivetrain.data.shards import read_manifest, verify
+from drivetrain.types import InputError
+
+NGSIM = Path(__file__).resolve().parents[2] / "datasets/ngsim/scenes"
+
+
+def drive(name: str, group: str = "", split: str = "") -> Recording:
+    """A car at 10 m/s on a straight lane of 200 m, and a parked one."""
+    steps = 60
+    x = 20.0 + np.arange(steps)
+    position = np.stack([np.stack([x, np.zeros(steps)], axis=1), np.tile([150.0, 0.0], (steps, 1))])
+    velocity = np.zeros((2, steps, 2))
+    velocity[0, :, 0] = 10.0
+    tracks = Tracks(
+        id=np.array([5, 9]),
+        kind=np.array([1, 1]),
+        length=np.array([4.5, 4.5]),
+        width=np.array([1.8, 1.8]),
+        position=position,
+        heading=np.zeros((2, steps)),
+        velocity=velocity,
+        valid=np.ones((2, steps), bool),
+    )
+    along = np.linspace(0.0, 200.0, 21)
+    lane = Lane(1, np.stack([along, 0 * along + 1.75], 1), np.stack([along, 0 * along - 1.75], 1))
+    file = f"{name}.drawn"
+    return Recording(name, file, 0.1, tracks, (lane,), group=group, split=split, source="drawn", licence="CC0")
+
+
+class Drawn:
+    """A reader of drives that are only names: "name", "name|group", "name|group|split", or something that fails."""
+
+    def find(self, source: str) -> list[str]:
+        return [source]
+
+    def read(self, file: str) -> Recording:
+        name, group, split, *_ = [*file.split("|"), "", ""]
+        if name == "bad":
+            raise InputError(f"{file}: lanes: none (draw some)")
+        if name == "odd":
+            raise KeyError("first\nsecond")
+        recording = drive(name, group, split)
+        if name == "parked":
+            still = dataclasses.replace(recording.tracks, position=0 * recording.tracks.position + 50.0)
+            return dataclasses.replace(recording, tracks=still)
+        return dataclasses.replace(recording, file=file)
+
+
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch):
+    monkeypatch.setitem(READERS, "drawn", Drawn())
+
+
+def test_a_drive_becomes_a_scenario_with_its_ego(tmp_path):
+    told = []
+    summary = convert("drawn", ["one"], tmp_path / "data", dt=0.2, progress=lambda *news: told.append(news))
+    (entry,) = verify(tmp_path / "data").recordings
+    assert (summary.recordings, summary.egos, told) == (1, 1, [(1, 1, "one")])
+    assert entry.name == "one" and entry.group == "one" and entry.steps == 30 and entry.agents == {"car": 2}
+    assert [(ego.track_id, ego.first, ego.last, ego.cause) for ego in entry.egos] == [(5, 0, 29, "")]
+    assert entry.notes["not_driven_parked"] == 1
+
+
+def test_bad_files_are_skipped_and_counted(tmp_path):
+    summary = convert("drawn", ["bad", "odd", "one", "parked"], tmp_path / "data")
+    assert summary.recordings == 1 and [skipped.file for skipped in summary.skipped] == ["bad", "odd", "parked"]
+    reasons = info(tmp_path / "data").skipped
+    assert reasons["bad"] == "bad: lanes: none (draw some)" and "KeyError" in reasons["odd"]
+    assert all("\n" not in reason for reason in reasons.values())
+
+
+def test_nothing_left_and_too_many_failures_are_errors(tmp_path):
+    with pytest.raises(InputError, match="lanes: none"):
+        convert("drawn", ["bad"], tmp_path / "data")
+    with pytest.raises(InputError, match="2 files failed, 1 allowed"):
+        convert("drawn", ["bad", "odd", "one"], tmp_path / "data", max_failures=1)
+    with pytest.raises(InputError, match="unknown format"):
+        convert("papyrus", ["one"], tmp_path / "data")
+    with pytest.raises(InputError, match="0.02 to 1 s"):
+        convert("drawn", ["one"], tmp_path / "data", dt=0.0)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_group_stays_in_one_split(tmp_path):
+    files = [f"{name}|{group}" for group in "abcdefgh" for name in (f"{group}1", f"{group}2")]
+    convert("drawn", files, tmp_path / "data")
+    by_group: dict[str, set[str]] = {}
+    for entry in read_manifest(tmp_path / "data").recordings:
+        by_group.setdefault(entry.group, set()).add(entry.split)
+    assert len(by_group) == 8 and all(len(splits) == 1 for splits in by_group.values())
+    with pytest.raises(InputError, match="group g is in train and test"):
+        convert("drawn", ["one|g|train", "two|g|test"], tmp_path / "other")
+    convert("drawn", ["one|g|train", "two|g|test"], tmp_path / "other", split="val")
+    assert {entry.split for entry in read_manifest(tmp_path / "other").recordings} == {"val"}
+
+
+def test_a_name_is_taken_once(tmp_path):
+    summary = convert("drawn", ["one|a", "one|b"], tmp_path / "data")
+    assert summary.recordings == 1 and "is also in one|a" in summary.skipped[0].reason
+
+
+def test_splits_have_the_shares_they_claim():
+    splits = [split_of(f"group {number}") for number in range(4000)]
+    for split, share in {"train": 0.7, "val": 0.1, "test": 0.2}.items():
+        assert abs(splits.count(split) / 4000 - share) < 4 * np.sqrt(share * (1 - share) / 4000)
+
+
+def test_info_sums_up(tmp_path):
+    convert("drawn", ["one", "two"], tmp_path / "data", split="test")
+    told = info(tmp_path / "data")
+    assert (told.scenes, told.egos, told.unchecked, told.admitted) == (2, 2, 2, 0)
+    assert told.scenes_by_split == {"train": 0, "val": 0, "test": 2} and told.agents == {"car": 4}
+    assert told.hours == pytest.approx(2 * 30 * 0.2 / 3600) and told.licences == {"CC0": 2}
+
+
+def test_padding_on_reading_is_padding_on_compiling():
+    recording = drive("one")
+    small = measure([recording])
+    large = Capacity(*(size + 3 for size in dataclasses.astuple(small)))
+    padded = from_arrays(pad(to_arrays(compile_recording(recording, small)[0]), large, "one"))
+    compiled = compile_recording(recording, large)[0]
+    for one, other in zip(jax.tree.leaves(padded), jax.tree.leaves(compiled), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.skipif(not NGSIM.is_dir(), reason="the shipped recordings are not in this copy")
+def test_any_number_of_workers_gives_the_same_bytes(tmp_path):
+    files = [str(path) for path in sorted(NGSIM.glob("USA_Peach*"))[:3]]
+    assert len(files) == 3
+    for workers in (1, 2):
+        convert("commonroad", files, tmp_path / str(workers), workers=workers)
+    names = sorted(os.listdir(tmp_path / "1"))
+    assert names == sorted(os.listdir(tmp_path / "2"))
+    assert all((tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes() for name in names)

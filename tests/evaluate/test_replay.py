@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from drivetrain.evaluate.replay import read_replay, write_replay
+from drivetrain.types import InputError
+
+NAMES, SITES = ("straight", "curve", "overlap"), ("a", "b", "a")
+
+
+@pytest.fixture
+def file(bank, log_run, constant_run, tmp_path):
+    path = tmp_path / "replay.safetensors"
+    write_replay(path, bank, {"log": log_run, "constant": constant_run}, NAMES, SITES)
+    return path
+
+
+def test_what_was_written_is_read(bank, file, constant_run, rows):
+    scenes, episodes = read_replay(file)
+    assert [(scene.name, scene.site) for scene in scenes] == list(zip(NAMES, SITES, strict=True))
+    assert len(episodes) == len(bank.episodes.map)
+    assert [path.name for path in file.parent.iterdir()] == ["replay.safetensors"]
+    (row,) = rows["curve"]
+    episode = episodes[row]
+    assert [drive.driver for drive in episode.drives] == ["log", "constant"]
+    constant = episode.drives[1]
+    moments = episode.last - episode.first + 1
+    assert constant.position.shape == (moments, 1, 2) and constant.margins.shape == (moments, 1, 5)
+    assert (constant.margins[1:, 0, 1] < 0).any() == constant_run.outcome.off_route[row, 0]
+    assert not (episode.drives[0].margins[1:] < 0).any()
+    assert np.allclose(constant.limit, 15.0)
+    ratio = constant_run.outcome.progress[row, 0] / constant_run.outcome.log_distance[row, 0]
+    assert constant.progress_ratio == pytest.approx(float(ratio), rel=1e-5)
+
+
+def test_drivers_must_have_driven_the_same(bank, log_run, constant_run, tmp_path):
+    part = type(log_run)(log_run.episode[:1], log_run.source[:1], log_run.outcome, log_run.drives)
+    with pytest.raises(InputError, match="drivers differ"):
+        write_replay(tmp_path / "replay.safetensors", bank, {"log": part, "constant": constant_run}, NAMES)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("keep", [0, 7, 200, 5000])
+def test_a_file_cut_short_is_named(file, keep):
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"replay\.safetensors: .*evaluate again"):
+        read_replay(file)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(InputError, match="evaluate again"):
+        read_replay(tmp_path / "none.safetensors")

@@ -1,0 +1,86 @@
+import json
+import re
+
+import pytest
+
+from drivetrain.data.compiling import Capacity
+from drivetrain.data.manifest import EgoEntry, Entry, Manifest
+from drivetrain.evaluate.benchmark import compare, summarise
+from drivetrain.evaluate.replay import write_replay
+from drivetrain.evaluate.report import build_report, describe_data, write_report
+from drivetrain.types import InputError
+
+
+@pytest.fixture
+def run(bank, log_run, constant_run, tmp_path):
+    """A run's folder in which the log stands for the trained policy, and constant velocity for BC."""
+    runs = {"log": log_run, "bc": constant_run, "bc_ppo": log_run}
+    figures = {name: summarise(result, name, "drawn", "test", 0.2, 0) for name, result in runs.items()}
+    figures["bc_ppo"]["against"] = {"bc": compare(log_run, constant_run)}
+    write_replay(tmp_path / "replay.safetensors", bank, runs, ["straight", "curve", "overlap"])
+    rows = [{"stage": "bc", "step": e, "loss": 3.0 / (e + 1), "validation_failure_rate": 0.4} for e in range(3)]
+    rows += [{"stage": "bc_ppo", "step": 1000 * u, "validation_failure_rate": 0.4 / (u + 1)} for u in range(3)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"stage": "bc_p')
+    (tmp_path / "evaluation.json").write_text(json.dumps(figures))
+    (tmp_path / "config.json").write_text(json.dumps({"run": {"name": "quick<start>", "seed": 4}, "device": "cpu"}))
+    (tmp_path / "facts.json").write_text(json.dumps({"parameters": 103221, "seconds": {"cloning": 130.0}}))
+    return tmp_path
+
+
+def text_of(page):
+    body = page.split("<body")[1].split('<script type="application/json"')[0]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))
+
+
+def test_the_whole_report(run):
+    page = write_report(run).read_text(encoding="utf-8")
+    text = text_of(page)
+    assert "quick&lt;start&gt;" in text and "quick<start>" not in page
+    assert "103,221 parameters" in text and "2.2 min" in text
+    assert "50.0 %" in text  # half of the four egos fail with the log: the overlapping pair
+    assert "−25.0 pp" in text  # and the one in the bend with constant velocity alone
+    assert page.count('<svg class="chart"') == 2  # failure on validation; the loss of cloning
+    assert "BC 40 %" in text
+    assert len(json.loads(re.findall(r'id="replay-data">(.*?)</script>', page, re.S)[0])["episodes"]) == 4
+    assert not (run / "report.html.part").exists()
+
+
+@pytest.mark.parametrize(
+    "missing", ["config.json", "facts.json", "metrics.jsonl", "evaluation.json", "replay.safetensors"]
+)
+def test_a_part_that_is_missing_is_left_out(run, missing):
+    (run / missing).unlink()
+    text = text_of(build_report(run))
+    assert ("Every test drive" in text) == (missing != "replay.safetensors")
+    assert ("How it learnt" in text) == (missing != "metrics.jsonl")
+    assert ("Against the baselines" in text) == (missing != "evaluation.json")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("evaluation.json", "{"), ("config.json", "[]"), ("metrics.jsonl", "{}\nno\n"), ("replay.safetensors", "x")],
+)
+def test_a_damaged_part_is_named(run, file, content):
+    (run / file).write_text(content)
+    with pytest.raises(InputError, match=re.escape(file)):
+        write_report(run)
+    assert not (run / "report.html").exists()
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(InputError, match="no run"):
+        build_report(tmp_path)
+
+
+def test_a_dataset_in_numbers():
+    def entry(name, split, *causes):
+        egos = tuple(EgoEntry(i, 1, 0, 30, cause) for i, cause in enumerate(causes))
+        return Entry(name, name, name, split, "drawn", "free", 31, {}, {}, {}, egos)
+
+    capacity = Capacity(agents=1, steps=1, elements=1, stations=1, lanes=1, lines=1, egos=1, route_stations=1)
+    recordings = (entry("a", "train", None, None, "collision"), entry("b", "test", None, "off_route", "off_route", ""))
+    facts = describe_data(Manifest(1, 0.2, capacity, recordings))
+    assert facts["splits"]["train"] == {"recordings": 1, "groups": 1, "egos": 3, "admitted": 2}
+    assert facts["splits"]["test"]["admitted"] == 1
+    assert facts["left_out"] == {"collision": 1, "off_route": 2, "not checked": 1}
+    assert facts["sources"] == ["drawn"] and facts["licences"] == ["free"]

@@ -1,0 +1,137 @@
+"""The bank against the scenario that it was made of, and the road's blocks against shapely."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import shapely
+
+from drivetrain.sim.bank import (
+    bodies_of,
+    control_lines,
+    expert,
+    lane_window,
+    lights_at,
+    log_at,
+    make_bank,
+    reference_window,
+    road_block,
+)
+from drivetrain.sim.roads import Indexing, box_distance, index_road
+from drivetrain.types import InputError, LightState, replace
+
+DT = 0.2
+
+
+def test_every_ego_is_an_episode_and_admission_selects(scenario):
+    small = Indexing(width=8)
+    whole = make_bank([scenario(), scenario(0.01)], DT, indexing=small)
+    np.testing.assert_array_equal(whole.episodes.source, [0, 0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(whole.episodes.ego[:, 0], [0, 1, 2] * 2)
+    np.testing.assert_array_equal(whole.episodes.track[:3, 0], [1, 0, 3])
+    np.testing.assert_array_equal(whole.episodes.cursor[:3, 0], [10, 14, 20])
+    admitted = [np.array([False, True, False, True]), np.zeros(4, bool)]
+    few = make_bank([scenario(), scenario(0.01)], DT, admitted=admitted, indexing=small)
+    assert few.episodes.ego.tolist() == [[1]]
+    with pytest.raises(InputError, match="episodes"):
+        make_bank([scenario()], DT, admitted=[np.zeros(4, bool)], indexing=small)
+
+
+def test_pairs_share_their_window_and_start_where_the_log_is(scenario):
+    bank = make_bank([scenario()], DT, controlled=2, indexing=Indexing(width=8))
+    assert bank.episodes.track.tolist() == [[1, 0]]  # the third shares only 2 s
+    assert (int(bank.episodes.first[0]), int(bank.episodes.last[0])) == (5, 39)
+    # Cars at 10 and 8 m/s from x = 20: x = 30 and 28 at step 5, so stations 15 and 14 of 2 m.
+    assert bank.episodes.cursor.tolist() == [[15, 14]]
+    np.testing.assert_allclose(bank.episodes.log_distance, [[68.0, 54.4]], rtol=1e-4)
+
+
+def test_accessors_read_the_rows_of_their_recording(scenario):
+    second = scenario(0.01)
+    second = replace(second, log=replace(second.log, lights=np.full_like(second.log.lights, LightState.GREEN)))
+    bank = make_bank([scenario(), second], DT, indexing=Indexing(width=8))
+    for episode, source in ((1, scenario()), (3, second)):
+        agents = log_at(bank, episode, 7)
+        np.testing.assert_array_equal(agents.position, source.log.agents.position[7])
+        np.testing.assert_array_equal(agents.valid, source.log.agents.valid[7])
+        np.testing.assert_array_equal(bodies_of(bank, episode).length, source.log.bodies.length)
+        np.testing.assert_array_equal(lights_at(bank, episode, 7), source.log.lights[7])
+    now = expert(bank, 3, 0, 7)
+    np.testing.assert_array_equal(now.velocity, second.log.agents.velocity[7, 1])
+    assert bool(now.valid)
+    assert not bool(expert(bank, 3, 0, 40).valid)  # the log has steps 0 to 39
+
+
+def test_lane_window_is_a_stretch_of_the_route(scenario, straight):
+    window = lane_window(straight, 0, 0, 45, 10, 53)
+    assert window.left.shape == (64, 4, 2)
+    np.testing.assert_allclose(window.centre[:, 0, 0], 70.0 + 2.0 * np.arange(64))
+    np.testing.assert_allclose(window.left[:, 1, 1], 1.5 * 3.5)
+    np.testing.assert_allclose(window.right[:, 1, 1], 0.5 * 3.5)
+    np.testing.assert_array_equal(window.reference, np.where(np.arange(35, 99) < 50, 1, 2))
+    assert bool(jnp.all(window.exists[:, :3])) and not bool(jnp.any(window.exists[:, 3]))
+    every = lane_window(straight, 0, 0, 45, 10, 53, stride=4)
+    np.testing.assert_array_equal(every.centre, window.centre[::4])
+    rows, exists = reference_window(straight, 0, 0, 48, 0, 3)
+    np.testing.assert_allclose(rows[:, 5], [3.5, 3.5, 7.0, 7.0])
+    assert bool(jnp.all(exists))
+
+
+@pytest.mark.parametrize(("cursor", "known"), [(0, range(10, 21)), (100, range(0, 11)), (500, ()), (-500, ())])
+def test_lane_window_ends_with_the_route(straight, cursor, known):
+    window = lane_window(straight, 0, 0, cursor, 10, 10)
+    np.testing.assert_array_equal(np.flatnonzero(window.exists[:, 0]), list(known))
+    gone = ~np.asarray(window.exists)
+    for leaf in (window.left, window.centre, window.heading, window.limit, window.flags):
+        assert not np.any(np.asarray(leaf)[gone])
+
+
+def test_control_lines_are_those_of_the_route(straight):
+    lines = control_lines(straight, 0, 0)
+    np.testing.assert_array_equal(lines.kind, [2, 0])
+    np.testing.assert_allclose(lines.ends[0], [120, 5.25, 120, 1.75])
+    np.testing.assert_array_equal(lines.judged, [True, False])
+    np.testing.assert_array_equal(lines.index, [0, -1])
+
+
+def test_distance_of_segments_to_a_cell_is_exact():
+    rng = np.random.default_rng(0)
+    segments = rng.normal(0, 15, (2000, 4))
+    segments[:20, 2:] = segments[:20, :2]  # without length
+    segments[20:40, 3] = segments[20:40, 1]  # along x
+    lower = np.array([-4.0, 3.0])
+    lines = shapely.linestrings(segments.reshape(-1, 2, 2))
+    lines[:20] = shapely.points(segments[:20, :2])
+    expected = shapely.distance(lines, shapely.box(-4.0, 3.0, 6.0, 13.0))
+    np.testing.assert_allclose(box_distance(segments, lower, 10.0), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [400, 12])
+def test_blocks_hold_everything_within_their_reach(scenario, width):
+    rng = np.random.default_rng(1)
+    start = rng.uniform(0, 150, (300, 2))
+    elements = np.hstack([start, start + rng.normal(0, 4, (300, 2))]).astype(np.float32)
+    given = scenario()
+    road = replace(given.map, elements=elements, element_kind=(np.arange(300) % 4).astype(np.int32))  # 0 is padding
+    bank = make_bank([replace(given, map=road)], DT, indexing=Indexing(radius=30.0, width=width))
+    index = index_road(road, Indexing(radius=30.0, width=width))
+    assert (np.min(index.reach) == 30.0) == (width == 400)
+    there = np.flatnonzero(np.arange(300) % 4)
+    lines = shapely.linestrings(elements.reshape(-1, 2, 2)[there])
+    for position in rng.uniform(-40, 190, (60, 2)).astype(np.float32):
+        block, kind = road_block(bank, 0, position)
+        cell = np.clip(np.floor((position - index.origin) / 20.0), 0, index.size - 1).astype(int)
+        reach = index.reach[cell[0] + cell[1] * index.size[0]]
+        near = there[shapely.distance(lines, shapely.Point(position)) < reach - 1e-3]
+        held = {tuple(row) for row in np.asarray(block)[np.asarray(kind) > 0].tolist()}
+        assert all(tuple(row) in held for row in elements[near].tolist())
+        for row, what in zip(np.asarray(block), np.asarray(kind), strict=True):
+            assert what == 0 or np.any(np.all(elements[np.arange(300) % 4 == what] == row, axis=1))
+
+
+def test_a_map_without_elements_has_an_empty_block(scenario):
+    given = scenario()
+    bare = replace(given.map, element_kind=np.zeros_like(given.map.element_kind))
+    bank = make_bank([replace(given, map=bare)], DT, indexing=Indexing(width=8))
+    _, kind = jax.jit(lambda place: road_block(bank, 0, place))(jnp.array([1e4, -1e4]))
+    assert not np.any(kind)

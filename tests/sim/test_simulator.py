@@ -1,0 +1,153 @@
+"""A step on a hand-drawn road: where everyone is, how far along, and that batches, scans and padding change nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drivetrain.sim.bank import Indexing, make_bank
+from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.simulator import reset, step
+from drivetrain.sim.traffic.constant import constant_velocity
+from drivetrain.sim.traffic.replay import Replay
+from drivetrain.types import replace
+
+DT = 0.2
+MODEL = Bicycle()
+
+
+def roll(bank, state, actions):
+    def advance(state, action):
+        state = step(bank, MODEL, Replay(), state, action)
+        return state, state
+
+    return jax.jit(lambda state: jax.lax.scan(advance, state, actions))(state)[1]
+
+
+def test_reset_is_the_log(straight):
+    state = jax.jit(lambda episode: reset(straight, MODEL, episode))(1)
+    assert (int(state.time), int(state.controlled[0]), int(state.cursor[0])) == (5, 0, 14)
+    np.testing.assert_allclose(state.agents.position[:4, 0], [28, 30, 32, 49], rtol=1e-6)
+    np.testing.assert_array_equal(state.agents.valid, [True, True, True, True, False])
+    np.testing.assert_allclose(state.along, 28.0, rtol=1e-6)
+    np.testing.assert_allclose(state.motion.speed, 8.0)
+    assert bool(state.alive[0]) and not bool(jnp.any(state.stopped))
+
+
+def test_others_replay_and_the_controlled_one_obeys(straight):
+    states = roll(straight, reset(straight, MODEL, 0), jnp.tile(jnp.array([[[-1.0, 0.0]]]), (20, 1, 1)))
+    time = DT * np.arange(1, 21)
+    mine = 20 + 10 * time - 0.5 * time**2
+    np.testing.assert_allclose(states.agents.position[:, 1, 0], mine, rtol=1e-5)
+    np.testing.assert_allclose(states.agents.position[:, 2, 0], 20 + 12 * time, rtol=1e-5)
+    np.testing.assert_allclose(states.along[:, 0], mine, rtol=1e-5)
+    np.testing.assert_array_equal(states.cursor[:, 0], np.round(mine / 2))
+    np.testing.assert_array_equal(states.time, np.arange(1, 21))
+
+
+def test_a_change_of_the_reference_lane_does_not_count_as_distance(straight):
+    # The recorded lane steps aside by 3.5 m at station 50; the agent goes straight on at 10 m/s past it.
+    states = roll(straight, reset(straight, MODEL, 0), jnp.zeros((39, 1, 2)))
+    np.testing.assert_allclose(states.along[:, 0], 20 + 2.0 * np.arange(1, 40), rtol=1e-5)
+
+
+def test_along_a_bend_is_the_arc(scenario):
+    bank = make_bank([scenario(0.01)], DT, indexing=Indexing(width=8))
+    model = Playback()
+
+    def follow(state, pose):
+        return (state := step(bank, model, Replay(), state, pose[None])), state.along[0]
+
+    log = bank.logs.agents
+    poses = jnp.concatenate([log.position[0, 1:20, 1], log.heading[0, 1:20, 1]], -1)
+    along = jax.jit(lambda: jax.lax.scan(follow, reset(bank, model, 0), poses)[1])()
+    np.testing.assert_allclose(along, 20 + 2.0 * np.arange(1, 20), rtol=5e-3)
+
+
+def test_a_scan_is_a_loop_and_a_batch_is_its_rows(straight):
+    actions = jnp.asarray(np.random.default_rng(0).uniform(-0.3, 0.3, (6, 1, 2)), jnp.float32)
+    one = jax.jit(lambda state, action: step(straight, MODEL, Replay(), state, action))
+    looped = []
+    for episode in (0, 1, 2):
+        state = reset(straight, MODEL, episode)
+        for action in actions:
+            state = one(state, action)
+        looped.append(state)
+    scanned = jax.tree.map(lambda leaf: leaf[-1], roll(straight, reset(straight, MODEL, 1), actions))
+    batch = jax.vmap(lambda episode: reset(straight, MODEL, episode))(jnp.arange(3))
+    many = jax.jit(jax.vmap(one, (0, None)))
+    for action in actions:
+        batch = many(batch, action)
+    for left, right in zip(jax.tree.leaves(scanned), jax.tree.leaves(looped[1]), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-5)
+    for left, *rows in zip(jax.tree.leaves(batch), *map(jax.tree.leaves, looped), strict=True):
+        np.testing.assert_allclose(left, np.stack(rows), rtol=1e-5, atol=1e-5)
+
+
+def test_two_agents_move_on_their_own_and_the_dead_are_gone(scenario):
+    bank = make_bank([scenario()], DT, controlled=2, indexing=Indexing(width=8))
+    state = reset(bank, MODEL, 0)
+    actions = jnp.tile(jnp.array([[1.0, 0.0], [-1.0, 0.0]]), (5, 1, 1))
+    states = roll(bank, state, actions)
+    np.testing.assert_allclose(states.agents.position[-1, :2, 0], [28 + 8 - 0.5, 30 + 10 + 0.5], rtol=1e-5)
+    assert bool(jnp.all(states.agents.valid[:, :2]))
+    states = roll(bank, replace(state, alive=jnp.array([True, False])), actions)
+    np.testing.assert_array_equal(states.agents.valid[-1, :2], [False, True])
+    np.testing.assert_allclose(states.agents.position[-1, :2, 0], [28.0, 40.5], rtol=1e-5)
+
+
+def test_padding_of_the_controlled_changes_nothing(straight):
+    state = reset(straight, MODEL, 0)
+
+    def pad(rows, value):
+        return jnp.concatenate([rows, jnp.full_like(rows, value)])
+
+    episodes = straight.episodes
+    wide = replace(
+        straight,
+        episodes=jax.tree.map(
+            lambda leaf: leaf,
+            replace(
+                episodes,
+                track=jnp.concatenate([episodes.track, jnp.full_like(episodes.track, -1)], 1),
+                route=jax.tree.map(lambda leaf: jnp.concatenate([leaf, jnp.zeros_like(leaf)], 1), episodes.route),
+                arc=jnp.concatenate([episodes.arc, jnp.zeros_like(episodes.arc)], 1),
+                cursor=jnp.concatenate([episodes.cursor, jnp.zeros_like(episodes.cursor)], 1),
+            ),
+        ),
+    )
+    padded = reset(wide, MODEL, 0)
+    np.testing.assert_array_equal(padded.alive, [True, False])
+    actions = jnp.full((4, 1, 2), 0.1)
+    narrow, both = (
+        roll(straight, state, actions),
+        roll(wide, padded, pad(actions[:, 0], 0.7).reshape(2, 4, 2).swapaxes(0, 1)),
+    )
+    np.testing.assert_allclose(both.agents.position, narrow.agents.position, atol=1e-5)
+    np.testing.assert_array_equal(both.agents.valid, narrow.agents.valid)
+    np.testing.assert_allclose(both.along[:, :1], narrow.along)
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(both))
+
+
+def test_constant_velocity_goes_straight_on(straight):
+    model = Playback()
+    state = reset(straight, model, 0)
+    for _ in range(3):
+        state = step(straight, model, Replay(), state, constant_velocity(straight, state, 0)[None])
+    np.testing.assert_allclose(state.agents.position[1], [26.0, 3.5], rtol=1e-5)
+    np.testing.assert_allclose(state.motion.speed, 10.0, rtol=1e-4)
+
+
+@pytest.mark.parametrize("speed", [10.0, 0.0])
+def test_gradients_through_steps_are_finite(straight, speed):
+    state = reset(straight, MODEL, 0)
+    state = replace(state, motion=replace(state.motion, speed=jnp.array([speed])))
+
+    def reach(actions):
+        states = roll(straight, state, actions)
+        return jnp.sum(states.along) + jnp.sum(states.agents.position) + jnp.sum(states.motion.lateral)
+
+    slope = jax.grad(reach)(jnp.zeros((3, 1, 2)))
+    assert bool(jnp.all(jnp.isfinite(slope)))
+    assert float(slope[0, 0, 0]) > 0.0 or speed == 0.0

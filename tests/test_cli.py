@@ -1,0 +1,247 @@
+"""The command line as a person meets it: exit statuses, one line for bad input, nothing half-written."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scenes
+
+from drivetrain import __version__, cli
+from drivetrain.cli import COMMANDS, main
+from drivetrain.commands.train import component_options
+from drivetrain.commands.view import page_of
+from drivetrain.data.manifest import EgoEntry, Entry
+from drivetrain.data.shards import read_manifest, write_dataset
+from drivetrain.progress import Lines, clock_face, progress, spoken
+from drivetrain.types import InputError
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Two hand-drawn recordings whose egos are admitted."""
+    folder = tmp_path_factory.mktemp("data") / "drawn"
+    results = []
+    for name in ("one", "two"):
+        scenario = scenes.scenario(scenes.straight_road())
+        egos = tuple(
+            EgoEntry(int(track), 1, int(first), int(last), None)
+            for track, first, last in zip(
+                np.asarray(scenario.egos.track),
+                np.asarray(scenario.egos.first),
+                np.asarray(scenario.egos.last),
+                strict=True,
+            )
+            if track >= 0
+        )
+        entry = Entry(name, f"{name}.xml", name, "test", "drawn", "none", int(scenario.log.steps), {}, {}, {}, egos)
+        results.append((entry, scenario))
+    write_dataset(folder, results, 0.2)
+    return folder
+
+
+def one_line(capsys) -> str:
+    """What a failed command said: a single line on stderr, nothing like a traceback."""
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "Traceback" not in said
+    return said
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"drivetrain {command}" in text for command in COMMANDS)
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"drivetrain {__version__}\n"
+
+
+def test_nothing_asked_is_a_mistake(capsys):
+    assert main([]) == 2
+    assert "train" in capsys.readouterr().err
+
+
+def test_unknown_command_names_the_known(capsys):
+    assert main(["trian"]) == 2
+    assert "evaluate" in one_line(capsys)
+
+
+def test_help_needs_no_jax():
+    program = "import sys; from drivetrain.cli import main; main(['--help']); sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command", [["data", "convert"], ["data", "info"], ["data", "verify"], ["evaluate"], ["view"], ["bench"]]
+)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--help"])
+    assert end.value.code == 0
+    assert "options" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["data", "info", "nowhere"], "nowhere/manifest.json"),
+        (["data", "verify", "nowhere"], "nowhere/manifest.json"),
+        (["data", "convert", "commonroad", "nowhere", "--out", "out"], "nowhere"),
+        (["data", "convert", "betamax", "nowhere", "--out", "out"], "betamax"),
+        (["train", "nothing"], "nothing"),
+        (["train", "quickstart", "--resume", "nowhere"], "nowhere"),
+        (["train", "quickstart", "--resume", "a", "--out", "b"], "resume"),
+        (["train", "quickstart", "--resume", "a", "--seed", "3"], "resume"),
+        (["evaluate", "nobody", "--data", "nowhere"], "nobody"),
+        (["evaluate", "idm", "--data", "nowhere"], "nowhere"),
+        (["view", "nowhere"], "nowhere"),
+        (["bench", "sim", "--data", "nowhere"], "nowhere"),
+    ],
+    ids=" ".join,
+)
+def test_bad_input_gives_one_line_that_names_it(words, named, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 1
+    assert named in one_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_says_how_to_continue(capsys, monkeypatch):
+    def interrupt(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("drivetrain.data.shards.verify", interrupt)
+    assert main(["data", "verify", "anything"]) == 130
+    assert "--resume" in one_line(capsys)
+
+
+def test_a_full_disk_is_said_in_one_line(capsys, monkeypatch):
+    def fill(folder):
+        raise OSError(28, "No space left on device", "shard")
+
+    monkeypatch.setattr("drivetrain.data.shards.verify", fill)
+    assert main(["data", "verify", "anything"]) == 1
+    assert "No space left" in one_line(capsys)
+
+
+def test_info_as_json(dataset, capsys):
+    assert main(["data", "info", str(dataset), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["scenes"] == 2
+    assert figures["admitted"] == sum(len(entry.egos) for entry in read_manifest(dataset).recordings)
+
+
+def test_info_in_words(dataset, capsys):
+    assert main(["data", "info", str(dataset)]) == 0
+    assert "admitted by split  train 0, val 0, test" in capsys.readouterr().out
+
+
+def test_verify_names_a_flipped_bit(dataset, capsys, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in dataset.iterdir():
+        data = bytearray(file.read_bytes())
+        if file.name != "manifest.json":
+            data[len(data) // 3] ^= 1
+        (copy / file.name).write_bytes(data)
+    assert main(["data", "verify", str(dataset)]) == 0
+    capsys.readouterr()
+    assert main(["data", "verify", str(copy)]) == 1
+    assert str(copy) in one_line(capsys)
+
+
+def test_evaluate_writes_the_figures(dataset, capsys, tmp_path):
+    file = tmp_path / "constant.json"
+    assert main(["evaluate", "constant", "--data", str(dataset), "--json", str(file)]) == 0
+    figures = json.loads(file.read_text())
+    assert figures["policy"] == "constant" and figures["data"] == str(dataset) and figures["split"] == "test"
+    assert set(figures["failure_rate"]) == {"value", "low", "high", "n"}
+    assert "failure rate" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["constant.json"]
+
+
+def test_view_exports_a_page_that_asks_for_nothing(dataset, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert main(["view", str(dataset), "--export", str(page)]) == 0
+    text = page.read_text()
+    assert "<canvas" in text and "http://" not in text and "https://" not in text
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_view_refuses_a_folder_that_is_nothing(tmp_path):
+    with pytest.raises(InputError, match="neither a run nor a dataset"):
+        page_of(tmp_path, 1, 0.2)
+
+
+def test_compiled_programs_stay_in_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cli.keep_compiled_programs()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "drivetrain" / "jax")
+
+
+def test_a_component_behind_any_callable_offers_its_fields():
+    import dataclasses
+
+    import tyro
+
+    from drivetrain.env import Env
+    from drivetrain.reward import Reward
+
+    chosen = tyro.cli(Env, default=Env(), args=["--reward.collision", "3"], registry=component_options())
+    assert chosen == dataclasses.replace(Env(), reward=dataclasses.replace(Reward(), collision=3.0))
+
+
+# ------------------------------------------------------------------------------------------------------------ progress
+
+
+def test_plain_lines_give_rate_and_time_left():
+    now = [100.0]
+    stream = io.StringIO()
+    show = Lines("convert", 40, "files", 0, stream, clock=lambda: now[0])
+    now[0] = 110.0
+    show(20, "a.xml")
+    now[0] = 111.0
+    show(22, "too soon")
+    now[0] = 120.0
+    show(40, "b.xml")
+    assert stream.getvalue().splitlines() == [
+        "convert: 20/40 files · 2 files/s · 0:10 left · a.xml",
+        "convert: 40/40 files · 2 files/s · 0:00 left · b.xml",
+    ]
+
+
+def test_what_was_done_before_does_not_count_for_the_rate():
+    now = [0.0]
+    stream = io.StringIO()
+    show = Lines("improve", 100, "steps", 50, stream, clock=lambda: now[0])
+    now[0] = 10.0
+    show(60, "")
+    assert stream.getvalue() == "improve: 60/100 steps · 1 steps/s · 0:40 left\n"
+
+
+def test_a_terminal_gets_a_bar():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream = Terminal()
+    with progress("clone", total=2, unit="epochs", stream=stream) as show:
+        show(1, "loss [3]")
+        show(2, "loss [2]")
+    assert "2/2" in stream.getvalue() and "loss [2]" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("seconds", "face"), [(0, "0:00"), (59.6, "1:00"), (75, "1:15"), (3725, "1:02:05")])
+def test_clock_face(seconds, face):
+    assert clock_face(seconds) == face
+
+
+@pytest.mark.parametrize(("rate", "words"), [(0.1374, "0.137"), (12.34, "12.3"), (123456.0, "123,456")])
+def test_rates_have_three_digits(rate, words):
+    assert spoken(rate) == words

@@ -1,0 +1,70 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drivetrain.reward import Reward
+from drivetrain.types import Events, replace
+
+
+def events(**facts):
+    safe = dict.fromkeys(("collision", "off_route", "off_road", "stop_line", "red_light"), 50.0)
+    calm = dict.fromkeys(("progress", "overspeed", "acceleration", "lateral"), 0.0)
+    return Events(**{name: jnp.float32(value) for name, value in (safe | calm | facts).items()})
+
+
+def reward(dt=0.2, **facts):
+    return float(Reward()(events(**facts), dt))
+
+
+def test_nothing_happens_nothing_is_paid():
+    assert reward() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"progress": 3.0}, 0.06),
+        ({"progress": -3.0}, -0.06),
+        ({"overspeed": 5.0}, -0.04),
+        ({"acceleration": -2.0}, -0.008),
+        ({"lateral": 3.0}, -0.018),
+        ({"collision": -0.1}, -10.0),
+        ({"off_route": -1.0, "red_light": -0.5, "stop_line": -2.0}, -30.0),
+        ({"collision": 0.0}, 0.0),  # touching
+        ({"off_road": -1.0}, 0.0),  # observed, not paid
+    ],
+)
+def test_each_term_in_closed_form(facts, expected):
+    assert reward(**facts) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_jump_along_the_route_pays_no_more_than_top_speed():
+    assert reward(progress=500.0) == pytest.approx(0.02 * 40.0 * 0.2)
+
+
+def test_two_short_steps_pay_like_one_long_step():
+    whole = reward(0.2, progress=3.0, overspeed=2.0, acceleration=1.0, lateral=1.5)
+    half = reward(0.1, progress=1.5, overspeed=2.0, acceleration=1.0, lateral=1.5)
+    assert whole == pytest.approx(2.0 * half, abs=1e-6)
+
+
+def test_speeding_does_not_pay():
+    """1 m/s above the limit for 1 s: 0.02 earned as progress, 0.04 paid."""
+    assert reward(progress=16.0 * 0.2, overspeed=1.0) < reward(progress=15.0 * 0.2)
+
+
+def test_a_failure_outweighs_a_drive():
+    drive = sum(reward(progress=15.0 * 0.2) for _ in range(50))
+    assert drive == pytest.approx(3.0, abs=1e-4)
+    assert drive + reward(collision=-1.0) < 0.0
+
+
+def test_gradients_are_finite():
+    slopes = jax.grad(lambda e: Reward()(e, 0.2))(events(collision=0.0, progress=8.0))
+    assert all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(slopes))
+
+
+def test_weights_are_its_configuration():
+    assert hash(Reward()) == hash(Reward())
+    assert float(replace(Reward(), collision=7.0)(events(collision=-1.0), 0.2)) == -7.0

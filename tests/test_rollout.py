@@ -1,0 +1,206 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scenes
+
+from drivetrain.ending import retire
+from drivetrain.env import Env
+from drivetrain.policy.heads import Discrete
+from drivetrain.rollout import drive, rollout, start
+from drivetrain.sim.bank import expert, make_bank
+from drivetrain.sim.dynamics.base import action_at
+from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.types import Array, happened
+
+ENV = Env()
+COLUMNS = tuple(len(values) for values in ENV.dynamics.grid())
+STRAIGHT = (40, 15)  # 0 m/s², 0 rad/s
+LEFT = (40, 30)
+
+
+class Guess(eqx.Module):
+    """Every action as likely as the next; its memory counts the steps of the episode, and its value tells the count."""
+
+    def __call__(self, observation, memory, key):
+        return Discrete(tuple(jnp.zeros(count) for count in COLUMNS)), memory * 1.0, memory + 1
+
+
+class Always(eqx.Module):
+    """One action, all but surely."""
+
+    action: Array
+
+    def __call__(self, observation, memory, key):
+        logits = tuple(100.0 * jax.nn.one_hot(self.action[row], count) for row, count in enumerate(COLUMNS))
+        return Discrete(logits), jnp.zeros(()), memory
+
+
+def always(action):
+    return Always(jnp.array(action))
+
+
+begin = jax.jit(lambda bank, episodes, key, memory: start(ENV, bank, episodes, key, memory))
+window = jax.jit(
+    lambda bank, policy, carry, steps, episodes: rollout(ENV, bank, policy, carry, steps, episodes), static_argnums=3
+)
+
+
+def roll(bank, policy, steps=60, episodes=None, seed=0, memory=()):
+    episodes = jnp.arange(len(bank.episodes.first)) if episodes is None else jnp.asarray(episodes)
+    return window(bank, policy, begin(bank, episodes, jax.random.key(seed), memory), steps, episodes)
+
+
+@pytest.fixture(scope="module")
+def bank():
+    """Three cars 60 m apart, 20 steps each: long enough apart that nobody meets."""
+    cars = [scenes.along_x(1.75 + 3.5 * row, 20.0 + 60.0 * row) for row in range(3)]
+    return make_bank([scenes.scenario(scenes.straight_road(agents=cars, length=400.0, steps=25))], 0.2)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Two agents controlled together: the right and the left of three lanes."""
+    cars = [scenes.along_x(1.75, 20.0), scenes.along_x(8.75, 120.0)]
+    drawn = scenes.straight_road(agents=cars, length=400.0, steps=41)
+    return make_bank([scenes.scenario(drawn)], 0.2, controlled=2)
+
+
+def test_an_episode_lasts_as_long_as_its_recording(bank):
+    _, steps, figures = roll(bank, always(STRAIGHT))
+    ended = np.flatnonzero(np.asarray(steps.terminated[:, 0]))
+    assert ended.tolist() == [23, 47]  # 24 steps lead from the first to the last of 25 moments
+    assert np.asarray(steps.state.time).tolist() == (list(range(24)) * 3)[:60]
+    assert not np.asarray(steps.truncated).any()
+    assert np.asarray(steps.mask).all()
+    assert float(figures.episodes) == 2.0
+    assert float(figures.progress) == pytest.approx(120.0, abs=0.1)
+    assert float(figures.reward) == pytest.approx(60 * 0.04, abs=0.01)
+    assert float(figures.returns) == pytest.approx(48 * 0.04, abs=0.01)
+
+
+def test_restarts_draw_from_the_table_alone(bank):
+    drawn = [roll(bank, always(STRAIGHT), episodes=[2, 0, 2], seed=seed)[1].state.episode for seed in range(6)]
+    assert {int(episode) for window in drawn for episode in window} == {0, 2}
+
+
+def test_memory_starts_anew_with_an_episode(bank):
+    carry, steps, _ = roll(bank, Guess(), memory=jnp.int32(0), seed=3)
+    count, ended = 0, np.asarray(steps.terminated[:, 0])
+    assert ended.any()
+    for row, value in enumerate(np.asarray(steps.value[:, 0])):
+        assert value == count
+        count = 0 if ended[row] else count + 1
+    assert carry.memory.tolist() == [count]
+
+
+def test_log_probability_of_a_uniform_policy(bank):
+    _, steps, _ = roll(bank, Guess(), memory=jnp.int32(0))
+    expected = -np.log(COLUMNS[0]) - np.log(COLUMNS[1])
+    np.testing.assert_allclose(steps.log_prob, expected, rtol=1e-5)
+    actions = np.asarray(steps.action[:, 0])
+    assert actions.min() >= 0
+    assert (actions.max(0) < COLUMNS).all()
+    assert len(np.unique(actions[:, 0])) > 3
+
+
+def test_a_failure_ends_the_episode_and_the_next_step_is_a_fresh_one(bank):
+    _, steps, figures = roll(bank, always(LEFT))
+    ended = np.flatnonzero(np.asarray(steps.terminated[:, 0]))
+    assert 0 < ended[0] < 20
+    assert float(steps.reward[ended[0], 0]) < -9.0
+    assert int(steps.state.time[ended[0] + 1]) == 0
+    assert float(figures.off_route) == len(ended) == float(figures.episodes)
+    assert float(figures.collision) == 0.0
+
+
+def test_scan_equals_a_loop(bank):
+    """The window, written out with the environment's own functions and the actions that were sampled."""
+    _, steps, _ = roll(bank, Guess(), memory=jnp.int32(0), seed=5)
+    step, rewards = jax.jit(ENV.step), jax.jit(ENV.rewards)
+    state = jax.jit(ENV.reset)(bank, steps.state.episode[0])
+    for row in range(8):
+        np.testing.assert_allclose(steps.state.agents.position[row], state.agents.position, atol=1e-4)
+        action = jax.vmap(lambda sample: action_at(ENV.dynamics.grid(), sample))(steps.action[row])
+        state, events = step(bank, state, action)
+        np.testing.assert_allclose(steps.reward[row], rewards(bank, events), atol=1e-5)
+        ended = ENV.endings(bank, state, events)[0]
+        assert ended.tolist() == steps.terminated[row].tolist()
+        if bool(ended.all()):
+            break
+        state = retire(state, ended)
+
+
+def test_two_windows_equal_one(bank):
+    _, whole, _ = roll(bank, Guess(), memory=jnp.int32(0), seed=2)
+    carry, first, _ = roll(bank, Guess(), 30, memory=jnp.int32(0), seed=2)
+    _, second, _ = window(bank, Guess(), carry, 30, jnp.arange(3))
+    for one, a, b in zip(*map(jax.tree.leaves, (whole, first, second)), strict=True):
+        np.testing.assert_array_equal(one, np.concatenate([a, b]))
+
+
+def test_scenes_batch(bank):
+    episodes = jnp.arange(3)
+    carries = [begin(bank, episodes, jax.random.key(seed), jnp.int32(0)) for seed in range(3)]
+    stacked = jax.tree.map(lambda *rows: jnp.stack(rows), *carries)
+    many = jax.jit(jax.vmap(lambda carry: rollout(ENV, bank, Guess(), carry, 10, episodes)[1]))(stacked)
+    for row, carry in enumerate(carries):
+        _, single, _ = window(bank, Guess(), carry, 30, episodes)
+        for one, batched in zip(jax.tree.leaves(single), jax.tree.leaves(many), strict=True):
+            np.testing.assert_allclose(one[:10], batched[row], rtol=1e-4, atol=1e-4)
+
+
+def test_who_ends_first_waits_masked_until_all_have_ended(pair):
+    """Both turn left: the left lane's car leaves the road at once, the right lane's three lanes later."""
+    _, steps, figures = roll(pair, always(LEFT))
+    ends = [np.flatnonzero(np.asarray(steps.terminated[:, c])) for c in (0, 1)]
+    columns = np.asarray(steps.state.controlled[0])
+    first, last = (0, 1) if columns[0] == 1 else (1, 0)
+    early, late = int(ends[first][0]), int(ends[last][0])
+    assert early < late
+    mask = np.asarray(steps.mask)
+    assert mask[: late + 1, last].all()
+    assert mask[: early + 1, first].all()
+    assert not mask[early + 1 : late + 1, first].any()
+    assert mask[late + 1].all()  # restarted
+    assert np.asarray(steps.state.time)[[late, late + 1]].tolist() == [late, 0]
+    gone = np.asarray(steps.state.agents.valid[early + 1 : late + 1, int(columns[first])])
+    assert not gone.any()
+    assert not np.asarray(steps.reward[early + 1 : late + 1, first]).any()
+    assert float(figures.steps) == mask.sum()
+
+
+# ---------------------------------------------------------------------------------------------------------------- drive
+
+
+def hold(bank, state, observation, memory, key):
+    return jnp.tile(jnp.array([0.0, 0.6]), (len(state.alive), 1)), memory
+
+
+def follow(bank, state, observation, memory, key):
+    def pose(c):
+        there = expert(bank, state.episode, c, state.time + 1)
+        return jnp.concatenate([there.position, there.heading])
+
+    return jax.vmap(pose)(jnp.arange(len(state.alive))), memory + 1
+
+
+def test_drive_goes_on_after_a_failure(bank):
+    way = jax.jit(lambda bank: drive(ENV, bank, hold, 0, 30, jax.random.key(0)))(bank)
+    failed = np.asarray(happened(way.events.off_route[:, 0]))
+    assert failed.sum() > 1
+    assert way.time.tolist() == list(range(31))
+    assert way.mask[:, 0].tolist() == [True] * 24 + [False] * 6
+    assert way.agents.position.shape[0] == 31
+
+
+def test_drive_of_the_log_is_the_log(bank):
+    env = Env(dynamics=Playback())
+    way = jax.jit(lambda bank: drive(env, bank, follow, 1, 24, jax.random.key(0), jnp.int32(0)))(bank)
+    column = int(way.controlled[0])
+    np.testing.assert_allclose(way.agents.position[:, column, 0], 80.0 + 2.0 * np.arange(25), atol=1e-3)
+    np.testing.assert_allclose(way.along[:, 0] - way.along[0, 0], 2.0 * np.arange(25), atol=1e-2)
+    np.testing.assert_allclose(way.speed, 10.0, atol=1e-2)
+    assert way.mask.all()
+    assert not np.asarray(happened(way.events.off_route)).any()
