@@ -6,7 +6,6 @@ load     records read, checked and padded from a dataset's shards
 """
 
 import dataclasses
-import functools
 import resource
 import statistics
 import time
@@ -21,11 +20,12 @@ from drivetrain.data.loading import load
 from drivetrain.data.shards import read_manifest, read_scenarios
 from drivetrain.env import Env
 from drivetrain.learn.ppo import Ppo
-from drivetrain.learn.update import Optimiser, begin, descend
+from drivetrain.learn.update import Optimiser, TrainState, begin, descend
 from drivetrain.policy.perceiver import Perceiver, Sizes, count_parameters
 from drivetrain.policy.presets import TINY
-from drivetrain.rollout import Carry, rollout, start
+from drivetrain.rollout import Carry, Figures, rollout, start
 from drivetrain.sim.bank import Bank, make_bank
+from drivetrain.types import Transition
 
 CASES = ("sim", "observe", "rollout", "train", "load")
 
@@ -57,7 +57,7 @@ class Bench:
         """Steps of the environment alone, under the action that changes nothing."""
         idle = jnp.zeros((1, self.env.dynamics.width))
 
-        def drive(episodes):
+        def drive(bank, episodes):
             def one(episode):
                 def step(state, _):
                     state, events = self.env.step(bank, state, idle)
@@ -67,35 +67,31 @@ class Bench:
 
             return jax.vmap(one)(episodes)
 
-        return self.measure("sim", scenes, scenes * self.steps, drive, _rows(bank, scenes))
+        return self.measure("sim", scenes, scenes * self.steps, drive, bank, _rows(bank, scenes))
 
     def observe(self, bank: Bank, scenes: int) -> Case:
         """One observation of every scene, written out."""
-        states = jax.jit(jax.vmap(lambda episode: self.env.reset(bank, episode)))(_rows(bank, scenes))
-        return self.measure("observe", scenes, scenes, jax.vmap(lambda state: self.env.observe(bank, state)), states)
+        states = jax.jit(jax.vmap(self.env.reset, (None, 0)))(bank, _rows(bank, scenes))
+        return self.measure("observe", scenes, scenes, jax.vmap(self.env.observe, (None, 0)), bank, states)
 
     def rollout(self, bank: Bank, scenes: int) -> Case:
         """A window of steps under the policy."""
-        window = functools.partial(self._window, bank, self._policy())
-        return self.measure("rollout", scenes, scenes * self.steps, window, self._carry(bank, scenes))
+        return self.measure(
+            "rollout", scenes, scenes * self.steps, self._window, bank, self._policy(), self._carry(bank, scenes)
+        )
 
     def train(self, bank: Bank, scenes: int) -> Case:
         """A window and one pass of PPO over it."""
-        policy = self._policy()
         ppo, optimiser = Ppo(), Optimiser()
-        every = jnp.arange(len(bank.episodes.map))
 
-        def update(carry: Carry, train):
-            after, window, _ = jax.vmap(lambda c: rollout(self.env, bank, train.policy, c, self.steps, every))(carry)
-            key = train.key
-            batch = jax.vmap(lambda w, s: ppo.prepare(self.env, bank, train.policy, w, s, key))(window, after.state)
-            batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
-            return descend(optimiser, train, lambda p, k: ppo.loss(self.env, bank, p, batch, k))[0]
+        def update(bank: Bank, carry: Carry, train: TrainState) -> TrainState:
+            after, window, _ = self._window(bank, train.policy, carry)
+            prepare = jax.vmap(lambda w, s: ppo.prepare(self.env, bank, train.policy, w, s, train.key))
+            batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), prepare(window, after.state))
+            return descend(optimiser, train, lambda policy, key: ppo.loss(self.env, bank, policy, batch, key))[0]
 
-        carry = self._carry(bank, scenes)
-        whole = self.measure(
-            "train", scenes, scenes * self.steps, update, carry, begin(optimiser, policy, jax.random.key(1))
-        )
+        carry, train = self._carry(bank, scenes), begin(optimiser, self._policy(), jax.random.key(1))
+        whole = self.measure("train", scenes, scenes * self.steps, update, bank, carry, train)
         driven, simulated = self.rollout(bank, scenes).milliseconds, self.sim(bank, scenes).milliseconds
         total = max(whole.milliseconds, driven)
         shares = {
@@ -131,12 +127,10 @@ class Bench:
 
     def _carry(self, bank: Bank, scenes: int) -> Carry:
         keys = jax.random.split(jax.random.key(2), scenes)
-        every = jnp.arange(len(bank.episodes.map))
-        return jax.jit(jax.vmap(lambda key: start(self.env, bank, every, key)))(keys)
+        return jax.jit(jax.vmap(lambda bank, key: start(self.env, bank, _all(bank), key), (None, 0)))(bank, keys)
 
-    def _window(self, bank: Bank, policy: Perceiver, carry: Carry):
-        every = jnp.arange(len(bank.episodes.map))
-        return jax.vmap(lambda c: rollout(self.env, bank, policy, c, self.steps, every))(carry)
+    def _window(self, bank: Bank, policy: Any, carry: Carry) -> tuple[Carry, Transition, Figures]:
+        return jax.vmap(lambda carry: rollout(self.env, bank, policy, carry, self.steps, _all(bank)))(carry)
 
 
 def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], bench: Bench) -> list[Case]:
@@ -161,6 +155,10 @@ def describe(bench: Bench) -> dict[str, Any]:
         "parameters": count_parameters(bench._policy()),
         "steps": bench.steps,
     }
+
+
+def _all(bank: Bank) -> jax.Array:
+    return jnp.arange(len(bank.episodes.map))
 
 
 def _rows(bank: Bank, scenes: int) -> jax.Array:

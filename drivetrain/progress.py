@@ -8,7 +8,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TextIO
+from typing import IO, Protocol, cast, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -21,12 +21,29 @@ LINE_EVERY = 5.0
 """Seconds between plain lines."""
 
 
+@runtime_checkable
+class Stream(Protocol):
+    """Where progress is written: stderr, or anything like it."""
+
+    def write(self, text: str, /) -> int:
+        """Take text."""
+        ...
+
+    def flush(self) -> None:
+        """Pass it on."""
+        ...
+
+    def isatty(self) -> bool:
+        """Whether a person watches a terminal."""
+        ...
+
+
 @contextlib.contextmanager
-def progress(title: str, total: int, unit: str, done: int = 0, stream: TextIO | None = None) -> Iterator[Show]:
+def progress(title: str, total: int, unit: str, done: int = 0, stream: Stream | None = None) -> Iterator[Show]:
     """Show how work of `total` units goes, on `stream` (stderr by default). `done` of them were done before."""
-    stream = stream or sys.stderr
-    if not stream.isatty():
-        yield Lines(title, total, unit, done, stream)
+    written: Stream = sys.stderr if stream is None else stream
+    if not written.isatty():
+        yield Lines(title, total, unit, done, written)
         return
     columns = (
         TextColumn("{task.description:>10}"),
@@ -36,7 +53,7 @@ def progress(title: str, total: int, unit: str, done: int = 0, stream: TextIO | 
         TimeRemainingColumn(),
         TextColumn("left  {task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=Console(file=stream), transient=False) as bar:
+    with Progress(*columns, console=Console(file=cast("IO[str]", written)), transient=False) as bar:
         task = bar.add_task(title, total=total, completed=done, note="")
 
         def show(now: int, note: str = "") -> None:
@@ -54,7 +71,7 @@ class Lines:
         total: int,
         unit: str,
         done: int,
-        stream: TextIO,
+        stream: Stream,
         clock: Callable[[], float] = time.monotonic,
     ):
         """`clock` gives seconds; the rate counts from now and from `done`."""
@@ -96,7 +113,7 @@ def spoken(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 100.0 else f"{rate:.3g}"
 
 
-def clock_face(seconds: float) -> str:
+def clock_face(seconds: float | int) -> str:
     """Seconds as m:ss, or h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -84,6 +84,7 @@ def rollout(
     env: Env, bank: Bank, policy: Policy, carry: Carry, steps: int, episodes: Int[Array, "E"]
 ) -> tuple[Carry, Transition, Figures]:
     """Drive a scene for `steps` steps by samples of the policy: transitions [steps, C], and their sums.
+    A transition's `state` is [steps] alone: a scene's agents share it.
 
     A scene whose agents have all ended goes on with an episode drawn uniformly from `episodes`. The window's end is no
     ending: bootstrap its last value from the carry's state.
@@ -101,16 +102,7 @@ def rollout(
         after, events = env.step(bank, state, action)
         terminated, truncated = env.endings(bank, after, events)
         reward = jnp.where(state.alive, env.rewards(bank, events), 0.0)
-        transition = Transition(
-            state=state,
-            action=sample,
-            log_prob=log_prob,
-            value=value,
-            reward=reward,
-            terminated=terminated,
-            truncated=truncated,
-            mask=state.alive,
-        )
+        transition = _transition(state, sample, log_prob, value, reward, terminated, truncated, state.alive)
         gained = carry.gained + reward
         figures = _figures(transition, events, gained)
         next_carry = Carry(retire(after, terminated | truncated), memory, carry.first_memory, gained, key)
@@ -125,6 +117,12 @@ def _sample(policy: Policy, observation: Observation, memory: Memory, key: Key):
     distribution, value, memory = policy(observation, memory, forward_key)
     sample = distribution.sample(sample_key)
     return sample, distribution.log_prob(sample), value, memory
+
+
+def _transition(state: State, *of_agents: Array) -> Transition:
+    """One `Transition` whose fields are [C], but for the scene's state, which it holds once."""
+    first = Transition(state, *(rows[0] for rows in of_agents))
+    return jax.tree.unflatten(jax.tree.structure(first), jax.tree.leaves((state, of_agents)))
 
 
 def _restart(env: Env, bank: Bank, carry: Carry, episodes: Int[Array, "E"], key: Key) -> Carry:

@@ -1,7 +1,4 @@
-"""A dataset of your own: python examples/own_dataset.py TRACKS.csv (rows: id, step, x, y, heading; one straight lane).
-
-A reader is a function from a file to a `Recording`; everything after it is the same for all datasets.
-"""
+"""A dataset of your own: python examples/own_dataset.py TRACKS.csv (rows: id, step, x, y, heading; one lane)."""
 
 import sys
 

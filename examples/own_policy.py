@@ -14,9 +14,9 @@ from drivetrain.sim.bank import make_bank
 
 
 class Linear(eqx.Module):
-    """One matrix for each action column and one for the value, on the ego's features; no memory."""
+    """Linear in the ego's features; no memory."""
 
-    columns: tuple[jax.Array, ...]
+    columns: tuple[jax.Array, ...]  # one matrix for each column of an action
     worth: jax.Array
 
     def __call__(self, observation, memory, key):
@@ -27,13 +27,12 @@ class Linear(eqx.Module):
 def main(folder: str):
     """Drive 32 steps with it, and print what came of it."""
     data, env = load(folder, admitted_only=False), Env()
-    bank, features = make_bank(data.scenarios, data.dt), env.observer.widths.ego
-    policy = Linear(tuple(jnp.zeros((features, len(v))) for v in env.dynamics.grid()), jnp.zeros(features))
-    episodes = jnp.arange(len(bank.episodes.first))
-    carry = start(env, bank, episodes, jax.random.key(1))
-    _, transitions, figures = jax.jit(rollout, static_argnums=(0, 4))(env, bank, policy, carry, 32, episodes)
+    bank, ego = make_bank(data.scenarios, data.dt), env.observer.widths.ego
+    policy = Linear(tuple(jnp.zeros((ego, len(values))) for values in env.dynamics.grid()), jnp.zeros(ego))
+    carry = start(env, bank, episodes := jnp.arange(len(bank.episodes.first)), jax.random.key(1))
+    _, steps, figures = jax.jit(rollout, static_argnums=(0, 4))(env, bank, policy, carry, 32, episodes)
     print(f"reward {figures.reward:.2f} in {figures.steps:.0f} steps")
-    return transitions
+    return steps
 
 
 if __name__ == "__main__":

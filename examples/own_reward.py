@@ -14,7 +14,7 @@ from drivetrain.types import Events, component
 
 @component
 class KeepDistance:
-    """Pays for progress, less for every metre by which the nearest box is closer than it should be."""
+    """Pays for progress, less for every metre by which the nearest box is too close."""
 
     distance: float = 5.0  # m
     weight: float = 0.1  # per m and second
@@ -28,9 +28,7 @@ def main(folder: str):
     """Coast through the first episode, and print what it earns."""
     data, env = load(folder, admitted_only=False), Env(reward=KeepDistance())
     bank = make_bank(data.scenarios, data.dt)
-    trajectory = drive(
-        env, bank, lambda bank, state, seen, memory, key: (jnp.zeros((1, 2)), memory), 0, 20, jax.random.key(0)
-    )
+    trajectory = drive(env, bank, lambda *seen: (jnp.zeros((1, 2)), ()), 0, 20, jax.random.key(0))
     rewards = jax.vmap(env.rewards, (None, 0))(bank, trajectory.events)
     print(f"coasting earns {jnp.sum(rewards * trajectory.mask):.2f}")
     return rewards

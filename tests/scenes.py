@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivetrain.data.compiling import capacity_of, draft, pack
+from drivetrain.data.compiling import compile_recording
 from drivetrain.data.recording import ControlLine, Lane, Light, Recording, Tracks
 from drivetrain.types import AgentKind, ControlKind, ElementKind, LightState, Scenario
 
@@ -186,5 +186,4 @@ def crossing(
 
 def scenario(drawn: Recording) -> Scenario:
     """The recording compiled, at the capacity that just holds it."""
-    drafted = draft(drawn)
-    return pack(drafted, capacity_of([drafted]))[0]
+    return compile_recording(drawn)[0]

@@ -10,10 +10,30 @@ PACKAGE = ROOT / "drivetrain"
 FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [file.relative_to(PACKAGE).as_posix() for file in FILES]
 
-ORDER = (
-    "__init__ progress types geometry data sim events reward ending observe env policy rollout learn view evaluate fleet "
-    "recipes bench commands cli __main__"
-).split()
+ORDER = [
+    "__init__",
+    "progress",
+    "types",
+    "geometry",
+    "data",
+    "sim",
+    "events",
+    "reward",
+    "ending",
+    "observe",
+    "env",
+    "policy",
+    "rollout",
+    "learn",
+    "view",
+    "evaluate",
+    "fleet",
+    "recipes",
+    "bench",
+    "commands",
+    "cli",
+    "__main__",
+]
 """A file imports only from its own room and from rooms before it. `view` draws what it is given: see VIEW."""
 
 VIEW = {"types", "data", "sim"}

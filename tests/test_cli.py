@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -12,10 +13,13 @@ import scenes
 
 from drivetrain import __version__, cli
 from drivetrain.cli import COMMANDS, main
+from drivetrain.commands.bench import bench
+from drivetrain.commands.evaluate import checkpoint_of
 from drivetrain.commands.train import component_options
 from drivetrain.commands.view import page_of
 from drivetrain.data.manifest import EgoEntry, Entry
 from drivetrain.data.shards import read_manifest, write_dataset
+from drivetrain.fleet.checkpoints import save_checkpoint
 from drivetrain.progress import Lines, clock_face, progress, spoken
 from drivetrain.types import InputError
 
@@ -169,7 +173,8 @@ def test_view_exports_a_page_that_asks_for_nothing(dataset, tmp_path, capsys):
     page = tmp_path / "page.html"
     assert main(["view", str(dataset), "--export", str(page)]) == 0
     text = page.read_text()
-    assert "<canvas" in text and "http://" not in text and "https://" not in text
+    assert "<canvas" in text
+    assert not re.search(r"""(src|href|url|import|fetch|open)\W{1,4}https?:""", text)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
@@ -195,6 +200,29 @@ def test_a_component_behind_any_callable_offers_its_fields():
 
     chosen = tyro.cli(Env, default=Env(), args=["--reward.collision", "3"], registry=component_options())
     assert chosen == dataclasses.replace(Env(), reward=dataclasses.replace(Reward(), collision=3.0))
+
+
+def test_the_best_trained_whole_checkpoint_is_evaluated(tmp_path, capsys):
+    tree = {"x": np.zeros(3, np.float32)}
+    cloned = save_checkpoint(tmp_path / "checkpoints" / "bc", 9, tree, {})
+    assert checkpoint_of(tmp_path) == cloned
+    older = save_checkpoint(tmp_path / "checkpoints" / "bc_ppo", 1, tree, {})
+    newer = save_checkpoint(tmp_path / "checkpoints" / "bc_ppo", 2, tree, {})
+    assert checkpoint_of(tmp_path) == newer
+    newer.write_bytes(newer.read_bytes()[:-1] + b"!")
+    assert checkpoint_of(tmp_path) == older
+    assert str(newer) in capsys.readouterr().err
+    with pytest.raises(InputError, match="none is whole"):
+        checkpoint_of(tmp_path / "checkpoints")
+
+
+def test_bench_measures_reading(dataset, tmp_path, capsys):
+    file = tmp_path / "bench.json"
+    bench(("load",), str(dataset), (1,), 0.0, str(file))
+    (row,) = json.loads(file.read_text())["cases"]
+    assert row["case"] == "load" and row["scenes"] == 2
+    assert row["rate"] == pytest.approx(2 / (row["milliseconds"] / 1e3))
+    assert "load" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------------------ progress

@@ -54,7 +54,7 @@ def roll(bank, policy, steps=60, episodes=None, seed=0, memory=()):
 
 @pytest.fixture(scope="module")
 def bank():
-    """Three cars 60 m apart, 20 steps each: long enough apart that nobody meets."""
+    """Three cars 60 m apart in three lanes, 25 moments each: nobody meets."""
     cars = [scenes.along_x(1.75 + 3.5 * row, 20.0 + 60.0 * row) for row in range(3)]
     return make_bank([scenes.scenario(scenes.straight_road(agents=cars, length=400.0, steps=25))], 0.2)
 

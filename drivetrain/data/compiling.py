@@ -80,13 +80,14 @@ class CompileReport:
         return {name: count for name, count in counts.items() if count}
 
 
-def compile_recording(recording: Recording, capacity: Capacity) -> tuple[Scenario, CompileReport]:
-    """A recording as fixed shapes (NumPy arrays), and what was done to it.
+def compile_recording(recording: Recording, capacity: Capacity | None = None) -> tuple[Scenario, CompileReport]:
+    """A recording as fixed shapes (NumPy arrays), and what was done to it; without a capacity, in shapes that just fit.
 
     Elements and agents beyond the capacity are left out and counted, the furthest from the traffic first.
     Raises `InputError` where anything else does not fit.
     """
-    return pack(draft(recording), capacity)
+    drafted = draft(recording)
+    return pack(drafted, capacity or capacity_of([drafted]))
 
 
 def measure(recordings: Iterable[Recording]) -> Capacity:

@@ -90,9 +90,9 @@ def _caps(lanes: Lanes) -> shapely.Geometry:
 
 def _on(line: shapely.Geometry, segments: Float[np.ndarray, "n 4"]) -> Bool[np.ndarray, "n"]:
     """Which segments lie on a line."""
-    if line.is_empty or not len(segments):
+    if shapely.is_empty(line) or not len(segments):
         return np.zeros(len(segments), bool)
-    return shapely.covered_by(shapely.linestrings(segments.reshape(-1, 2, 2)), line.buffer(SAME))
+    return np.asarray(shapely.covered_by(shapely.linestrings(segments.reshape(-1, 2, 2)), shapely.buffer(line, SAME)))
 
 
 def _borders(recording: Recording, lanes: Lanes, edges: list[Points]) -> Drawn:

@@ -79,7 +79,7 @@ def segments_of(lines: Sequence[Float[np.ndarray, "_ 2"]]) -> tuple[Vectors, Vec
 
 
 def beside_of(samples: Samples, whole: Samples) -> Beside:
-    """The nearest lane of `whole` to each side of `samples` (their owners being lanes of `whole`), if it is 2.5 to 5 m away, within 20°."""
+    """The nearest lane of `whole` on each side of `samples` (owned by lanes of it): 2.5 to 5 m away, within 20°."""
     count = len(samples.owner)
     linked = np.flatnonzero(whole.owner[:-1] == whole.owner[1:])
     normal = left_of(samples.heading)

@@ -16,8 +16,8 @@ SPACING = 2.0
 """Distance between stations, m."""
 SEAM = 0.5
 """Borders closer than this, m, are one border; what lies between is an artefact of drawing."""
-BESIDE = 3.0
-"""Ends of a border that two neighbours share differ by at most this, m, where the lanes run in parallel."""
+BESIDE = 5.0
+"""Ends of a border that two neighbours share differ by at most this, m: a lane may open out of the other."""
 
 Indices = Int[np.ndarray, "_"]
 

@@ -33,14 +33,14 @@ def route_flags(
         return flags
     here, there = stations[row, slot], stations[row + 1, slot]
     corners = np.stack([left[here], left[there], right[there], right[here]], axis=1)
-    quads = shapely.make_valid(shapely.polygons(corners))
+    quads = np.asarray(shapely.make_valid(shapely.polygons(corners)))
     if _crosses_itself(quads, row):
         opened = np.zeros((len(row), 4), bool)
         for at in np.unique(row):
             near = np.abs(row - at) <= REACH
             opened[row == at] = _opened(quads[near], corners[row == at])
     else:
-        opened = _opened(quads, corners)
+        opened = _opened(_runs(row, slot, quads, corners), corners)
     bits = (RouteFlag.OPEN_LEFT, RouteFlag.OPEN_END, RouteFlag.OPEN_RIGHT, RouteFlag.OPEN_START)
     flags[row, slot] |= (opened * np.array([int(bit) for bit in bits])).sum(axis=1).astype(np.uint32)
     return flags
@@ -51,6 +51,19 @@ def _crosses_itself(quads: np.ndarray, row: Int[np.ndarray, "m"]) -> bool:
     return bool((np.abs(row[one] - row[other]) > REACH).any())
 
 
+def _runs(row: Int[np.ndarray, "m"], slot: Int[np.ndarray, "m"], quads: np.ndarray, corners: Corners) -> np.ndarray:
+    """The pieces joined, slot by slot, to fewer and longer polygons of the same union: uniting those is quicker."""
+    order = np.lexsort((row, slot))
+    breaks = np.flatnonzero((np.diff(slot[order]) != 0) | (np.diff(row[order]) != 1)) + 1
+    shapes = []
+    for run in np.split(order, breaks):
+        left = np.concatenate([corners[run, 0], corners[run[-1:], 1]])
+        right = np.concatenate([corners[run, 3], corners[run[-1:], 2]])
+        shape = shapely.Polygon(np.concatenate([left, right[::-1]]))
+        shapes += [shape] if shape.is_valid else quads[run].tolist()  # borders that cross: piece by piece
+    return np.array(shapes, object)
+
+
 def _opened(quads: np.ndarray, corners: Corners) -> Bool[np.ndarray, "m 4"]:
     """Which sides (left, end, right, start) of some pieces lie on the outline of the union of all."""
     outline = shapely.boundary(shapely.union_all(quads))
@@ -58,7 +71,7 @@ def _opened(quads: np.ndarray, corners: Corners) -> Bool[np.ndarray, "m 4"]:
     ends = [shapely.get_coordinates(line) for line in lines]
     rim = np.concatenate([np.stack([points[:-1], points[1:]], axis=1) for points in ends])
     sides = np.stack([corners, np.roll(corners, -1, axis=1)], axis=2).reshape(-1, 2, 2)
-    one, other = shapely.STRtree(shapely.linestrings(rim)).query(
+    one, other = shapely.STRtree(np.asarray(shapely.linestrings(rim))).query(
         shapely.linestrings(sides), predicate="dwithin", distance=TOUCHING
     )
     shared = _shared(sides[one], rim[other])

@@ -23,8 +23,8 @@ class Lane:
     """
 
     id: int
-    left: Polyline
-    right: Polyline
+    left: Float[np.ndarray, "n 2"]
+    right: Float[np.ndarray, "m 2"]
     successors: tuple[int, ...] = ()
     predecessors: tuple[int, ...] = ()
     left_neighbour: int | None = None
@@ -108,5 +108,3 @@ class Reader(Protocol):
     def read(self, file: str) -> Recording:
         """Read one file. Raises `InputError` (one line: file, field, remedy) on anything it cannot trust."""
         ...
-
-

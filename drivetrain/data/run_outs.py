@@ -84,7 +84,7 @@ def _append(lanes: Lanes, bundle: list[int], tree: shapely.STRtree, forward: boo
     probes = lanes.centre[ends][:, None] + along[None, 1:, None] * direction
     met = np.zeros(probes.shape[:2], bool)
     met.reshape(-1)[tree.query(shapely.points(probes.reshape(-1, 2)), predicate="intersects")[0]] = True
-    free = int(np.argmax(met.any(axis=0))) if met.any() else met.shape[1]
+    free = int(np.argmax(met.any(axis=0))) if met.any() else len(along) - 1
     along = along[: max(free, 1) + 1] if forward else along[: max(free, 1) + 1][::-1]
     offsets = along[:, None] * direction
     size, number, count = len(lanes.count), len(bundle), len(along)

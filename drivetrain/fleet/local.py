@@ -1,7 +1,7 @@
 """One process, one device: gather and update fused in one jitted program.
 
-    clone_epoch   one pass over the demonstrations, shuffled
-    improve       one window of rollout in every scene, then passes of PPO over it
+clone_epoch   one pass over the demonstrations, shuffled
+improve       one window of rollout in every scene, then passes of PPO over it
 """
 
 from functools import partial
@@ -138,9 +138,9 @@ def improve(
         lambda carry: rollout(env, bank, policy, carry, improvement.window, episodes)  # type: ignore[arg-type]
     )(learner.carry)
     prepare_key, order_key, key = jax.random.split(learner.train.key, 3)
-    experience = jax.vmap(
-        lambda window, final, key: improvement.loss.prepare(env, bank, policy, window, final, key)
-    )(window, carry.state, jax.random.split(prepare_key, improvement.scenes))
+    experience = jax.vmap(lambda window, final, key: improvement.loss.prepare(env, bank, policy, window, final, key))(
+        window, carry.state, jax.random.split(prepare_key, improvement.scenes)
+    )
     experience = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), experience)
     rows = _orders(order_key, experience.mask.shape[0], improvement)
 

@@ -1,13 +1,13 @@
 """What a run is: its configuration, and the folder in which it lives.
 
-    RUN/config.json            the component tree, versions, device
-    RUN/checkpoints/bc/        cloning: one checkpoint an epoch       (checkpoints.py says how they survive)
-    RUN/checkpoints/bc_ppo/    reinforcement learning: one every `checkpoint_every` updates
-    RUN/metrics.jsonl          one line a measurement; a resumed run drops what its checkpoint has not seen
-    RUN/events/                the same for TensorBoard
-    RUN/evaluation.json        one entry a policy
-    RUN/replay.safetensors     the drives of the evaluation, for the report
-    RUN/report.html
+RUN/config.json            the component tree, versions, device
+RUN/checkpoints/bc/        cloning: one checkpoint an epoch       (checkpoints.py says how they survive)
+RUN/checkpoints/bc_ppo/    reinforcement learning: one every `checkpoint_every` updates
+RUN/metrics.jsonl          one line a measurement; a resumed run drops what its checkpoint has not seen
+RUN/events/                the same for TensorBoard
+RUN/evaluation.json        one entry a policy
+RUN/replay.safetensors     the drives of the evaluation, for the report
+RUN/report.html
 """
 
 import json

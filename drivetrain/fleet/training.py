@@ -31,7 +31,16 @@ from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.report import describe_data, write_report
 from drivetrain.fleet.checkpoints import load_checkpoint, newest_good, save_checkpoint, write_atomically
 from drivetrain.fleet.journal import Journal
-from drivetrain.fleet.local import Learner, clone_epoch, clone_loss, demonstrate, improve, make_policy, open_scenes, scalars
+from drivetrain.fleet.local import (
+    Learner,
+    clone_epoch,
+    clone_loss,
+    demonstrate,
+    improve,
+    make_policy,
+    open_scenes,
+    scalars,
+)
 from drivetrain.fleet.run import Data, Run, open_run
 from drivetrain.learn.update import TrainState, begin
 from drivetrain.policy.perceiver import Perceiver, count_parameters
@@ -101,7 +110,9 @@ def prepare_dataset(data: Data, progress: Progress) -> str:
             bar(1, data.dataset)
     manifest = read_manifest(data.dataset)
     if abs(manifest.dt - data.dt) > 1e-6:
-        raise InputError(f"{file}: dt: {manifest.dt} s where the run has {data.dt} s (convert to another --data.dataset)")
+        raise InputError(
+            f"{file}: dt: {manifest.dt} s where the run has {data.dt} s (convert to another --data.dataset)"
+        )
     if any(ego.cause == "" for entry in manifest.recordings for ego in entry.egos):
         admit_dataset(data.dataset, progress)
     return hashlib.sha256(file.read_bytes()).hexdigest()
@@ -123,7 +134,9 @@ def _stages(
     """Cloning, then improvement, each from where its newest good checkpoint left it: the policies before and after PPO."""
     keys = jax.random.split(jax.random.key(run.seed), 4)
     policy = make_policy(run, keys[0])
-    later = _restore(folder / "checkpoints" / BC_PPO, lambda: _first_improved(run, splits["train"].bank, policy, keys), digest)
+    later = _restore(
+        folder / "checkpoints" / BC_PPO, lambda: _first_improved(run, splits["train"].bank, policy, keys), digest
+    )
     if later is None:
         cloned = _clone(run, splits, policy, keys[1], folder, digest, progress)
         state = _first_improved(run, splits["train"].bank, cloned.best, keys)
@@ -204,7 +217,13 @@ def _keep_lower(state: Cloned, train: TrainState, loss: Array) -> Cloned:
 
 
 def _improve(
-    run: Run, splits: dict[str, Split], state: Improved, notes: dict[str, Any], folder: Path, digest: str, progress: Progress
+    run: Run,
+    splits: dict[str, Split],
+    state: Improved,
+    notes: dict[str, Any],
+    folder: Path,
+    digest: str,
+    progress: Progress,
 ) -> Improved:
     """Updates of PPO until the budget of agent-steps is spent; the best policy by its drives on validation."""
     settings, bank = run.improvement, splits["train"].bank
@@ -282,7 +301,8 @@ def evaluate_run(
                 results[name] = drive_greedily(run.env, test.bank, policies[name])
             show(len(results), name)
     figures = {
-        name: summarise(result, name, run.data.dataset, "test", run.data.dt, run.seed) for name, result in results.items()
+        name: summarise(result, name, run.data.dataset, "test", run.data.dt, run.seed)
+        for name, result in results.items()
     }
     for other in drivers[:-1]:
         figures[BC_PPO].setdefault("against", {})[other] = compare(results[BC_PPO], results[other])  # type: ignore[union-attr]

@@ -76,4 +76,4 @@ def descend(optimiser: Optimiser, train: TrainState, loss: Loss) -> tuple[TrainS
     (_, figures), gradient = jax.value_and_grad(loss, has_aux=True)(train.policy, loss_key)
     updates, state = optimiser.transform().update(gradient, train.optimiser, train.policy)  # type: ignore[arg-type]
     policy = optax.apply_updates(train.policy, updates)  # type: ignore[arg-type]
-    return TrainState(policy, state, train.step + 1, key), figures, optax.global_norm(gradient)  # type: ignore[arg-type]
+    return TrainState(policy, state, train.step + 1, key), figures, optax.tree.norm(gradient)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from drivetrain.policy.dense import Block, Dense, Norm, contract
+from drivetrain.policy.dense import Block, Dense, Norm, contract, uniform
 from drivetrain.types import Array, Key
 
 
@@ -60,9 +60,8 @@ class CrossAttention(eqx.Module):
         query, keys, value, out, block = jax.random.split(key, 5)
         self.norm, self.token_norm = Norm(width), Norm(width)
         self.query = Dense(width, width, query, 1.0, dtype)
-        init = jax.nn.initializers.orthogonal()
-        self.key = init(keys, (width, width), jnp.float32).reshape(heads, width // heads, width)
-        self.value = jnp.swapaxes(init(value, (width, width), jnp.float32).reshape(width, heads, -1), 0, 1)
+        self.key = uniform(keys, (heads, width // heads, width), width)
+        self.value = uniform(value, (heads, width, width // heads), width)
         self.out = Dense(width, width, out, 0.3, dtype)
         self.block = Block(width, hidden, block, dtype)
 

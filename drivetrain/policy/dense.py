@@ -12,19 +12,25 @@ from drivetrain.types import Array, Key
 
 
 def contract(equation: str, rows: Array, weights: Array, dtype: str) -> Array:
-    """`einsum` computed in `dtype` (bfloat16 on GPUs), summed and returned in float32."""
-    return jnp.einsum(equation, rows.astype(dtype), weights.astype(dtype), preferred_element_type=jnp.float32)
+    """`einsum` of operands in `dtype` (bfloat16 on GPUs, which add up in float32 all the same); float32 out."""
+    return jnp.einsum(equation, rows.astype(dtype), weights.astype(dtype)).astype(jnp.float32)
+
+
+def uniform(key: Key, shape: tuple[int, ...], inputs: int) -> Float[Array, "..."]:
+    """Weights of variance 1 / inputs (He et al. 2015). Uniform: forty normal draws take seconds to compile."""
+    bound = (3.0 / inputs) ** 0.5
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
 
 class Dense(eqx.Module):
-    """An affine map of the last axis. Orthogonal weights times `scale`, bias 0."""
+    """An affine map of the last axis that, at first, multiplies the variance of its input by `scale`²."""
 
     weight: Float[Array, "n m"]
     bias: Float[Array, "m"]
     dtype: str = eqx.field(static=True)
 
     def __init__(self, inputs: int, outputs: int, key: Key, scale: float = 1.0, dtype: str = "float32"):
-        self.weight = jax.nn.initializers.orthogonal(scale)(key, (inputs, outputs), jnp.float32)
+        self.weight = scale * uniform(key, (inputs, outputs), inputs)
         self.bias = jnp.zeros(outputs)
         self.dtype = dtype
 

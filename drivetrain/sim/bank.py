@@ -204,18 +204,33 @@ def lane_window(
     station = route.stations[episode, c, row]
     exists = (station >= 0) & within[:, None]
     cross = bank.maps.stations[bank.episodes.map[episode], jnp.maximum(station, 0)]
-    cross = jnp.where(exists[..., None], cross, 0.0)
     flags = route.flags[episode, c, row]
+    columns = jnp.concatenate([cross, flags[..., None].astype(jnp.float32)], axis=-1)
+    columns = jnp.where(exists[..., None], columns, 0.0).reshape(-1, len(Cross) + 1)
+    columns = settle(columns.T).reshape(-1, *exists.shape)
+
+    def pair(x: Cross) -> Array:
+        return jnp.stack([columns[x], columns[x + 1]], axis=-1)
+
     return LaneWindow(
-        left=cross[..., Cross.LEFT_X : Cross.LEFT_Y + 1],
-        right=cross[..., Cross.RIGHT_X : Cross.RIGHT_Y + 1],
-        centre=cross[..., Cross.CENTRE_X : Cross.CENTRE_Y + 1],
-        heading=cross[..., Cross.COS : Cross.SIN + 1],
-        limit=cross[..., Cross.LIMIT],
-        flags=jnp.where(exists, flags, jnp.zeros_like(flags)),
+        left=pair(Cross.LEFT_X),
+        right=pair(Cross.RIGHT_X),
+        centre=pair(Cross.CENTRE_X),
+        heading=pair(Cross.COS),
+        limit=columns[Cross.LIMIT],
+        flags=columns[-1].astype(flags.dtype),
         exists=exists,
         reference=route.reference[episode, c, row],
     )
+
+
+def settle(columns: Float[Array, "k n"]) -> Float[Array, "k n"]:
+    """The same numbers, read once: a product with the identity, exact in float32.
+
+    XLA's CPU backend would otherwise repeat a gather inside everything that reads its result, element by element; and it
+    removes `optimization_barrier` before it fuses. Measured on `off_route`, it takes 16 µs instead of 39.
+    """
+    return jnp.matmul(jnp.eye(len(columns)), columns, precision=jax.lax.Precision.HIGHEST)
 
 
 def reference_window(

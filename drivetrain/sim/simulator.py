@@ -77,10 +77,10 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
     # Padding (−1) is written beyond the end, which drops it.
     row = jnp.where(state.controlled < 0, len(state.agents.valid), state.controlled)
     agents = Agents(
-        position=others.position.at[row].set(position, mode="drop"),
-        heading=others.heading.at[row].set(heading, mode="drop"),
-        velocity=others.velocity.at[row].set(velocity, mode="drop"),
-        valid=others.valid.at[row].set(state.alive, mode="drop"),
+        position=jnp.asarray(others.position).at[row].set(position, mode="drop"),
+        heading=jnp.asarray(others.heading).at[row].set(heading, mode="drop"),
+        velocity=jnp.asarray(others.velocity).at[row].set(velocity, mode="drop"),
+        valid=jnp.asarray(others.valid).at[row].set(state.alive, mode="drop"),
     )
     cursor, along = jax.vmap(advance, (None, None, 0, 0, 0))(
         bank, state.episode, jnp.arange(len(row)), state.cursor, position

@@ -166,7 +166,8 @@ def test_what_cannot_be_left_out_must_fit():
 def test_a_capacity_holds_the_largest_of_each():
     one, two = scenes.straight_road(lanes=3), scenes.crossing(steps=80)
     both, first, second = measure([one, two]), measure([one]), measure([two])
-    assert both == Capacity(*(max(pair) for pair in zip(dataclasses.astuple(first), dataclasses.astuple(second), strict=True)))
+    pairs = zip(dataclasses.astuple(first), dataclasses.astuple(second), strict=True)
+    assert both == Capacity(*(max(pair) for pair in pairs))
     assert both.steps == 80
 
 

@@ -26,13 +26,17 @@ def test_straight_on_is_right_on_a_straight_road_and_leaves_a_bend(constant_run,
     assert np.asarray(figures.off_route)[rows["curve"]].all()
 
 
-def test_chunks_change_nothing(bank, constant_run):
+def test_order_and_chunks_change_nothing(bank, constant_run):
     baseline = constant_baseline(Env())
-    seen = []
-    small = evaluate(baseline.env, bank, baseline.act, chunk=3, progress=lambda done, count: seen.append((done, count)))
-    for one, other in zip(jax.tree.leaves(constant_run), jax.tree.leaves(small), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)
-    assert seen[-1] == (len(constant_run.episode),) * 2
+    count, seen = len(constant_run.episode), []
+    twice = np.concatenate([constant_run.episode[::-1], constant_run.episode[:1]])  # the last chunk is padded
+    run = evaluate(
+        baseline.env, bank, baseline.act, episodes=twice, chunk=count, progress=lambda *now: seen.append(now)
+    )
+    assert seen == [(count, count + 1), (count + 1, count + 1)]
+    for one, other in zip(jax.tree.leaves(constant_run), jax.tree.leaves(run), strict=True):
+        np.testing.assert_allclose(one[::-1], other[:count], atol=1e-5)
+        np.testing.assert_allclose(one[0], other[count], atol=1e-5)
 
 
 def test_summary_has_every_figure_with_its_interval(constant_run, rows):

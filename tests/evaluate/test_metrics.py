@@ -1,5 +1,6 @@
 """A drive made by hand: every figure is known."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def drive_beside_the_log(bank, row, aside=(3.0, 4.0), **changed):
         speed=np.zeros((STEPS + 1, 1), np.float32),
         controlled=jnp.array([track]),
         time=jnp.arange(first, first + STEPS + 1),
-        events=Events(**events),
+        events=jax.vmap(jax.vmap(lambda facts: Events(**facts)))(events),
         mask=mask,
     )
 

@@ -1,10 +1,10 @@
 """Waymo Open Motion scenes in the JSON layout of Nocturne and GPUDrive (`.json`, `.json.xz`, `.json.gz`).
 
-The layout: `objects` (tracks: position, velocity and heading by step, −10000 where invalid), `roads` (polylines: lane
-centre lines, road lines and edges, crosswalks, speed bumps, driveways; stop signs are points), `tl_states` (light states
-by lane) and `metadata.sdc_track_index` (the marked ego). Steps are 0.1 s apart. There is no lane graph: see
-`data/lane_recovery.py`. Heights are ignored, so lanes of different levels may be neighbours. A vehicle is read as a
-car: the layout says no more.
+The layout: `objects` (tracks: position, velocity and heading by step, −10000 where invalid), `roads` (lane centres,
+road lines and edges, crosswalks, speed bumps, driveways; stop signs as points), `tl_states` (light states by lane)
+and `metadata.sdc_track_index` (the marked ego). Steps are 0.1 s apart. There is no lane graph: see
+`data/lane_recovery.py`. Heights are ignored, so lanes of two levels may be neighbours. A vehicle is read as a car:
+the layout says no more.
 """
 
 import dataclasses

@@ -104,7 +104,7 @@ def read_roads(file: str, scene: dict[str, Any], origin: Float[np.ndarray, "2"],
     features = [Feature(ElementKind.ROAD_EDGE, edge) for edge in edges]
     features += [Feature(kinds[id(item)], item.points) for item in usable if item.type == "road_line"]
     for item in items:
-        if item.type in AREAS and len(item.points) >= 2:
+        if item.type in AREAS and len(item.points) >= 2:  # outlines, closed here
             features.append(Feature(AREAS[item.type], np.concatenate([item.points, item.points[:1]])))
     signs = [item.points[0] for item in items if item.type == "stop_sign" and len(item.points)]
     stops = _stop_lines(pieces, signs)

@@ -72,4 +72,5 @@ function bindControls({ acts, seek, relist, paint, last, state, stage, part, fil
   const ghost = element("i");
   ghost.style.border = "1.5px dashed var(--ghost)";
   part("legend").append(element("li", {}, ghost, "Where the log has the ego"));
+  part("legend").append(element("li", { textContent: "Stop lines take the light's colour; dashed: a modelled cycle, fails nobody" }));
 }

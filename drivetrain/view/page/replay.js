@@ -33,7 +33,7 @@ function mountReplay(root, data) {
     if (drivers.length) filter("driver").value = drivers[drivers.length - 1];
     const causes = drivers.length ? [["fail", "Failures"], ...data.margins.map((name) => [name, NAMES[name] || name])] : [...new Set(episodes.map((e) => e.note).filter(Boolean))].map((note) => ["note:" + note, NAMES[note] || note]);
     filter("outcome").append(option("", drivers.length ? "All, failures first" : "All"), ...causes.map(([value, text]) => option(value, text)));
-    const sites = [...new Set(data.scenes.map((scene) => scene.site).filter(Boolean))];
+    const sites = [...new Set(data.scenes.map((scene) => scene.site).filter((site, i, all) => site && all.indexOf(site) !== all.lastIndexOf(site)))];
     filter("scene").append(option("", "All"));
     for (const site of sites) filter("scene").append(option("site:" + site, site));
     data.scenes.forEach((scene, index) => filter("scene").append(option("scene:" + index, scene.name)));
@@ -84,9 +84,13 @@ function mountReplay(root, data) {
     state.listed = item.driver;
     const scene = data.scenes[item.episode.scene], begin = (item.episode.first * scene.dt).toFixed(1), end = (item.episode.last * scene.dt).toFixed(1);
     part("name").textContent = title(item.episode);
-    part("place").textContent = [scene.site, scene.name, `${begin} to ${end} s`].filter(Boolean).join(" · ");
+    part("place").textContent = [scene.name.startsWith(scene.site) ? "" : scene.site, scene.name, `${begin} to ${end} s`].filter(Boolean).join(" · ");
     const current = part("list").children[index];
-    if (current && (app || root.contains(document.activeElement))) current.scrollIntoView({ block: "nearest" });
+    if (current) { // within the list alone: the page itself stays where it is
+      const list = part("list"), top = current.offsetTop - list.offsetTop;
+      if (top < list.scrollTop) list.scrollTop = top;
+      else if (top + current.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = top + current.offsetHeight - list.clientHeight;
+    }
     if (sceneBefore !== item.episode.scene || !item.episode.tracks.length) stage.fit(roads[item.episode.scene]().box);
     if (item.episode.tracks.length && state.follow) stage.camera.scale = Math.max(stage.camera.scale, 7);
     choose(state.driver);

@@ -1,0 +1,104 @@
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drivetrain.learn.returns import discounted_returns, explained_variance, gae, leave_one_out, vtrace
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    rlax = pytest.importorskip("rlax")
+
+STEPS = 12
+
+
+@pytest.fixture
+def drawn() -> dict[str, jax.Array]:
+    draw = np.random.default_rng(3)
+    alive = draw.random(STEPS) < 0.8
+    rows = {
+        "value": draw.normal(size=STEPS + 1),
+        "reward": draw.normal(size=STEPS),
+        "discount": 0.9 * alive,
+        "ratio": np.exp(draw.normal(size=STEPS)),
+    }
+    return {name: jnp.asarray(row, jnp.float32) for name, row in rows.items()}
+
+
+def test_returns_agree_with_a_loop(drawn):
+    expected, after = [], 2.5
+    for reward, discount in zip(drawn["reward"][::-1].tolist(), drawn["discount"][::-1].tolist(), strict=True):
+        after = reward + discount * after
+        expected.append(after)
+    np.testing.assert_allclose(
+        discounted_returns(drawn["reward"], drawn["discount"], 2.5), expected[::-1], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_gae_agrees_with_rlax(drawn):
+    value = drawn["value"]
+    expected = rlax.truncated_generalized_advantage_estimation(drawn["reward"], drawn["discount"], 0.95, value)
+    ours = gae(value[:-1], value[1:], drawn["reward"], drawn["discount"], jnp.full(STEPS, 0.95))
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("trace", [1.0, 0.95, 0.0])
+def test_vtrace_agrees_with_rlax(drawn, trace):
+    value, row = drawn["value"], jnp.full(STEPS, trace)
+    args = (value[:-1], value[1:], drawn["reward"], drawn["discount"], drawn["ratio"])
+    oracle = rlax.vtrace_td_error_and_advantage(*args, lambda_=row)
+    target, advantage = vtrace(*args, row)
+    np.testing.assert_allclose(target, oracle.errors + value[:-1], atol=1e-5)
+    np.testing.assert_allclose(advantage, oracle.q_estimate - value[:-1], atol=1e-5)
+
+
+def test_vtrace_clips_where_it_is_told(drawn):
+    value, ratio = np.asarray(drawn["value"], float), np.asarray(drawn["ratio"], float)
+    rho, c = np.minimum(2.0, ratio), 0.9 * np.minimum(0.7, ratio)
+    reward, discount = np.asarray(drawn["reward"], float), np.asarray(drawn["discount"], float)
+    expected = value[:-1].copy()
+    for s in range(STEPS):  # eq. 1 of the paper, term by term
+        weight = 1.0
+        for t in range(s, STEPS):
+            expected[s] += weight * rho[t] * (reward[t] + discount[t] * value[t + 1] - value[t])
+            weight *= discount[t] * c[t]
+    rows = [jnp.asarray(x, jnp.float32) for x in (value[:-1], value[1:], reward, discount, ratio)]
+    target, _ = vtrace(*rows, jnp.full(STEPS, 0.9), rho_bar=2.0, c_bar=0.7)
+    np.testing.assert_allclose(target, expected, atol=1e-5)
+
+
+def test_on_policy_vtrace_is_gae(drawn):
+    value, trace = drawn["value"], jnp.where(jnp.arange(STEPS) == 4, 0.0, 0.9)
+    rows = (value[:-1], value[1:], drawn["reward"], drawn["discount"])
+    target, advantage = vtrace(*rows, jnp.ones(STEPS), trace)
+    np.testing.assert_allclose(advantage, gae(*rows, trace), atol=1e-5)
+    np.testing.assert_allclose(target, advantage + value[:-1], atol=1e-5)
+
+
+def test_nothing_crosses_a_restart(drawn):
+    value = drawn["value"]
+    discount, trace = jnp.full(STEPS, 0.9), jnp.where(jnp.arange(STEPS) == 5, 0.0, 0.9)
+
+    def before(reward):
+        return vtrace(value[:-1], value[1:], reward, discount, drawn["ratio"], trace)
+
+    changed = drawn["reward"].at[6:].add(10.0)
+    for old, new in zip(before(drawn["reward"]), before(changed), strict=True):
+        np.testing.assert_array_equal(old[:6], new[:6])
+        assert np.abs(old[6:] - new[6:]).min() > 0.0
+
+
+def test_leave_one_out_agrees_with_a_loop():
+    returns = np.array([1.0, 4.0, -2.0, 7.0], np.float32)
+    expected = [returns[k] - np.delete(returns, k).mean() for k in range(4)]
+    np.testing.assert_allclose(leave_one_out(returns), expected, rtol=1e-6)
+
+
+def test_explained_variance():
+    target, weight = jnp.arange(6.0), jnp.array([1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
+    assert float(explained_variance(target.at[5].set(99.0), target, weight)) == pytest.approx(1.0)
+    assert float(explained_variance(jnp.full(6, 1.5), target, weight)) == pytest.approx(0.0, abs=1e-6)
+    half = jnp.array([0.0, 1.0, 2.0, 3.0]) * 0.5
+    assert float(explained_variance(half, target[:4], weight[:4])) == pytest.approx(0.75)

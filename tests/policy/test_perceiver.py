@@ -1,0 +1,113 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drivetrain.observe import PAPER, SMALL, Widths
+from drivetrain.policy import presets
+from drivetrain.policy.perceiver import Perceiver, Sizes, count_parameters
+from drivetrain.types import Observation, Tokens, replace
+
+ACTIONS = (71, 31)
+WIDTHS = Widths(5, 4, 3, 6)
+KEY = jax.random.key(0)
+
+
+def tokens(key, count: int, width: int, exist: int) -> Tokens:
+    mask = jnp.arange(count) < exist
+    return Tokens(jnp.where(mask[:, None], jax.random.normal(key, (count, width)), 0.0), mask)
+
+
+@pytest.fixture(scope="module")
+def policy() -> Perceiver:
+    return Perceiver(Sizes(width=16, heads=2, latents=2, blocks=1), WIDTHS, ACTIONS, KEY)
+
+
+@pytest.fixture(scope="module")
+def observation() -> Observation:
+    keys = jax.random.split(KEY, 4)
+    return Observation(
+        ego=jax.random.normal(keys[0], (WIDTHS.ego,)),
+        agents=tokens(keys[1], 6, WIDTHS.agents, 4),
+        road=tokens(keys[2], 8, WIDTHS.road, 8),
+        route=tokens(keys[3], 4, WIDTHS.route, 3),
+        remaining=jnp.array(0.5),
+    )
+
+
+def answer(policy: Perceiver, observation: Observation) -> np.ndarray:
+    distribution, value, memory = policy(observation, (), KEY)
+    assert memory == ()
+    return np.concatenate([*distribution.logits, value[None]])
+
+
+def test_order_of_agents_and_of_elements_is_nothing(policy, observation):
+    def shuffled(seen: Tokens, seed: int) -> Tokens:
+        order = np.random.default_rng(seed).permutation(len(seen.mask))
+        return Tokens(seen.features[order], seen.mask[order])
+
+    other = replace(observation, agents=shuffled(observation.agents, 1), road=shuffled(observation.road, 2))
+    np.testing.assert_allclose(answer(policy, observation), answer(policy, other), atol=1e-5)
+
+
+def test_padding_is_nothing(policy, observation):
+    def padded(seen: Tokens, fill: float) -> Tokens:
+        mask = jnp.concatenate([seen.mask, jnp.zeros(3, bool)])
+        features = jnp.where(seen.mask[:, None], seen.features, fill)
+        return Tokens(jnp.concatenate([features, jnp.full((3, features.shape[1]), fill)]), mask)
+
+    other = replace(
+        observation,
+        agents=padded(observation.agents, 7.0),
+        road=padded(observation.road, -3.0),
+        route=padded(observation.route, 5.0),
+    )
+    np.testing.assert_allclose(answer(policy, observation), answer(policy, other), atol=1e-5)
+
+
+def test_what_exists_matters(policy, observation):
+    for name in ("agents", "road", "route"):
+        seen = getattr(observation, name)
+        other = replace(observation, **{name: replace(seen, features=seen.features.at[0].add(1.0))})
+        assert np.abs(answer(policy, observation) - answer(policy, other)).max() > 1e-5, name
+
+
+def test_remaining_reaches_the_value_alone(policy, observation):
+    before, after = answer(policy, observation), answer(policy, replace(observation, remaining=jnp.array(0.0)))
+    np.testing.assert_array_equal(before[:-1], after[:-1])
+    assert before[-1] != after[-1]
+
+
+def test_seeing_nothing_gives_finite_answers_and_gradients(policy, observation):
+    blind = jax.tree.map(jnp.zeros_like, observation)
+
+    def total(policy, observation):
+        distribution, value, _ = policy(observation, (), KEY)
+        return distribution.entropy() + distribution.log_prob(jnp.array([3, 5])) + value
+
+    # Booleans have no gradient: differentiate what is a number.
+    slopes = jax.grad(total, allow_int=True, argnums=(0, 1))(policy, blind)
+    numbers = [leaf for leaf in jax.tree.leaves(slopes) if leaf.dtype == jnp.float32]
+    assert len(numbers) > 20 and all(np.isfinite(leaf).all() for leaf in numbers)
+
+
+def test_nearly_uniform_at_first(policy, observation):
+    distribution, value, _ = policy(observation, (), KEY)
+    for log, count in zip(distribution.log_probabilities, ACTIONS, strict=True):
+        np.testing.assert_allclose(np.exp(log) * count, 1.0, atol=0.15)
+    assert abs(float(value)) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "observer", "expected", "tolerance"),
+    [
+        (presets.TINY, SMALL, 0.13e6, 0.2),
+        (presets.P0_75M, PAPER, 0.75e6, 0.05),
+        (presets.P2_5M, PAPER, 2.5e6, 0.05),
+        (presets.P25M, PAPER, 25e6, 0.05),
+    ],
+    ids=["tiny", "0.75M", "2.5M", "25M"],
+)
+def test_presets_have_the_parameters_of_their_names(sizes, observer, expected, tolerance):
+    shapes = jax.eval_shape(lambda key: Perceiver(sizes, observer.widths, ACTIONS, key), KEY)
+    assert count_parameters(shapes) == pytest.approx(expected, rel=tolerance)

@@ -1,0 +1,36 @@
+"""Every case of the benchmark runs and adds up. Speeds themselves are no tests."""
+
+import jax
+import pytest
+import scenes
+
+from drivetrain.bench import CASES, Bench, describe
+from drivetrain.policy.perceiver import Sizes
+from drivetrain.sim.bank import make_bank
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return jax.device_put(make_bank([scenes.scenario(scenes.straight_road())], 0.2))
+
+
+BENCH = Bench(steps=2, seconds=0.0, sizes=Sizes(width=8, heads=1, latents=1, blocks=1))
+
+
+@pytest.mark.parametrize(("case", "agent_steps"), [("sim", 6), ("observe", 3), ("rollout", 6)])
+def test_a_case_counts_its_agent_steps(case, agent_steps, bank):
+    row = getattr(BENCH, case)(bank, 3)
+    assert (row.case, row.scenes, row.agent_steps) == (case, 3, agent_steps)
+    assert row.rate == pytest.approx(agent_steps / (row.milliseconds / 1e3))
+    assert row.compile_seconds > 0.0 and row.peak_mb > 1.0
+
+
+def test_shares_of_a_training_step_add_up(bank):
+    row = BENCH.train(bank, 3)
+    assert set(row.shares) == {"simulation", "inference", "learning"}
+    assert sum(row.shares.values()) == pytest.approx(1.0, abs=0.01)
+
+
+def test_figures_name_the_device():
+    assert describe(BENCH)["device"].startswith("cpu")
+    assert len(CASES) == 5
