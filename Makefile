@@ -14,7 +14,7 @@ PIP := $(shell if command -v uv >/dev/null; then echo uv pip install --quiet --p
 .PHONY: train test test-long lint format docs lock clean
 
 train: $(VENV)/.runtime ## convert the shipped recordings, train, evaluate; continues a run that was interrupted
-	$(BIN)/drivetrain train quickstart --seed $(SEED) $(if $(wildcard $(RUN)/checkpoints/*),--resume,--out) $(RUN)
+	$(BIN)/drivetrain train quickstart $(if $(wildcard $(RUN)/config.json),--resume $(RUN),--out $(RUN) --seed $(SEED))
 
 test: $(VENV)/.dev ## everything but the long campaigns
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal

@@ -62,6 +62,20 @@ def progress(title: str, total: int, unit: str, done: int = 0, stream: Stream | 
         yield show
 
 
+@contextlib.contextmanager
+def counting(title: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Progress of work whose total is not known before it begins: the value takes (done, total, note)."""
+    with contextlib.ExitStack() as stack:
+        bars: list[Show] = []
+
+        def show(done: int, total: int, note: str) -> None:
+            if not bars:
+                bars.append(stack.enter_context(progress(title, total, unit)))
+            bars[0](done, note)
+
+        yield show
+
+
 class Lines:
     """Plain lines: the first, the last, and one every few seconds between."""
 

@@ -54,12 +54,12 @@ def record(cls: type[T]) -> type[T]:
     return cls
 
 
+@dataclass_transform(frozen_default=True)
 def component(cls: type[T]) -> type[T]:
     """A frozen, hashable dataclass of static hyper-parameters: its own configuration, and a static argument of jit."""
     return dataclasses.dataclass(frozen=True)(cls)
 
 
-component = dataclass_transform(frozen_default=True)(component)
 replace = dataclasses.replace
 
 

@@ -1,17 +1,15 @@
 """`drivetrain data`: convert recordings, say what a dataset holds, check it."""
 
-import contextlib
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from drivetrain.data import converting, shards
 from drivetrain.evaluate.admission import admit_dataset
-from drivetrain.progress import Show, progress
+from drivetrain.progress import counting, progress
 
 
 def run(words: list[str]) -> None:
@@ -45,14 +43,7 @@ def convert(
         overwrite: replace a dataset that stands there
         max_failures: give up when more files than this cannot be used
     """
-    with contextlib.ExitStack() as stack:
-        bars: list[Show] = []
-
-        def show(done: int, total: int, file: str) -> None:
-            if not bars:
-                bars.append(stack.enter_context(progress("convert", total, "files")))
-            bars[0](done, Path(file).name)
-
+    with counting("convert", "files") as show:
         summary = converting.convert(format, sources, out, dt, workers, limit, split, overwrite, max_failures, show)
     for skipped in summary.skipped:
         print(f"skipped {skipped.reason}", file=sys.stderr)

@@ -33,7 +33,7 @@ def make_policy(run: Run, key: Key) -> Perceiver:
     return Perceiver(run.policy, run.env.observer.widths, actions, key)
 
 
-# --------------------------------------------------------------------------------------------------------------- cloning
+# -------------------------------------------------------------------------------------------------------------- cloning
 
 
 def demonstrate(env: Env, bank: Bank, bc: Bc) -> tuple[Demonstration, dict[str, float]]:
@@ -108,7 +108,7 @@ def clone_loss(
     return jax.tree.map(lambda rows: jnp.tensordot(weight, rows, 1) / jnp.sum(weight), figures)
 
 
-# ----------------------------------------------------------------------------------------------------------- improvement
+# ---------------------------------------------------------------------------------------------------------- improvement
 
 
 @record

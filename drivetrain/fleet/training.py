@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from drivetrain.fleet.local import (
 from drivetrain.fleet.run import Data, Run, open_run
 from drivetrain.learn.update import TrainState, begin
 from drivetrain.policy.perceiver import Perceiver, count_parameters
+from drivetrain.progress import counting
 from drivetrain.sim.bank import Bank, make_bank
 from drivetrain.types import Array, InputError, record, replace
 
@@ -53,7 +55,7 @@ Progress = Callable[..., AbstractContextManager[Show]]
 
 BC, BC_PPO = "bc", "bc_ppo"
 LEAST_PROGRESS = 0.9
-"""A checkpoint whose progress ratio on validation is lower is chosen only where none is higher: standing still is safe."""
+"""On validation: a policy with a lower progress ratio is chosen only where none has a higher. Standing still is safe."""
 
 
 @record
@@ -63,6 +65,32 @@ class Split:
     bank: Bank
     names: tuple[str, ...]
     groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a run happens: its folder, the digest of its dataset, and how it shows progress."""
+
+    folder: Path
+    digest: str
+    progress: Progress
+
+    def restore(self, stage: str, like: Callable[[], Any]) -> tuple[Any, dict[str, Any]] | None:
+        """A stage's newest checkpoint that is whole, and its notes; one that is damaged is named and passed over."""
+        for file, reason in newest_good(self.folder / "checkpoints" / stage):
+            if reason:
+                print(f"drivetrain: {reason}; going on from an older one", file=sys.stderr)
+                continue
+            state, notes = load_checkpoint(file, jax.eval_shape(like))
+            if notes["dataset"] != self.digest:
+                raise InputError(f"{file}: dataset: it has changed since the run began (start a new run)")
+            return state, notes
+        return None
+
+    def save(self, stage: str, step: int, state: Any, lines: int) -> None:
+        """Keep a stage's state after `step`, and how much of the journal it has seen."""
+        notes = {"step": step, "lines": lines, "dataset": self.digest}
+        save_checkpoint(self.folder / "checkpoints" / stage, step, state, notes)
 
 
 @record
@@ -94,8 +122,9 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
     run = open_run(run, folder, resume)
     digest = prepare_dataset(run.data, progress)
     splits = {name: load_split(run.data, name) for name in ("train", "val", "test")}
-    cloned, improved = _stages(run, splits, folder, digest, progress)
-    evaluate_run(run, splits["test"], {BC: cloned, BC_PPO: improved}, folder, progress)
+    site = Site(folder, digest, progress)
+    cloned, improved = _stages(run, splits, site)
+    evaluate_run(run, splits["test"], {BC: cloned, BC_PPO: improved}, site)
     print(f"report: {write_report(folder)}")
 
 
@@ -103,11 +132,10 @@ def prepare_dataset(data: Data, progress: Progress) -> str:
     """Convert the recordings where the dataset does not stand yet, and check which egos may be driven; its digest."""
     file = Path(data.dataset) / MANIFEST
     if not file.exists():
-        show: list[Show] = []
-        with progress("convert", total=1, unit="files") as bar:
-            show.append(bar)
-            convert(data.format, data.source, data.dataset, data.dt, data.workers, progress=lambda *_: None)
-            bar(1, data.dataset)
+        with counting("convert", "files") as show:
+            summary = convert(data.format, data.source, data.dataset, data.dt, data.workers, progress=show)
+        for skipped in summary.skipped:
+            print(f"skipped {skipped.reason}", file=sys.stderr)
     manifest = read_manifest(data.dataset)
     if abs(manifest.dt - data.dt) > 1e-6:
         raise InputError(
@@ -121,28 +149,22 @@ def prepare_dataset(data: Data, progress: Progress) -> str:
 def load_split(data: Data, name: str) -> Split:
     """The admitted egos of one split, one controlled agent an episode."""
     loaded = load(data.dataset, name)
-    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted)
+    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups)
     return Split(bank, loaded.names, loaded.groups)
 
 
-# ---------------------------------------------------------------------------------------------------------------- stages
+# --------------------------------------------------------------------------------------------------------------- stages
 
 
-def _stages(
-    run: Run, splits: dict[str, Split], folder: Path, digest: str, progress: Progress
-) -> tuple[Perceiver, Perceiver]:
-    """Cloning, then improvement, each from where its newest good checkpoint left it: the policies before and after PPO."""
+def _stages(run: Run, splits: dict[str, Split], site: Site) -> tuple[Perceiver, Perceiver]:
+    """Cloning, then improvement, each from its newest good checkpoint: the policies before and after PPO."""
     keys = jax.random.split(jax.random.key(run.seed), 4)
-    policy = make_policy(run, keys[0])
-    later = _restore(
-        folder / "checkpoints" / BC_PPO, lambda: _first_improved(run, splits["train"].bank, policy, keys), digest
-    )
+    policy, bank = make_policy(run, keys[0]), splits["train"].bank
+    later = site.restore(BC_PPO, lambda: _first_improved(run, bank, policy, keys))
     if later is None:
-        cloned = _clone(run, splits, policy, keys[1], folder, digest, progress)
-        state = _first_improved(run, splits["train"].bank, cloned.best, keys)
-        notes = _newest_notes(folder / "checkpoints" / BC)
-        later = state, {"update": 0, "lines": notes["lines"]}
-    improved = _improve(run, splits, *later, folder, digest, progress)
+        cloned, lines = _clone(run, splits, policy, keys[1], site)
+        later = _first_improved(run, bank, cloned.best, keys), {"step": 0, "lines": lines}
+    improved = _improve(run, splits, *later, site)
     return improved.cloned, improved.best
 
 
@@ -156,54 +178,30 @@ def _first_improved(run: Run, bank: Bank, policy: Perceiver, keys: Array) -> Imp
     return Improved(learner, copy(policy), copy(policy), jnp.asarray(jnp.inf))
 
 
-def _restore(checkpoints: Path, like: Callable[[], Any], digest: str) -> tuple[Any, dict[str, Any]] | None:
-    """The newest checkpoint that is whole, and its notes; one that is damaged is named and passed over."""
-    for file, reason in newest_good(checkpoints):
-        if reason:
-            print(f"drivetrain: {reason}; going on from an older one", file=sys.stderr)
-            continue
-        state, notes = load_checkpoint(file, jax.eval_shape(like))
-        if notes["dataset"] != digest:
-            raise InputError(f"{file}: dataset: the dataset has changed since the run began (start a new run)")
-        return state, notes
-    return None
-
-
-def _newest_notes(checkpoints: Path) -> dict[str, Any]:
-    from drivetrain.fleet.checkpoints import read_notes
-
-    file = next(file for file, reason in newest_good(checkpoints) if not reason)
-    return read_notes(file)
-
-
-def _clone(
-    run: Run, splits: dict[str, Split], policy: Perceiver, key: Array, folder: Path, digest: str, progress: Progress
-) -> Cloned:
-    """Epochs of cloning until the validation loss has not fallen for `patience` of them."""
-    settings, checkpoints = run.cloning, folder / "checkpoints" / BC
+def _clone(run: Run, splits: dict[str, Split], policy: Perceiver, key: Array, site: Site) -> tuple[Cloned, int]:
+    """Epochs of cloning until the validation loss has not fallen for `patience` of them; the journal's length then."""
+    settings = run.cloning
     best = jax.tree.map(jnp.copy, policy)
     fresh = Cloned(begin(settings.optimiser, policy, key), best, jnp.asarray(jnp.inf), jnp.asarray(0))
-    state, notes = _restore(checkpoints, lambda: fresh, digest) or (fresh, {"epoch": 0, "lines": 0})
-    journal, epoch = Journal(folder, notes["lines"]), notes["epoch"]
+    state, notes = site.restore(BC, lambda: fresh) or (fresh, {"step": 0, "lines": 0})
+    journal, epoch = Journal(site.folder, notes["lines"]), notes["step"]
     if epoch < settings.epochs and int(state.stale) < settings.patience:
         shown, tracking = demonstrate(run.env, splits["train"].bank, settings.loss)
         held, _ = demonstrate(run.env, splits["val"].bank, settings.loss)
         if epoch == 0:
             journal.write("expert", 0, tracking)
-        with progress("clone", total=settings.epochs, unit="epochs", done=epoch) as show:
+        with site.progress("clone", total=settings.epochs, unit="epochs", done=epoch) as show:
             while epoch < settings.epochs and int(state.stale) < settings.patience:
                 began = time.monotonic()
                 train, figures = clone_epoch(run.env, settings, splits["train"].bank, state.train, shown)
                 validation = clone_loss(run.env, settings.loss, settings.batch, splits["val"].bank, train.policy, held)
-                state = _keep_lower(state, train, validation.loss)
-                epoch += 1
+                state, epoch = _keep_lower(state, train, validation.loss), epoch + 1
                 row = scalars(figures) | {f"val_{name}": value for name, value in scalars(validation).items()}
                 journal.write(BC, epoch, row | {"seconds": time.monotonic() - began})
-                notes = {"epoch": epoch, "lines": journal.lines, "dataset": digest}
-                save_checkpoint(checkpoints, epoch, state, notes)
+                site.save(BC, epoch, state, journal.lines)
                 show(epoch, f"validation loss {float(validation.loss):.3f}, lowest {float(state.best_loss):.3f}")
     journal.close()
-    return state
+    return state, journal.lines
 
 
 def _keep_lower(state: Cloned, train: TrainState, loss: Array) -> Cloned:
@@ -216,35 +214,25 @@ def _keep_lower(state: Cloned, train: TrainState, loss: Array) -> Cloned:
     )
 
 
-def _improve(
-    run: Run,
-    splits: dict[str, Split],
-    state: Improved,
-    notes: dict[str, Any],
-    folder: Path,
-    digest: str,
-    progress: Progress,
-) -> Improved:
+def _improve(run: Run, splits: dict[str, Split], state: Improved, notes: dict[str, Any], site: Site) -> Improved:
     """Updates of PPO until the budget of agent-steps is spent; the best policy by its drives on validation."""
     settings, bank = run.improvement, splits["train"].bank
     episodes = jnp.arange(len(bank.episodes.map))
     steps = settings.scenes * settings.window
     updates = -(-settings.agent_steps // steps)
-    update, journal = notes["update"], Journal(folder, notes["lines"])
+    update, journal = notes["step"], Journal(site.folder, notes["lines"])
     if update == 0:
         state = _judge(run, splits["val"].bank, state, state.cloned, journal, 0, {})
-    with progress("improve", total=updates * steps, unit="agent-steps", done=update * steps) as show:
+    with site.progress("improve", total=updates * steps, unit="agent-steps", done=update * steps) as show:
         while update < updates:
             began = time.monotonic()
             learner, driven, learnt = improve(run.env, settings, bank, state.learner, episodes)
-            update += 1
-            state = replace(state, learner=learner)
+            state, update = replace(state, learner=learner), update + 1
             if update % settings.evaluate_every == 0 or update == updates:
                 row = _rates(scalars(driven)) | scalars(learnt) | {"seconds": time.monotonic() - began}
                 state = _judge(run, splits["val"].bank, state, learner.train.policy, journal, update * steps, row)
             if update % settings.checkpoint_every == 0 or update == updates:
-                notes = {"update": update, "lines": journal.lines, "dataset": digest}
-                save_checkpoint(folder / "checkpoints" / BC_PPO, update, state, notes)
+                site.save(BC_PPO, update, state, journal.lines)
             show(update * steps, f"lowest failure on validation {float(state.best_score):.1%}")
     journal.close()
     return state
@@ -278,7 +266,7 @@ def _judge(
     return replace(state, best=jax.tree.map(jnp.copy, policy), best_score=jnp.asarray(score))
 
 
-# ------------------------------------------------------------------------------------------------------------ evaluation
+# ----------------------------------------------------------------------------------------------------------- evaluation
 
 
 def drive_greedily(env: Env, bank: Bank, policy: Perceiver, progress: Callable | None = None) -> Evaluation:
@@ -286,13 +274,11 @@ def drive_greedily(env: Env, bank: Bank, policy: Perceiver, progress: Callable |
     return evaluate(replace(env, ending=EVALUATION), bank, Greedy(policy, env.dynamics), progress=progress)
 
 
-def evaluate_run(
-    run: Run, test: Split, policies: dict[str, Perceiver], folder: Path, progress: Progress
-) -> dict[str, Any]:
+def evaluate_run(run: Run, test: Split, policies: dict[str, Perceiver], site: Site) -> dict[str, Any]:
     """The policies and the baselines on the test episodes: `evaluation.json`, `facts.json`, `replay.safetensors`."""
     drivers = list(BASELINES) + list(policies)
     results: dict[str, Evaluation] = {}
-    with progress("evaluate", total=len(drivers), unit="drivers") as show:
+    with site.progress("evaluate", total=len(drivers), unit="drivers") as show:
         for name in drivers:
             if name in BASELINES:
                 baseline = BASELINES[name](run.env)
@@ -307,7 +293,7 @@ def evaluate_run(
     for other in drivers[:-1]:
         figures[BC_PPO].setdefault("against", {})[other] = compare(results[BC_PPO], results[other])  # type: ignore[union-attr]
     facts = {"data": describe_data(read_manifest(run.data.dataset)), "parameters": count_parameters(policies[BC_PPO])}
-    write_replay(folder / "replay.safetensors", test.bank, results, test.names)
-    write_atomically(folder / "facts.json", json.dumps(facts, indent=1).encode())
-    write_atomically(folder / "evaluation.json", json.dumps(figures, indent=1).encode())
+    write_replay(site.folder / "replay.safetensors", test.bank, results, test.names)
+    write_atomically(site.folder / "facts.json", json.dumps(facts, indent=1).encode())
+    write_atomically(site.folder / "evaluation.json", json.dumps(figures, indent=1).encode())
     return figures

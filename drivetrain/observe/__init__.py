@@ -26,9 +26,9 @@ class Widths:
 class Observer:
     """State → Observation of one controlled agent. The fields say how much of each modality is seen."""
 
-    agents: int = 16
-    road: int = 24
-    route: RouteView = RouteView(stride=3, chunk=11)
+    agents: int = 12
+    road: int = 16
+    route: RouteView = RouteView(stride=3, chunk=22)
     episode_seconds: float = 30.0  # of a full episode: the unit of `remaining`
 
     @property
@@ -49,7 +49,7 @@ class Observer:
 
 
 SMALL = Observer()
-"""For CPUs: 16 agents, 24 road elements, 8 lanes every 6 m in tokens of 11 points."""
+"""For CPUs: 12 agents, 16 road elements, 8 lanes every 6 m, one token a lane."""
 
 PAPER = Observer(agents=64, road=128, route=RouteView(stride=1, chunk=4))
 """Sizes of the Zoox paper (arXiv 2312.15122, figure 7): 64 agents, 128 road elements, 8 lanes × 64 points every 2 m."""

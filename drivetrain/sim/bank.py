@@ -88,20 +88,23 @@ def make_bank(
     dt: float,
     controlled: int = 1,
     admitted: Sequence[Bool[np.ndarray, "_"]] | None = None,
+    groups: Sequence[str] | None = None,
     indexing: Indexing = Indexing(),  # noqa: B008 - frozen
 ) -> Bank:
     """Put compiled recordings on the device.
 
     With `controlled` > 1, egos of one recording are grouped where they share at least 4 s. `admitted` [E] says per
-    recording which of its egos may be controlled (all of them by default). Raises `InputError` without any episode.
+    recording which of its egos may be controlled (all of them by default); recordings of one group of `groups` are one
+    source of episodes (each its own by default). Raises `InputError` without any episode.
     """
     rows: list[tuple[int, Window]] = []
-    for source, scenario in enumerate(scenarios):
-        allowed = None if admitted is None else np.asarray(admitted[source])
-        rows += [(source, window) for window in windows(scenario, allowed, controlled, dt)]
+    for row, scenario in enumerate(scenarios):
+        allowed = None if admitted is None else np.asarray(admitted[row])
+        rows += [(row, window) for window in windows(scenario, allowed, controlled, dt)]
     if not rows:
         raise InputError(f"bank: episodes: none in {len(scenarios)} recordings (admit egos or control fewer)")
-    episodes = [_episode(scenarios[source], source, window) for source, window in rows]
+    sources = np.arange(len(scenarios)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    episodes = [_episode(scenarios[row], row, int(sources[row]), window) for row, window in rows]
     bank = Bank(
         maps=_stack([scenario.map for scenario in scenarios]),
         roads=stack_roads([index_road(scenario.map, indexing) for scenario in scenarios]),
@@ -117,7 +120,7 @@ def _stack(records: list):
     return jax.tree.map(lambda *rows: np.stack([np.asarray(row) for row in rows]), *records)
 
 
-def _episode(scenario: Scenario, source: int, window: Window) -> Episodes:
+def _episode(scenario: Scenario, row: int, source: int, window: Window) -> Episodes:
     """One row of the episodes."""
     egos = scenario.egos
     arcs, cursors, distances = [], [], []
@@ -132,8 +135,8 @@ def _episode(scenario: Scenario, source: int, window: Window) -> Episodes:
         distances.append(float(egos.log_distance[ego]) if whole else end - start)
     picked = np.array(window.egos)
     return Episodes(
-        map=np.asarray(source, np.int32),
-        log=np.asarray(source, np.int32),
+        map=np.asarray(row, np.int32),
+        log=np.asarray(row, np.int32),
         first=np.asarray(window.first, np.int32),
         last=np.asarray(window.last, np.int32),
         track=np.asarray(egos.track)[picked].astype(np.int32),
@@ -227,8 +230,8 @@ def lane_window(
 def settle(columns: Float[Array, "k n"]) -> Float[Array, "k n"]:
     """The same numbers, read once: a product with the identity, exact in float32.
 
-    XLA's CPU backend would otherwise repeat a gather inside everything that reads its result, element by element; and it
-    removes `optimization_barrier` before it fuses. Measured on `off_route`, it takes 16 µs instead of 39.
+    XLA's CPU backend would otherwise repeat a gather inside everything that reads its result, element by element, and
+    it removes `optimization_barrier` before it fuses. `env.step` takes 23 instead of 59 µs (two cores, 512 scenes).
     """
     return jnp.matmul(jnp.eye(len(columns)), columns, precision=jax.lax.Precision.HIGHEST)
 

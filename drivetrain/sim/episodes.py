@@ -24,7 +24,7 @@ class Episodes:
     arc: Float[Array, "*E C P"]  # m along the route's recorded lane, from its first station to each
     cursor: Int[Array, "*E C"]  # route station at `first`
     log_distance: Float[Array, "*E C"]  # m along the route that the log covers from `first` to `last`
-    source: Int[Array, "*E"]  # index of the recording, in the order in which scenarios were given
+    source: Int[Array, "*E"]  # the recording, or the group of recordings, that it was taken from: no independent draws
     ego: Int[Array, "*E C"]  # row of the recording's egos
 
 

@@ -39,7 +39,8 @@ def gathered(bank):
 def policy() -> Perceiver:
     grid = ENV.dynamics.grid()
     sizes = Sizes(width=16, heads=2, latents=1, blocks=1)
-    return Perceiver(sizes, ENV.observer.widths, tuple(len(values) for values in grid), KEY)
+    actions = tuple(len(values) for values in grid)
+    return jax.jit(lambda key: Perceiver(sizes, ENV.observer.widths, actions, key))(KEY)
 
 
 def test_the_expert_follows_its_log(bank, gathered):

@@ -12,10 +12,11 @@ from drivetrain.learn.ppo import Experience, Ppo
 from drivetrain.learn.update import Optimiser, begin, descend
 from drivetrain.policy.heads import Discrete
 from drivetrain.sim.bank import make_bank
-from drivetrain.types import Observation, Tokens, Transition, component, replace
+from drivetrain.types import Observation, State, Tokens, Transition, component, replace
 
 KEY = jax.random.key(0)
 STEPS = 6
+STATE = object.__new__(State)  # the objective does not read it
 
 
 class Table(eqx.Module):

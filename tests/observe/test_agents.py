@@ -2,11 +2,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import shapely
+import shapely.affinity
 
 from drivetrain.observe.agents import FEATURES, observe_agents
 from drivetrain.types import AgentKind, Agents, Bodies, Motion, State, replace
 
 OWN = 3
+observe = jax.jit(observe_agents, static_argnums=2)
 
 
 def crowd(seed: int = 0, count: int = 12) -> State:
@@ -23,7 +25,7 @@ def crowd(seed: int = 0, count: int = 12) -> State:
         width=jnp.asarray(draw.uniform(0.5, 2.5, count), jnp.float32),
         kind=jnp.asarray(draw.integers(1, 8, count), jnp.int32),
     )
-    zero, row = jnp.zeros(1), jnp.zeros((), jnp.int32)
+    row = jnp.zeros((), jnp.int32)
     return State(
         episode=row,
         time=row,
@@ -32,9 +34,9 @@ def crowd(seed: int = 0, count: int = 12) -> State:
         lights=jnp.zeros(1, jnp.int32),
         controlled=jnp.array([OWN]),
         alive=jnp.ones(1, bool),
-        motion=Motion(zero, zero, zero, zero),
+        motion=jax.vmap(lambda x: Motion(x, x, x, x))(jnp.zeros(1)),
         cursor=jnp.zeros(1, jnp.int32),
-        along=zero,
+        along=jnp.zeros(1),
         stopped=jnp.zeros((1, 1), bool),
     )
 
@@ -57,7 +59,7 @@ def box(state: State, row: int) -> shapely.Polygon:
 
 def test_pose_velocity_and_clearance_of_the_nearest():
     state = crowd()
-    tokens = observe_agents(state, 0, 6)
+    tokens = observe(state, 0, 6)
     assert tokens.features.shape == (6, FEATURES) and bool(tokens.mask.all())
 
     position = np.asarray(state.agents.position, float)
@@ -107,13 +109,13 @@ def test_rigid_motion_of_the_scene_changes_nothing():
             agents.valid,
         ),
     )
-    np.testing.assert_allclose(observe_agents(state, 0, 8).features, observe_agents(moved, 0, 8).features, atol=1e-4)
+    np.testing.assert_allclose(observe(state, 0, 8).features, observe(moved, 0, 8).features, atol=1e-4)
 
 
 def test_alone_everything_is_masked_and_zero():
     state = crowd()
     alone = replace(state, agents=replace(state.agents, valid=jnp.arange(12) == OWN))
-    tokens = observe_agents(alone, 0, 4)
+    tokens = observe(alone, 0, 4)
     assert not tokens.mask.any() and not tokens.features.any()
 
 
@@ -123,13 +125,13 @@ def test_gradient_is_finite_where_boxes_coincide():
 
     def total(position):
         agents = replace(state.agents, position=jnp.broadcast_to(position, state.agents.position.shape))
-        return observe_agents(replace(state, agents=agents), 0, 6).features.sum()
+        return observe(replace(state, agents=agents), 0, 6).features.sum()
 
-    assert np.isfinite(jax.grad(total)(centre)).all()
+    assert np.isfinite(jax.jit(jax.grad(total))(centre)).all()
 
 
 def test_kind_is_one_hot():
     state = crowd()
     state = replace(state, bodies=replace(state.bodies, kind=jnp.full(12, int(AgentKind.PEDESTRIAN), jnp.int32)))
-    kinds = np.asarray(observe_agents(state, 0, 3).features)[:, 9:]
+    kinds = np.asarray(observe(state, 0, 3).features)[:, 9:]
     assert (kinds == np.eye(7)[AgentKind.PEDESTRIAN - 1]).all()

@@ -14,6 +14,8 @@ from drivetrain.observe.route import POINT_FEATURES, observe_route
 from drivetrain.sim.bank import make_bank, road_block
 from drivetrain.types import ControlKind, LightState, replace
 
+see_ego = jax.jit(lambda bank, state: observe_ego(bank, state, 0))
+
 
 def metres(feature):
     return feature / (0.2 - np.sign(feature) * feature / 20.0)
@@ -131,7 +133,7 @@ def test_offset_and_heading_relative_to_the_lane(road):
         position=state.agents.position.at[own].add(jnp.array([0.0, 0.5])),
         heading=state.agents.heading.at[own].set(jnp.array([np.cos(angle), np.sin(angle)])),
     )
-    ego = np.asarray(observe_ego(bank, replace(state, agents=agents), 0))
+    ego = np.asarray(see_ego(bank, replace(state, agents=agents)))
     assert metres(ego[9]) == pytest.approx(0.5, abs=1e-3)
     np.testing.assert_allclose(ego[10:12], [np.cos(angle), np.sin(angle)], atol=1e-4)
     assert ego[0] == pytest.approx(1.0, abs=1e-3)  # 10 m/s
@@ -141,7 +143,7 @@ def test_offset_and_heading_relative_to_the_lane(road):
 @pytest.mark.parametrize("recorded", [True, False])
 def test_the_next_light_is_seen_whether_judged_or_not(recorded):
     bank, state = opened(scenes.crossing(recorded=recorded))
-    ego = np.asarray(observe_ego(bank, state, 0))
+    ego = np.asarray(see_ego(bank, state))
     assert ego[12:15].tolist() == [0.0, 0.0, 0.0]  # no stop sign
     assert ego[15] == 1.0 and ego[17] == float(recorded)
     assert metres(ego[16]) == pytest.approx(60.0 - 2.25, abs=0.05)  # from the front bumper
@@ -150,10 +152,10 @@ def test_the_next_light_is_seen_whether_judged_or_not(recorded):
 
 def test_a_stop_is_owed_until_the_agent_has_stopped_and_unseen_behind():
     bank, state = opened(scenes.crossing(control=ControlKind.STOP_SIGN))
-    ego = np.asarray(observe_ego(bank, state, 0))
+    ego = np.asarray(see_ego(bank, state))
     assert ego[12] == ego[14] == 1.0 and metres(ego[13]) == pytest.approx(57.75, abs=0.05)
     stopped = replace(state, stopped=jnp.ones_like(state.stopped))
-    assert np.asarray(observe_ego(bank, stopped, 0))[12:15:2].tolist() == [1.0, 0.0]
+    assert np.asarray(see_ego(bank, stopped))[12:15:2].tolist() == [1.0, 0.0]
     own = int(state.controlled[0])
     past = replace(state.agents, position=state.agents.position.at[own].set(jnp.array([5.0, 0.0])))
-    assert not np.asarray(observe_ego(bank, replace(state, agents=past), 0))[12:15].any()
+    assert not np.asarray(see_ego(bank, replace(state, agents=past)))[12:15].any()

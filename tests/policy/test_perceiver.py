@@ -20,7 +20,8 @@ def tokens(key, count: int, width: int, exist: int) -> Tokens:
 
 @pytest.fixture(scope="module")
 def policy() -> Perceiver:
-    return Perceiver(Sizes(width=16, heads=2, latents=2, blocks=1), WIDTHS, ACTIONS, KEY)
+    sizes = Sizes(width=16, heads=2, latents=2, blocks=1)
+    return jax.jit(lambda key: Perceiver(sizes, WIDTHS, ACTIONS, key))(KEY)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,11 @@ def observation() -> Observation:
     )
 
 
+call = jax.jit(lambda policy, observation: policy(observation, (), KEY))
+
+
 def answer(policy: Perceiver, observation: Observation) -> np.ndarray:
-    distribution, value, memory = policy(observation, (), KEY)
+    distribution, value, memory = call(policy, observation)
     assert memory == ()
     return np.concatenate([*distribution.logits, value[None]])
 
@@ -86,13 +90,13 @@ def test_seeing_nothing_gives_finite_answers_and_gradients(policy, observation):
         return distribution.entropy() + distribution.log_prob(jnp.array([3, 5])) + value
 
     # Booleans have no gradient: differentiate what is a number.
-    slopes = jax.grad(total, allow_int=True, argnums=(0, 1))(policy, blind)
+    slopes = jax.jit(jax.grad(total, allow_int=True, argnums=(0, 1)))(policy, blind)
     numbers = [leaf for leaf in jax.tree.leaves(slopes) if leaf.dtype == jnp.float32]
     assert len(numbers) > 20 and all(np.isfinite(leaf).all() for leaf in numbers)
 
 
 def test_nearly_uniform_at_first(policy, observation):
-    distribution, value, _ = policy(observation, (), KEY)
+    distribution, value, _ = call(policy, observation)
     for log, count in zip(distribution.log_probabilities, ACTIONS, strict=True):
         np.testing.assert_allclose(np.exp(log) * count, 1.0, atol=0.15)
     assert abs(float(value)) < 0.2
