@@ -6,9 +6,9 @@ Letters of the shapes:
     A agents · C controlled agents · T time steps · R road elements · S control lines (stop lines and lights)
     N lanes of a map · Q stations of a map · L lanes of a route · P stations of a route · K lines on a route
 
-Units: metres, seconds, radians, m/s. A heading is a unit vector (cos, sin). Coordinates are in the map's local frame (the
-recording's own frame less `origin`), so that float32 keeps millimetres. `valid` masks say what is padding; padding holds zeros
-(−1 in columns of indices).
+Units: metres, seconds, radians, m/s. A heading is a unit vector (cos, sin). Coordinates are in the map's local frame
+(the recording's own frame less `origin`), so that float32 keeps millimetres. `valid` masks say what is padding; padding
+holds zeros (−1 in columns of indices).
 """
 
 import dataclasses
@@ -152,9 +152,9 @@ class Map:
     """The road of one recording.
 
     `stations` packs a lane's cross-section, about every 2 m, in one row so that reading one is one contiguous read; its
-    columns are named by `Cross` (sim/bank.py) alone: left x, y · right x, y · centre x, y · heading cos, sin · speed limit
-    (m/s, 0 where unknown). Lanes side by side in one direction have the same number of stations where the format says that
-    they run in parallel.
+    columns are named by `Cross` (sim/bank.py) alone: left x, y · right x, y · centre x, y · heading cos, sin · speed
+    limit (m/s, 0 where unknown). Lanes side by side in one direction have the same number of stations where the format
+    says that they run in parallel.
     """
 
     elements: Float[Array, "R 4"]  # segment x0, y0, x1, y1; at most 10 m long

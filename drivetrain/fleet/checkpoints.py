@@ -108,8 +108,8 @@ def _restore(file: Path, name: str, array: np.ndarray, leaf: Any) -> Any:
             f"{wanted.dtype}{list(wanted.shape)} (the checkpoint belongs to another configuration)"
         )
     # A copy of the device's own: buffers that alias the file's memory cannot be donated.
-    array = jax.numpy.array(array, copy=True)
-    return jax.random.wrap_key_data(array) if is_key else array
+    owned = jax.numpy.array(array, copy=True)
+    return jax.random.wrap_key_data(owned) if is_key else owned
 
 
 def read_notes(file: Path) -> dict[str, Any]:

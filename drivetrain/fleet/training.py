@@ -47,7 +47,7 @@ from drivetrain.learn.update import TrainState, begin
 from drivetrain.policy.perceiver import Perceiver, count_parameters
 from drivetrain.progress import counting
 from drivetrain.sim.bank import Bank, make_bank
-from drivetrain.types import Array, InputError, record, replace
+from drivetrain.types import Array, InputError, Key, record, replace
 
 Show = Callable[[int, str], None]
 Progress = Callable[..., AbstractContextManager[Show]]
@@ -55,7 +55,7 @@ Progress = Callable[..., AbstractContextManager[Show]]
 
 BC, BC_PPO = "bc", "bc_ppo"
 LEAST_PROGRESS = 0.9
-"""On validation: a policy with a lower progress ratio is chosen only where none has a higher. Standing still is safe."""
+"""On validation: a policy with less progress is chosen only where none makes more. Standing still is safe."""
 
 
 @record
@@ -168,7 +168,7 @@ def _stages(run: Run, splits: dict[str, Split], site: Site) -> tuple[Perceiver, 
     return improved.cloned, improved.best
 
 
-def _first_improved(run: Run, bank: Bank, policy: Perceiver, keys: Array) -> Improved:
+def _first_improved(run: Run, bank: Bank, policy: Perceiver, keys: Key) -> Improved:
     def copy(tree: Any) -> Any:  # the learner's buffers are donated
         return jax.tree.map(jnp.copy, tree)
 
@@ -178,7 +178,7 @@ def _first_improved(run: Run, bank: Bank, policy: Perceiver, keys: Array) -> Imp
     return Improved(learner, copy(policy), copy(policy), jnp.asarray(jnp.inf))
 
 
-def _clone(run: Run, splits: dict[str, Split], policy: Perceiver, key: Array, site: Site) -> tuple[Cloned, int]:
+def _clone(run: Run, splits: dict[str, Split], policy: Perceiver, key: Key, site: Site) -> tuple[Cloned, int]:
     """Epochs of cloning until the validation loss has not fallen for `patience` of them; the journal's length then."""
     settings = run.cloning
     best = jax.tree.map(jnp.copy, policy)

@@ -6,9 +6,13 @@ from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Optimiser
 from drivetrain.policy.presets import TINY
 
+SCENES, WINDOW, AGENT_STEPS = 128, 32, 700_000
+EPOCHS, MINIBATCHES = 2, 4
+
 
 def quickstart() -> Run:
     """BC, then BC+PPO, of a small policy on NGSIM."""
+    updates = -(-AGENT_STEPS // (SCENES * WINDOW))
     return Run(
         name="quickstart",
         policy=TINY,
@@ -16,9 +20,18 @@ def quickstart() -> Run:
             loss=Bc(value_scale=1e-2),
             optimiser=Optimiser(learning_rate=1e-3, warmup=50),
             batch=512,
+            epochs=40,
+            patience=4,
         ),
         improvement=Improvement(
-            loss=Ppo(value_scale=0.1, entropy=1e-3),
-            optimiser=Optimiser(learning_rate=3e-4, clip=0.5),
+            loss=Ppo(value_scale=0.1, entropy=3e-3),
+            optimiser=Optimiser(learning_rate=3e-4, steps=updates * EPOCHS * MINIBATCHES, final=0.1, clip=0.5),
+            scenes=SCENES,
+            window=WINDOW,
+            agent_steps=AGENT_STEPS,
+            epochs=EPOCHS,
+            minibatches=MINIBATCHES,
+            evaluate_every=10,
+            checkpoint_every=10,
         ),
     )

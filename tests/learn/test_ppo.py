@@ -52,6 +52,12 @@ def experience(action, advantage, log_prob, mask=None) -> Experience:
     )
 
 
+def windowed(states: State, *of_agents: jax.Array) -> Transition:
+    """A `Transition` [T, C] whose states are [T], as a rollout makes it."""
+    one = Transition(jax.tree.map(lambda leaf: leaf[0], states), *(rows[0, 0] for rows in of_agents))
+    return jax.tree.unflatten(jax.tree.structure(one), jax.tree.leaves((states, of_agents)))
+
+
 def objective(ppo: Ppo, logits: jax.Array, batch: Experience):
     log = jax.nn.log_softmax(logits)
     count = len(batch.mask)
@@ -142,7 +148,7 @@ def test_prepare_bootstraps_where_life_goes_on_and_only_there(made):
     blank = jnp.full((STEPS, 2), np.log(0.5), jnp.float32)
     mask = jnp.ones((STEPS, 2), bool).at[3:, 0].set(False)
     action = jnp.ones((STEPS, 2, 1), jnp.int32)
-    window = Transition(rows, action, blank, blank, reward, terminated, truncated, mask)
+    window = windowed(rows, action, blank, blank, reward, terminated, truncated, mask)
     batch = ppo.prepare(env, made, policy, window, states[-1], KEY)
 
     value = 0.5 * np.arange(STEPS + 1)

@@ -1,0 +1,82 @@
+"""A run from dataset to report, and what is left of it after kills: the same figures, to the bit."""
+
+import json
+import shutil
+
+import pytest
+
+from drivetrain.fleet import training
+from drivetrain.fleet.checkpoints import finished
+from drivetrain.fleet.journal import read_metrics
+from drivetrain.fleet.training import train
+from drivetrain.types import InputError
+from fleet.conftest import silent
+
+POLICIES = {"log", "constant", "idm", "bc", "bc_ppo"}
+
+
+class Killed(Exception):
+    """What a test raises where a process would have died."""
+
+
+def measured(folder):
+    """Everything that a run measured, but for times."""
+    rows = [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in read_metrics(folder)]
+    return rows, json.loads((folder / "evaluation.json").read_text())
+
+
+@pytest.fixture
+def whole(run, tmp_path):
+    train(run, tmp_path / "whole", resume=False, progress=silent)
+    return tmp_path / "whole"
+
+
+def kill_at_save(monkeypatch, count, when):
+    """Die at the count-th checkpoint, before or after it is written."""
+    saves = []
+    save = training.save_checkpoint
+
+    def counted(*arguments):
+        saves.append(arguments)
+        if len(saves) == count and when == "before":
+            raise Killed
+        file = save(*arguments)
+        if len(saves) == count:
+            raise Killed
+        return file
+
+    monkeypatch.setattr(training, "save_checkpoint", counted)
+
+
+def test_a_run_leaves_its_folder_as_documented_and_survives_kills(run, whole, tmp_path, monkeypatch):
+    rows, evaluation = measured(whole)
+    assert set(evaluation) == POLICIES
+    assert evaluation["log"]["failure_rate"]["value"] == 0.0
+    assert evaluation["bc_ppo"]["scenarios"] == 4
+    assert set(evaluation["bc_ppo"]["against"]) == POLICIES - {"bc_ppo"}
+    assert {row["stage"] for row in rows} == {"expert", "bc", "bc_ppo"}
+    assert "<canvas" in (whole / "report.html").read_text()
+
+    for number, (count, when) in enumerate([(1, "before"), (2, "after"), (5, "before")]):
+        folder = tmp_path / f"killed-{number}"
+        with monkeypatch.context() as patch:
+            kill_at_save(patch, count, when)
+            with pytest.raises(Killed):
+                train(run, folder, resume=False, progress=silent)
+        train(run, folder, resume=True, progress=silent)
+        assert measured(folder) == (rows, evaluation)
+
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tmp_path / "killed-2", damaged)
+    newest = finished(damaged / "checkpoints" / "bc_ppo")[0]
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(bytes(data))
+    train(run, damaged, resume=True, progress=silent)
+    assert measured(damaged) == (rows, evaluation)
+
+
+def test_a_dataset_of_another_time_step_is_refused(run, tmp_path):
+    other = training.replace(run, data=training.replace(run.data, dt=0.1))
+    with pytest.raises(InputError, match="dt"):
+        train(other, tmp_path / "run", resume=False, progress=silent)
