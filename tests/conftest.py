@@ -1,12 +1,12 @@
 """Every test runs on the CPU, with shapes and types of the package checked at each call.
 
-Compiled programs are kept in `.cache/jax` at the repository's root, so that a second run spends its time on testing.
+Compiled programs are kept in the user's cache, so that a second run, in this clone or another, spends its time on testing.
 """
 
 import os
 from pathlib import Path
 
-CACHE = Path(__file__).resolve().parent.parent / ".cache" / "jax"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "drivetrain" / "tests"
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))  # also for the processes that a test starts

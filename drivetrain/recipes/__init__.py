@@ -1,6 +1,12 @@
 """An experiment is one function that returns a run's whole configuration: a tree of components."""
 
+from drivetrain.recipes.paper import paper_2_5m, paper_25m, paper_750k
 from drivetrain.recipes.quickstart import quickstart
 
-RECIPES = {"quickstart": quickstart}
+RECIPES = {
+    "quickstart": quickstart,
+    "paper-750k": paper_750k,
+    "paper-2.5m": paper_2_5m,
+    "paper-25m": paper_25m,
+}
 """By the names of `drivetrain train`."""

@@ -82,12 +82,11 @@ def arc_lengths(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"]:
     slot = np.asarray(scenario.egos.route.reference[ego])
     centre = np.asarray(scenario.map.stations)[:, 4:6]
     steps = np.zeros(len(slot))
-    for row in range(int(scenario.egos.route.length[ego]) - 1):
-        for lane in (slot[row], slot[row + 1]):
-            here, there = stations[row, lane], stations[row + 1, lane]
-            if here >= 0 and there >= 0:
-                steps[row + 1] = np.hypot(*(centre[there] - centre[here]))
-                break
+    row = np.arange(int(scenario.egos.route.length[ego]) - 1)
+    for lane in (slot[row + 1], slot[row]):  # the lane left behind, where it goes on, has the last word
+        here, there = stations[row, lane], stations[row + 1, lane]
+        known = (here >= 0) & (there >= 0)
+        steps[row + 1] = np.where(known, np.hypot(*(centre[there] - centre[here]).T), steps[row + 1])
     return np.cumsum(steps).astype(np.float32)
 
 

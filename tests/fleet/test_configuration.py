@@ -14,7 +14,9 @@ def test_a_component_survives_its_file(component):
     assert from_json(json.loads(json.dumps(to_json(component))), "config.json") == component
 
 
-@pytest.mark.parametrize("name", ["os.system", "subprocess.Popen", "drivetrain.fleet.configuration.json", "drivetrain..x"])
+@pytest.mark.parametrize(
+    "name", ["os.system", "subprocess.Popen", "drivetrain.fleet.configuration.json", "drivetrain..x"]
+)
 def test_only_components_of_the_package_are_built(name):
     with pytest.raises(InputError, match="class"):
         from_json({"class": name, "args": "true"}, "config.json")

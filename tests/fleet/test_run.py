@@ -15,7 +15,9 @@ def test_the_configuration_comes_back(tmp_path, name):
     assert open_run(run, tmp_path / "run", resume=False) == run
     assert load_run(tmp_path / "run") == run
     assert open_run(Run(name="other"), tmp_path / "run", resume=True) == run
-    assert {"jax", "python", "drivetrain"} <= set(json.loads((tmp_path / "run" / "config.json").read_text())["versions"])
+    assert {"jax", "python", "drivetrain"} <= set(
+        json.loads((tmp_path / "run" / "config.json").read_text())["versions"]
+    )
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):

@@ -4,13 +4,13 @@ import json
 import shutil
 
 import pytest
+from fleet.conftest import silent
 
 from drivetrain.fleet import training
 from drivetrain.fleet.checkpoints import finished
 from drivetrain.fleet.journal import read_metrics
 from drivetrain.fleet.training import train
 from drivetrain.types import InputError
-from fleet.conftest import silent
 
 POLICIES = {"log", "constant", "idm", "bc", "bc_ppo"}
 

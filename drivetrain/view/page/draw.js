@@ -9,26 +9,41 @@ function palette() {
   return new Proxy({}, { get: (_, name) => style.getPropertyValue("--" + String(name)).trim() });
 }
 
+// The road in pieces, each with its bounds, so that a frame draws only what the camera sees.
 function roadPaths(scene) {
-  const surface = new Path2D(), lines = {};
-  for (const [first, count] of scene.lanes) scene.strip(surface, Array.from({ length: count }, (_, i) => first + i));
-  const box = { x0: Infinity, y0: Infinity, x1: -Infinity, y1: -Infinity };
-  const reach = (x, y) => {
-    box.x0 = Math.min(box.x0, x); box.x1 = Math.max(box.x1, x);
-    box.y0 = Math.min(box.y0, y); box.y1 = Math.max(box.y1, y);
+  const surface = [], lines = {}, whole = emptyBox();
+  const piece = (path, numbers, from, to) => {
+    const box = emptyBox();
+    for (let i = from; i < to; i += 2) for (const b of [box, whole]) reach(b, numbers[i] / 100, numbers[i + 1] / 100);
+    return { path, box };
   };
-  for (const { kind, points } of scene.chains) {
-    const path = (lines[kind] ??= new Path2D());
-    for (let i = 0; i < points.length; i += 2) {
-      path[i ? "lineTo" : "moveTo"](points[i] / 100, points[i + 1] / 100);
-      reach(points[i] / 100, points[i + 1] / 100);
-    }
+  for (const [first, count] of scene.lanes) {
+    const path = new Path2D();
+    scene.strip(path, Array.from({ length: count }, (_, i) => first + i));
+    surface.push(piece(path, scene.stations, 4 * first, 4 * (first + count)));
   }
-  for (const [first, count] of scene.lanes)
-    for (let s = 4 * first; s < 4 * (first + count); s += 2) reach(scene.stations[s] / 100, scene.stations[s + 1] / 100);
-  if (box.x0 > box.x1)
-    for (const agent of scene.agents) { const pose = agent.path.at(0); if (pose) reach(pose.x, pose.y); }
-  return { surface, lines, box: box.x0 > box.x1 ? { x0: -50, y0: -50, x1: 50, y1: 50 } : box };
+  for (const { kind, points } of scene.chains) {
+    const path = new Path2D();
+    for (let i = 0; i < points.length; i += 2) path[i ? "lineTo" : "moveTo"](points[i] / 100, points[i + 1] / 100);
+    (lines[kind] ??= []).push(piece(path, points, 0, points.length));
+  }
+  if (whole.x0 > whole.x1)
+    for (const agent of scene.agents) { const pose = agent.path.at(0); if (pose) reach(whole, pose.x, pose.y); }
+  return { surface, lines, box: whole.x0 > whole.x1 ? { x0: -50, y0: -50, x1: 50, y1: 50 } : whole };
+}
+
+function emptyBox() {
+  return { x0: Infinity, y0: Infinity, x1: -Infinity, y1: -Infinity };
+}
+function reach(box, x, y) {
+  box.x0 = Math.min(box.x0, x); box.x1 = Math.max(box.x1, x);
+  box.y0 = Math.min(box.y0, y); box.y1 = Math.max(box.y1, y);
+}
+function joined(pieces, view) {
+  const path = new Path2D();
+  for (const { path: part, box } of pieces)
+    if (box.x0 <= view.x1 && box.x1 >= view.x0 && box.y0 <= view.y1 && box.y1 >= view.y0) path.addPath(part);
+  return path;
 }
 
 function makeCanvas(canvas) {
@@ -85,9 +100,10 @@ function makeCanvas(canvas) {
   }
 
   function road(scene, road, step, route) {
-    context.fillStyle = colour.road; context.fill(road.surface);
+    const [a, b] = [toWorld(-40, height + 40), toWorld(width + 40, -40)], view = { x0: a.x, y0: a.y, x1: b.x, y1: b.y };
+    context.fillStyle = colour.road; context.fill(joined(road.surface, view));
     if (route) { context.fillStyle = colour.route; context.fill(route); }
-    const draw = (kind, style, wide, dash) => road.lines[kind] && stroke(road.lines[kind], style, wide, dash);
+    const draw = (kind, style, wide, dash) => road.lines[kind] && stroke(joined(road.lines[kind], view), style, wide, dash);
     draw(VIRTUAL, colour.virtual, metres(0.08, 0.8), [metres(0.6, 2), metres(1.2, 4)]);
     draw(CROSSWALK, colour.paint, metres(0.35, 1.2), [metres(0.5, 2), metres(0.5, 2)]);
     draw(BIKE, colour.bike, metres(0.15, 1));

@@ -1,0 +1,60 @@
+"""The learning problem of "Scaling Is All You Need" (arXiv 2312.15122) at its own sizes, for GPUs.
+
+Observation sizes, parameter counts, batch sizes, learning rates and loss scales are the paper's (table 4); what it leaves
+open is ours and stands in docs/problem.md. One process simulates and learns here; the paper used groups of them.
+"""
+
+from drivetrain.env import Env
+from drivetrain.fleet.run import Cloning, Data, Improvement, Run
+from drivetrain.learn.bc import Bc
+from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.update import Optimiser
+from drivetrain.observe import PAPER
+from drivetrain.policy.perceiver import Sizes
+from drivetrain.policy.presets import P0_75M, P2_5M, P25M
+from drivetrain.types import replace
+
+SEQUENCES, WINDOW = 512, 32
+"""Batch and sequence length of reinforcement learning (table 4)."""
+AGENT_STEPS, EVALUATE_EVERY = 2_500_000_000, 20_000_000
+"""The paper's budget, and its steps between evaluations."""
+
+
+def paper(name: str, sizes: Sizes) -> Run:
+    """BC, then BC+PPO, of one of the paper's three policies on a dataset of one's own (`--data.source`)."""
+    steps = SEQUENCES * WINDOW
+    return Run(
+        name=name,
+        data=Data(dataset="build/paper"),
+        env=Env(observer=PAPER),
+        policy=replace(sizes, dtype="bfloat16"),
+        cloning=Cloning(
+            loss=Bc(value_scale=1e-4), optimiser=Optimiser(learning_rate=2e-3), batch=32768, epochs=20, patience=20
+        ),
+        improvement=Improvement(
+            loss=Ppo(clip=0.3, value_scale=1e-2, entropy=3e-2),
+            optimiser=Optimiser(learning_rate=5.6e-5),
+            scenes=SEQUENCES,
+            window=WINDOW,
+            agent_steps=AGENT_STEPS,
+            epochs=1,
+            minibatches=1,
+            evaluate_every=EVALUATE_EVERY // steps,
+            checkpoint_every=EVALUATE_EVERY // steps // 10,
+        ),
+    )
+
+
+def paper_750k() -> Run:
+    """0.75 million parameters."""
+    return paper("paper-750k", P0_75M)
+
+
+def paper_2_5m() -> Run:
+    """2.5 million parameters."""
+    return paper("paper-2.5m", P2_5M)
+
+
+def paper_25m() -> Run:
+    """25 million parameters."""
+    return paper("paper-25m", P25M)
