@@ -1,6 +1,6 @@
 """Every test runs on the CPU, with shapes and types of the package checked at each call.
 
-Compiled programs are kept in the user's cache, so that a second run, in this clone or another, spends its time on testing.
+Compiled programs are kept in the user's cache, so that a second run, in any clone, spends its time on testing.
 """
 
 import os

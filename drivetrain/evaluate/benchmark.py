@@ -41,7 +41,7 @@ class Evaluation:
     """One driver on E episodes, in NumPy."""
 
     episode: Int[Array, "E"]  # row of the bank's episodes
-    source: Int[Array, "E"]  # recording: the cluster of the bootstrap
+    source: Int[Array, "E"]  # group of recordings: the cluster of the bootstrap
     outcome: Outcome  # [E, C]
     drives: Drives  # [E]
 
@@ -118,7 +118,7 @@ def summarise(
     figures |= {name: mean(getattr(egos, name), cluster, seed).as_json() for name in MEANS}
     return figures | {
         "scenarios": len(evaluation.episode),
-        "recordings": len(np.unique(evaluation.source)),
+        "groups": len(np.unique(evaluation.source)),
         "interval": METHOD,
         "policy": policy,
         "data": data,

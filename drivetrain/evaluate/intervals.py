@@ -1,7 +1,8 @@
 """How sure a figure is: percentile bootstrap over clusters.
 
-Egos of one recording share its road and its traffic, so they are no independent draws; whole recordings are resampled
-instead (Davison and Hinkley 1997, section 3.8). With few clusters, such intervals are somewhat too narrow.
+Egos of one recording share its road and its traffic, and recordings of one group show the same traffic, so they are no
+independent draws; whole groups are resampled instead (Davison and Hinkley 1997, section 3.8). With few of them, such
+intervals are somewhat too narrow.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from drivetrain.types import Array
 
-METHOD = "percentile bootstrap over recordings, 95 %"
+METHOD = "percentile bootstrap over groups of recordings, 95 %"
 Figures = Float[Array, "n"] | Bool[Array, "n"]
 SAMPLES = 4000
 LEVEL = 0.95

@@ -46,8 +46,8 @@ def baseline_table(evaluation: Mapping[str, Any]) -> str:
         ours = " class='ours'" if name == "bc_ppo" else ""
         rows.append(f"<tr{ours}><th scope='row'>{escape(DRIVERS.get(name, name))}</th>{cells}</tr>")
     entry = next(iter(evaluation.values()))
-    count, recordings, method = entry.get("scenarios"), entry.get("recordings"), entry.get("interval", "")
-    note = f"The same {count} episodes of {recordings} recordings for every driver. Small figures: {method}."
+    count, groups, method = entry.get("scenarios"), entry.get("groups"), entry.get("interval", "")
+    note = f"The same {count} episodes, from {groups} groups of recordings, for every driver. Small figures: {method}."
     note += " Failure: a collision or a corner off the permissible lanes, at any step. ADE: mean distance to the log."
     return f"<h2>Against the baselines</h2><p>{escape(note)}</p>" + _table("Driver", head, rows)
 
@@ -64,7 +64,7 @@ def difference_table(evaluation: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     head = "".join(f"<th scope='col'>{title}</th>" for title in ("Failure", "Collision", "Off route", "Progress"))
-    note = "On the same egos, in percentage points; recordings resampled. Below zero: fails less."
+    note = "On the same egos, in percentage points; groups of recordings resampled. Below zero: fails less."
     return f"<h2>Paired differences</h2><p>{note}</p>" + _table("Drivers", head, rows)
 
 

@@ -1,7 +1,7 @@
 """The learning problem of "Scaling Is All You Need" (arXiv 2312.15122) at its own sizes, for GPUs.
 
-Observation sizes, parameter counts, batch sizes, learning rates and loss scales are the paper's (table 4); what it leaves
-open is ours and stands in docs/problem.md. One process simulates and learns here; the paper used groups of them.
+Observation sizes, parameter counts, batch sizes, learning rates and loss scales are the paper's (table 4). What it
+leaves open is ours and stands in docs/problem.md. One process simulates and learns here; the paper used groups.
 """
 
 from drivetrain.env import Env

@@ -48,7 +48,7 @@ def test_summary_has_every_figure_with_its_interval(constant_run, rows):
     failing = len(rows["curve"]) + len(rows["overlap"])
     assert summary["failure_rate"]["value"] == pytest.approx(failing / count)
     assert summary["failure_rate"]["n"] == summary["scenarios"] == count
-    assert summary["recordings"] == 3
+    assert summary["groups"] == 3
     assert (summary["policy"], summary["split"], summary["dt"], summary["seed"]) == ("constant", "test", 0.2, 3)
     json.dumps(summary, allow_nan=False)
 
