@@ -114,9 +114,8 @@ def _curves(metrics: Sequence[Mapping], evaluation: Mapping[str, Any]) -> str:
     cloned = [row for row in metrics if row.get("stage") == "bc"]
     charts = []
     for suffix, title in (("failure_rate", "Failure rate"), ("progress_ratio", "Progress ratio")):
-        before = _series(cloned, suffix)
-        start = [Level("BC", before[-1].y[-1], 1)] if before else []
         series = [Series("BC + PPO", s.x, s.y) for s in _series(learnt, suffix)[:1]]
+        start = [Level("BC", s.y[0], 1) for s in series if s.x[0] == 0]  # PPO begins as what cloning left
         least = 0.0 if suffix == "failure_rate" else None
         charts.append(
             line_chart(f"{title} on validation", series, "agent steps", percent=True, levels=start, least=least)

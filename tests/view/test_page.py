@@ -110,7 +110,7 @@ def browser():
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("no Chromium on this machine")
-    arguments = ["--headless", "--no-sandbox", "--use-angle=swiftshader", "--disable-background-networking"]
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with (
         sync_api.sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=path, args=arguments) as browser,
