@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from drivetrain.evaluate.benchmark import Drives, Evaluation
 from drivetrain.evaluate.metrics import LEAST_DISTANCE
@@ -42,7 +42,7 @@ def write_replay(
     about = {"dt": float(bank.dt), "names": list(names), "sites": list(sites), "drivers": list(evaluations)}
     file = Path(file)
     beside = file.with_name(file.name + ".part")
-    save_file(leaves, str(beside), metadata={"version": VERSION, "about": json.dumps(about)})
+    beside.write_bytes(save(leaves, metadata={"version": VERSION, "about": json.dumps(about)}))
     os.replace(beside, file)
 
 
