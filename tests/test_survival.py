@@ -1,9 +1,7 @@
 """Kill -9 at any moment of a run: `--resume` ends with the figures of a run that nobody disturbed, to the bit."""
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -28,11 +26,17 @@ SMALL = {
 }
 
 
-def start(folder, data, resume):
+def drive(folder, data, resume, seconds=900.0):
+    """Run the command, and kill it (`subprocess.run` sends SIGKILL) when its time is over; whether it got to the end."""
     where = ["--resume", str(folder)] if resume else ["--out", str(folder), "--data.dataset", str(data)]
     where += [] if resume else [word for name, value in SMALL.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "drivetrain", "train", "quickstart", *where]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    assert finished.returncode == 0, finished.stderr
+    return True
 
 
 def measured(folder):
@@ -45,19 +49,12 @@ def measured(folder):
 def test_a_run_killed_again_and_again_ends_like_one_that_was_not(dataset, tmp_path, seed):  # noqa: F811
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     began = time.monotonic()
-    process = start(whole, dataset, resume=False)
-    assert process.wait(900) == 0, process.stderr.read()
+    assert drive(whole, dataset, resume=False)
     length = time.monotonic() - began
 
     moments = random.Random(seed)
-    process = start(killed, dataset, resume=False)
     for _ in range(6):
-        try:
-            process.wait(moments.uniform(0.1, 0.7) * length)
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-        process = start(killed, dataset, resume=(killed / "config.json").exists())
-    assert process.wait(900) == 0, process.stderr.read()
+        drive(killed, dataset, (killed / "config.json").exists(), moments.uniform(0.1, 0.7) * length)
+    assert drive(killed, dataset, (killed / "config.json").exists())
     assert measured(killed) == measured(whole)
     assert not [file.name for file in killed.rglob("*") if file.name.startswith(".") or file.name.endswith(".part")]
