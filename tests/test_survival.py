@@ -27,7 +27,7 @@ SMALL = {
 
 
 def drive(folder, data, resume, seconds=900.0):
-    """Run the command, and kill it (`subprocess.run` sends SIGKILL) when its time is over; whether it got to the end."""
+    """Run the command, with SIGKILL when its time is over (`subprocess.run` sends it); whether it got to the end."""
     where = ["--resume", str(folder)] if resume else ["--out", str(folder), "--data.dataset", str(data)]
     where += [] if resume else [word for name, value in SMALL.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "drivetrain", "train", "quickstart", *where]
