@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from drivetrain.data.compiling import compile_recording, measure
+from drivetrain.data.compiling import compile_recording
 from drivetrain.data.readers import READERS
 from drivetrain.data.resampling import resample
 from drivetrain.data.shards import MANIFEST, read_manifest, read_scenarios
@@ -85,7 +85,7 @@ def recording_page(file: Path, dt: float) -> str:
     if not readers:
         raise InputError(f"{file}: no reader takes it (name a file of {', '.join(READERS)})")
     recording = resample(smooth(readers[0].read(str(file)))[0], dt)
-    scenario, _ = compile_recording(recording, measure([recording]))
+    scenario, _ = compile_recording(recording)
     return scene_page(
         recording.name, [Scene(recording.name, dt, scenario.map, scenario.log)], ego_episodes(0, scenario)
     )
