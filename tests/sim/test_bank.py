@@ -99,10 +99,10 @@ def test_distance_of_segments_to_a_cell_is_exact():
     segments = rng.normal(0, 15, (2000, 4))
     segments[:20, 2:] = segments[:20, :2]  # without length
     segments[20:40, 3] = segments[20:40, 1]  # along x
-    lower = np.array([-4.0, 3.0])
     lines = shapely.linestrings(segments.reshape(-1, 2, 2))
     lines[:20] = shapely.points(segments[:20, :2])
-    expected = shapely.distance(lines, shapely.box(-4.0, 3.0, 6.0, 13.0))
+    lower = np.array([[-4.0, 3.0], [20.0, -7.0]])
+    expected = [shapely.distance(lines, shapely.box(x, y, x + 10.0, y + 10.0)) for x, y in lower]
     np.testing.assert_allclose(box_distance(segments, lower, 10.0), expected, atol=1e-6)
 
 
