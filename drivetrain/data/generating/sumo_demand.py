@@ -17,8 +17,8 @@ TYPE_TAGS = ("vType", "vTypeDistribution")
 CLASSES = frozenset(
     {"ignoring", "bus", "coach", "truck", "trailer", "delivery", "motorcycle", "moped", "taxi", "bicycle"}
 )
-DRIVER = 'carFollowModel="IDM" tau="1.2" minGap="2.0" laneChangeModel="SL2015" jmTimegapMinor="1.5"'
-"""How vehicles of the types below drive: the Intelligent Driver Model, and lane changes in lanes shared side by side."""
+DRIVER = 'carFollowModel="IDM" tau="1.0" minGap="2.0" laneChangeModel="SL2015" jmTimegapMinor="1.5"'
+"""How vehicles of the types below drive: the Intelligent Driver Model, and sublanes for lane changes."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def type_definitions(files: Sequence[str]) -> list[str]:
 
 def _type(id: str, kind: str, vclass: str, more: str) -> str:
     sizes = {
-        "car": 'length="4.6" width="1.8" accel="1.8" decel="3.0" speedDev="0.1"',
+        "car": 'length="4.6" width="1.8" accel="2.2" decel="3.0" speedDev="0.1"',
         "van": 'length="5.8" width="2.0" accel="1.5" decel="3.0" speedDev="0.1"',
         "truck": 'length="8.0" width="2.4" accel="1.0" decel="2.5" speedDev="0.05"',
         "bus": 'length="11.0" width="2.5" accel="1.0" decel="2.5" speedDev="0.05"',
@@ -70,9 +70,16 @@ def _type(id: str, kind: str, vclass: str, more: str) -> str:
 
 
 def extra_trips(
-    network: Network, places: Sequence[Float[np.ndarray, "2"]], extra: Extra, seconds: float, seed: int
+    network: Network,
+    places: Sequence[Float[np.ndarray, "2"]],
+    extra: Extra,
+    span: tuple[float, float],
+    seed: int,
 ) -> list[str]:
-    """XML of random trips, sorted by departure. Routes are found by SUMO; trips without a route do not take place."""
+    """XML of random trips that depart within a span of seconds, in order.
+
+    Routes are found by SUMO; trips without a route do not take place.
+    """
     draw = np.random.default_rng(seed)
     trips: list[tuple[float, str]] = []
     wanted = (
@@ -85,9 +92,9 @@ def extra_trips(
     for spot, place in enumerate(places):
         for kind, vclass, hourly in wanted:
             edges = _edges_near(network, place, vclass)
-            number = int(draw.poisson(hourly * seconds / 3600.0)) if len(edges) >= 2 else 0
+            number = int(draw.poisson(hourly * (span[1] - span[0]) / 3600.0)) if len(edges) >= 2 else 0
             for index in range(number):
-                depart = round(float(draw.uniform(0.0, seconds)), 1)
+                depart = round(float(draw.uniform(*span)), 1)
                 start, end = draw.choice(len(edges), size=2, replace=False)
                 trips.append((depart, _trip(f"{kind}.{spot}.{index}", kind, depart, edges[start], edges[end])))
     return [text for _, text in sorted(trips)]

@@ -17,26 +17,8 @@ DEFAULT_WIDTH = 3.2
 MAX_POINTS = 10_000  # of one shape
 
 MOTOR = frozenset(
-    [
-        "passenger",
-        "private",
-        "taxi",
-        "bus",
-        "coach",
-        "delivery",
-        "truck",
-        "trailer",
-        "motorcycle",
-        "moped",
-        "evehicle",
-        "emergency",
-        "authority",
-        "army",
-        "vip",
-        "hov",
-        "custom1",
-        "custom2",
-    ]
+    {"passenger", "private", "taxi", "bus", "coach", "delivery", "truck", "trailer", "motorcycle", "moped"}
+    | {"evehicle", "emergency", "authority", "army", "vip", "hov", "custom1", "custom2"}
 )
 """Vehicle classes with an engine that drive on roads."""
 CARS = frozenset({"passenger", "private"})

@@ -1,7 +1,7 @@
 """The road around a place of a SUMO network: lanes with borders, stop lines, links of lights, edges and crosswalks.
 
-SUMO gives centre lines and widths; borders are their offsets. A lane inside a junction is a lane, so that the lane graph
-holds together. Lanes that reach out of the circle are cut where their edge leaves it.
+SUMO gives centre lines and widths; borders are their offsets. A lane inside a junction is a lane, so that the
+lane graph holds together. Lanes that reach out of the circle are cut where their edge leaves it.
 """
 
 from collections import Counter
@@ -220,7 +220,7 @@ def _beside(lanes: dict[str, Lane], network: Network, number: dict[str, int]) ->
     return result
 
 
-# ------------------------------------------------------------------------------------------------- stop lines and lights
+# ------------------------------------------------------------------------------------------------ stop lines and lights
 
 
 def _control_lines(

@@ -38,7 +38,7 @@ KINDS = {
     "pedestrian": AgentKind.PEDESTRIAN,
 }
 """Vehicle classes of SUMO; any other is OTHER."""
-JUMP = 3.0
+JUMP = 1.0
 """A step of more than this, m, beyond what the speed explains is a teleport: another track begins."""
 
 
