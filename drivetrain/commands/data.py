@@ -1,4 +1,4 @@
-"""`drivetrain data`: convert recordings, say what a dataset holds, check it."""
+"""`drivetrain data`: convert recordings, say what a dataset holds, check it; generate recordings."""
 
 import dataclasses
 import json
@@ -8,13 +8,17 @@ from typing import Annotated, Literal
 import tyro
 
 from drivetrain.data import converting, shards
+from drivetrain.data.generating import sumo
 from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.progress import counting, progress
+from drivetrain.types import InputError
+
+PLAN = sumo.Plan()
 
 
 def run(words: list[str]) -> None:
-    """Convert, sum up or check a dataset."""
-    commands = {"convert": convert, "info": info, "verify": verify}
+    """Convert, sum up or check a dataset, or generate recordings."""
+    commands = {"convert": convert, "info": info, "verify": verify, "generate": generate}
     config = (tyro.conf.FlagCreatePairsOff,)
     tyro.extras.subcommand_cli_from_dict(commands, prog="drivetrain data", args=words, config=config)
 
@@ -33,7 +37,7 @@ def convert(
     """Convert recordings to a dataset, then find out which egos may be driven.
 
     Args:
-        format: the layout of the files: commonroad or nocturne
+        format: the layout of the files: commonroad, nocturne or recording
         sources: files, or folders of them
         out: folder of the dataset; it appears whole or not at all
         dt: seconds of a step
@@ -87,3 +91,36 @@ def verify(folder: Annotated[str, tyro.conf.Positional]) -> None:
     """
     manifest = shards.verify(folder)
     print(f"{folder}: {len(manifest.recordings)} recordings in {len(manifest.shards)} shards are as they were written")
+
+
+def generate(
+    simulator: Annotated[Literal["sumo"], tyro.conf.Positional],
+    networks: Annotated[tuple[str, ...], tyro.conf.Positional],
+    out: str,
+    routes: tuple[str, ...] = (),
+    additional: tuple[str, ...] = (),
+    plan: Annotated[sumo.Plan, tyro.conf.arg(name="")] = PLAN,
+    runs: int = 1,
+    workers: int = 1,
+) -> None:
+    """Simulate traffic and record it: files for `drivetrain data convert recording`.
+
+    Args:
+        simulator: sumo, which `pip install 'drivetrain[sumo]'` brings
+        networks: .sumocfg or .net.xml files
+        out: folder of the recordings
+        routes: demand, beside what a .sumocfg names
+        additional: signal programs and vehicle types, beside what a .sumocfg names
+        plan: how a network is simulated, and which clips are cut out
+        runs: simulations of each network, with the seeds that follow one another
+        workers: processes
+    """
+    if len(networks) != 1 and (routes or additional):
+        raise InputError("routes: more than one network (give a .sumocfg for each)")
+    if not networks:
+        raise InputError("networks: none (name a .sumocfg or a .net.xml)")
+    inputs = [sumo.Inputs(network, routes, additional) for network in networks]
+    plans = [dataclasses.replace(plan, seed=plan.seed + run) for run in range(runs)]
+    with counting("generate", "clips") as show:
+        written = sumo.generate([sumo.Job(given, own) for given in inputs for own in plans], out, workers, show)
+    print(f"{out}: {written} recordings")
