@@ -63,7 +63,7 @@ def to_frame(
 
 @record
 class Box:
-    """Boxes, coordinate by coordinate (shapes broadcast): arithmetic on whole rows is what vector units are made for."""
+    """Boxes, coordinate by coordinate (shapes broadcast): whole rows are what vector units are made for."""
 
     x: Float[Array, "..."]  # centre, m
     y: Float[Array, "..."]

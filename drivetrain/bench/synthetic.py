@@ -1,4 +1,4 @@
-"""Scenes of stated size for benchmarks: a grid of straight roads, lights at every other crossing, cars at constant speed.
+"""Scenes of stated size for benchmarks: a grid of roads, lights at every other crossing, cars at constant speed.
 
 Their size is what they are for: nobody gives way, so nothing is to be learnt from them.
 """

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from drivetrain.bench import CASES, Bench, describe, run_cases
+from drivetrain.bench.learning import CASES, Bench, describe, run_cases
 from drivetrain.fleet.checkpoints import write_atomically
 
 

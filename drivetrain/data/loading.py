@@ -1,6 +1,8 @@
 """A dataset's scenarios in memory, and a shuffled order over them that resumes where it stopped."""
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from jaxtyping import Bool, Int
 
 from drivetrain.data.compiling import Capacity
 from drivetrain.data.manifest import SPLITS, Entry
+from drivetrain.data.padding import from_arrays, pad, to_arrays, union
 from drivetrain.data.shards import read_manifest, read_scenarios
 from drivetrain.types import InputError, Scenario
 
@@ -48,6 +51,29 @@ def load(folder: str | Path, split: str | None = None, admitted_only: bool = Tru
         admitted=tuple(_marks(entry, manifest.capacity, admitted_only) for entry in entries),
         dt=manifest.dt,
         capacity=manifest.capacity,
+    )
+
+
+def join(parts: Sequence[Loaded]) -> Loaded:
+    """Several datasets as one, in their order, with room for the largest of each. Raises `InputError` where dt differs."""
+    if len(parts) == 1:
+        return parts[0]
+    if len({part.dt for part in parts}) > 1:
+        raise InputError(f"datasets: dt: {', '.join(str(part.dt) for part in parts)} s differ (convert with one --dt)")
+    capacity = functools.reduce(union, [part.capacity for part in parts])
+    scenarios = [
+        from_arrays(pad(to_arrays(scenario), capacity, name))
+        for part in parts
+        for scenario, name in zip(part.scenarios, part.names, strict=True)
+    ]
+    marks = [mark for part in parts for mark in part.admitted]
+    return Loaded(
+        scenarios=tuple(scenarios),
+        names=tuple(name for part in parts for name in part.names),
+        groups=tuple(group for part in parts for group in part.groups),
+        admitted=tuple(np.pad(mark, (0, capacity.egos - len(mark))) for mark in marks),
+        dt=parts[0].dt,
+        capacity=capacity,
     )
 
 

@@ -41,6 +41,11 @@ class Data:
     dt: float = 0.2  # s
     workers: int = 2
 
+    @property
+    def name(self) -> str:
+        """The dataset's own name: that of its folder."""
+        return Path(self.dataset).name
+
 
 @component
 class Cloning:
@@ -74,6 +79,7 @@ class Run:
 
     name: str
     data: Data = Data()
+    more: tuple[Data, ...] = ()  # also trained and validated on; their test drives are figures of their own
     env: Env = Env()
     policy: Sizes = Sizes(width=64, heads=4, latents=2)
     cloning: Cloning = Cloning()

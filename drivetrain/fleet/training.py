@@ -9,7 +9,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from drivetrain.data.converting import convert
-from drivetrain.data.loading import load
+from drivetrain.data.loading import join, load
 from drivetrain.data.shards import MANIFEST, read_manifest
 from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.evaluate.baselines import BASELINES
-from drivetrain.evaluate.benchmark import Evaluation, compare, evaluate, summarise
+from drivetrain.evaluate.benchmark import Evaluation, compare, evaluate, select, summarise
 from drivetrain.evaluate.greedy import Greedy
 from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.report import describe_data, write_report
@@ -63,8 +63,8 @@ class Split:
     """One split of a dataset on the device."""
 
     bank: Bank
-    names: tuple[str, ...]
-    groups: tuple[str, ...]
+    names: tuple[str, ...]  # of its recordings
+    dataset: tuple[int, ...]  # of each recording: the first is the run's own, others follow
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,9 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
         InputError: the folder is in the way, or no run's; the recordings or the dataset cannot be used.
     """
     run = open_run(run, folder, resume)
-    digest = prepare_dataset(run.data, progress)
-    splits = {name: load_split(run.data, name) for name in ("train", "val", "test")}
+    datasets = (run.data, *run.more)
+    digest = "+".join(prepare_dataset(data, progress) for data in datasets)
+    splits = {name: load_split(datasets, name) for name in ("train", "val", "test")}
     site = Site(folder, digest, progress)
     cloned, improved = _stages(run, splits, site)
     evaluate_run(run, splits["test"], {BC: cloned, BC_PPO: improved}, site)
@@ -146,11 +147,12 @@ def prepare_dataset(data: Data, progress: Progress) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def load_split(data: Data, name: str) -> Split:
-    """The admitted egos of one split, one controlled agent an episode."""
-    loaded = load(data.dataset, name)
+def load_split(datasets: Sequence[Data], name: str) -> Split:
+    """The admitted egos of one split of every dataset, one controlled agent an episode."""
+    parts = [load(data.dataset, name) for data in datasets]
+    loaded = join(parts)
     bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups)
-    return Split(bank, loaded.names, loaded.groups)
+    return Split(bank, loaded.names, tuple(row for row, part in enumerate(parts) for _ in part.names))
 
 
 # --------------------------------------------------------------------------------------------------------------- stages
@@ -275,7 +277,10 @@ def drive_greedily(env: Env, bank: Bank, policy: Perceiver, progress: Callable |
 
 
 def evaluate_run(run: Run, test: Split, policies: dict[str, Perceiver], site: Site) -> dict[str, Any]:
-    """The policies and the baselines on the test episodes: `evaluation.json`, `facts.json`, `replay.safetensors`."""
+    """The policies and the baselines on the test episodes: `evaluation.json`, `facts.json`, `replay.safetensors`.
+
+    Figures are those of the run's own dataset; each of `more` has a file of its own, `evaluation-NAME.json`.
+    """
     drivers = list(BASELINES) + list(policies)
     results: dict[str, Evaluation] = {}
     with site.progress("evaluate", total=len(drivers), unit="drivers") as show:
@@ -286,14 +291,31 @@ def evaluate_run(run: Run, test: Split, policies: dict[str, Perceiver], site: Si
             else:
                 results[name] = drive_greedily(run.env, test.bank, policies[name])
             show(len(results), name)
-    figures = {
-        name: summarise(result, name, run.data.dataset, "test", run.data.dt, run.seed)
-        for name, result in results.items()
+    datasets = (run.data, *run.more)
+    dataset = np.asarray(test.dataset)[np.asarray(test.bank.episodes.log)]
+    figures = [
+        _figures(run, data, {name: select(result, dataset == row) for name, result in results.items()})
+        for row, data in enumerate(datasets)
+    ]
+    facts = {
+        "data": describe_data(read_manifest(run.data.dataset)),
+        "more": {data.name: describe_data(read_manifest(data.dataset)) for data in run.more},
+        "parameters": count_parameters(policies[BC_PPO]),
     }
-    for other in drivers[:-1]:
-        figures[BC_PPO].setdefault("against", {})[other] = compare(results[BC_PPO], results[other])  # type: ignore[union-attr]
-    facts = {"data": describe_data(read_manifest(run.data.dataset)), "parameters": count_parameters(policies[BC_PPO])}
     write_replay(site.folder / "replay.safetensors", test.bank, results, test.names)
     write_atomically(site.folder / "facts.json", json.dumps(facts, indent=1).encode())
-    write_atomically(site.folder / "evaluation.json", json.dumps(figures, indent=1).encode())
+    for data, those in zip(run.more, figures[1:], strict=True):
+        write_atomically(site.folder / f"evaluation-{data.name}.json", json.dumps(those, indent=1).encode())
+    write_atomically(site.folder / "evaluation.json", json.dumps(figures[0], indent=1).encode())
+    return figures[0]
+
+
+def _figures(run: Run, data: Data, results: dict[str, Evaluation]) -> dict[str, Any]:
+    """The object of one `evaluation.json`: an entry a driver, and the last one's differences from all others."""
+    figures: dict[str, Any] = {
+        name: summarise(result, name, data.dataset, "test", data.dt, run.seed) for name, result in results.items()
+    }
+    figures[BC_PPO]["against"] = {
+        other: compare(results[BC_PPO], result) for other, result in results.items() if other != BC_PPO
+    }
     return figures

@@ -30,7 +30,7 @@ class Cross(IntEnum):
 
 
 MARKS = len(Cross)
-"""Columns of a ribbon after those of `Cross`: the `RouteFlag` bits; whether the slot has a lane; whether it was driven."""
+"""Columns of a ribbon after those of `Cross`: the `RouteFlag` bits; whether there is a lane; whether it was driven."""
 ARC = len(Cross)
 """Row of a path after those of `Cross`: m along the route."""
 
