@@ -55,7 +55,7 @@ def load(folder: str | Path, split: str | None = None, admitted_only: bool = Tru
 
 
 def join(parts: Sequence[Loaded]) -> Loaded:
-    """Several datasets as one, in their order, with room for the largest of each. Raises `InputError` where dt differs."""
+    """Several datasets as one, in their order, with room for the largest of each. `InputError` where dt differs."""
     if len(parts) == 1:
         return parts[0]
     if len({part.dt for part in parts}) > 1:
