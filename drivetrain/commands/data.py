@@ -33,7 +33,7 @@ def convert(
     """Convert recordings to a dataset, then find out which egos may be driven.
 
     Args:
-        format: the layout of the files: commonroad or nocturne
+        format: the layout of the files: commonroad, nocturne, opendrive or lanelet2
         sources: files, or folders of them
         out: folder of the dataset; it appears whole or not at all
         dt: seconds of a step
@@ -48,7 +48,8 @@ def convert(
     for skipped in summary.skipped:
         print(f"skipped {skipped.reason}", file=sys.stderr)
     admission = admit_dataset(out, progress)
-    print(f"{out}: {summary.recordings} recordings, {summary.egos} egos, {len(summary.skipped)} files skipped")
+    maps = f" ({summary.maps} maps without traffic)" if summary.maps else ""
+    print(f"{out}: {summary.recordings} recordings{maps}, {summary.egos} egos, {len(summary.skipped)} files skipped")
     print("egos: " + ", ".join(f"{count} {cause}" for cause, count in admission.table().items()))
 
 
