@@ -19,17 +19,9 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import integer, number, quote, refuse
-from drivetrain.data.readers.opendrive_objects import (
-    Net,
-    Place,
-    Segment,
-    centre,
-    crossed,
-    length,
-    read_objects,
-    words,
-)
+from drivetrain.data.readers.opendrive_objects import Net, read_objects, words
 from drivetrain.data.readers.opendrive_roads import Road
+from drivetrain.data.readers.stop_lines import Place, Segment, centre, crossed, length
 from drivetrain.data.recording import ControlLine, Feature, Lane, Light
 from drivetrain.types import ControlKind, LightState
 
