@@ -150,7 +150,18 @@ def control_lines(
             lines.append(ControlLine(ends, lanes[row].id, kind, light))
     notes["lights_without_a_lane"] += len(lights) - len({line.light for line in lines} - {None})
     lines += _bare_lines(lanes, osm, used, origin, notes)
-    return tuple(lines), tuple(lights)
+    return tuple(_once(lines)), tuple(lights)
+
+
+def _once(lines: list[ControlLine]) -> list[ControlLine]:
+    """Without lines that ask for nothing where another of their lane lies within a metre."""
+    kept: dict[int, list[ControlLine]] = {}
+    for line in sorted(lines, key=lambda line: line.kind == ControlKind.LINE):
+        others = kept.setdefault(line.lane, [])
+        near = any(np.linalg.norm(line.ends.mean(axis=0) - other.ends.mean(axis=0)) < 1.0 for other in others)
+        if line.kind != ControlKind.LINE or not near:
+            others.append(line)
+    return [line for others in kept.values() for line in others]
 
 
 def _asks(rule: Rule, osm: Osm) -> ControlKind | None:
