@@ -15,9 +15,9 @@ DATA = ROOT.parent / "shared/data"
 SOURCES = {
     "commonroad, shipped": (commonroad, ROOT / "datasets/ngsim/scenes", 4),
     "commonroad, others": (commonroad, DATA / "commonroad_ind_highd_exid_mona/scenarios", 3),
-    "lanelet2": (lanelet2, DATA / "lanelet2_maps/lanelet2_maps/res", 1),
-    "opendrive, towns": (opendrive, DATA / "opendrive_carla", 4),
-    "opendrive, real": (opendrive, DATA / "opendrive_real_intersections/maps", 6),
+    "lanelet2": (lanelet2, DATA / "lanelet2_maps/lanelet2_maps/res/mapping_example.osm.xz", 1),
+    "opendrive, towns": (opendrive, DATA / "opendrive_carla/py123d", 1),
+    "opendrive, real": (opendrive, DATA / "opendrive_real_intersections/maps", 3),
     "nocturne": (nocturne, DATA / "womd_samples/gpudrive_nocturne_json", 4),
 }
 
@@ -25,7 +25,7 @@ SOURCES = {
 @pytest.fixture(scope="module", params=SOURCES)
 def source(request):
     reader, folder, number = SOURCES[request.param]
-    if not folder.is_dir():
+    if not folder.exists():
         pytest.skip(f"no files in {folder.relative_to(ROOT.parent)}")
     files = reader.find(str(folder))
     picked = files[:: max(len(files) // number, 1)][:number]

@@ -438,7 +438,12 @@ TOWNS = {  # file below the folder → most of the gaps between linked ends (95 
 }
 
 
-@pytest.mark.parametrize("name", TOWNS)
+SMALL = ("py123d/Town02", "rdb2", "bendplatz")  # the others take seconds each
+
+
+@pytest.mark.parametrize(
+    "name", [name if any(s in name for s in SMALL) else pytest.param(name, marks=pytest.mark.long) for name in TOWNS]
+)
 def test_linked_lanes_of_real_maps_meet(name):
     file = ELSEWHERE / name
     if not file.is_file():
