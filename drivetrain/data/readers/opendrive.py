@@ -164,7 +164,7 @@ def _crossings(strips: dict[Key, Strip]) -> int:
     centre = np.concatenate([0.5 * (strip.low + strip.high) for strip in usable])
     owner = np.repeat(np.arange(len(usable)), [len(strip.s) for strip in usable])
     upper = np.flatnonzero(heights > heights.min() + ABOVE)
-    tree = shapely.STRtree(shapely.points(centre))
+    tree = shapely.STRtree(np.asarray(shapely.points(centre)))
     one, other = tree.query(shapely.points(centre[upper]), predicate="dwithin", distance=1.0)
     return len(np.unique(owner[upper[one[heights[upper[one]] - heights[other] > ABOVE]]]))
 

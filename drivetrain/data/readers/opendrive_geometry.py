@@ -17,6 +17,7 @@ from jaxtyping import Float
 from drivetrain.data.readers.hardened_xml import number, quote, refuse
 
 MAX_ROAD = 100_000.0  # m
+MAX_PARTS = 5_000  # of one kind in a road
 MAX_CURVATURE = 10.0  # 1/m
 CELL = 0.5  # m, of the tables along curved pieces
 GAP = 0.01  # m; pieces that start further than this from where the one before ended are counted
@@ -77,7 +78,10 @@ def _coefficient(where: str, text: str) -> float:
 
 def read_pieces(where: str, road: Element) -> tuple[Piece, ...]:
     """The reference line of a road, by s. Raises `InputError` where it is missing or beyond sense."""
-    pieces = [_piece(f"{where}: geometry", element) for element in road.findall("planView/geometry")]
+    elements = road.findall("planView/geometry")
+    if len(elements) > MAX_PARTS:
+        refuse(f"{where}: planView", f"more than {MAX_PARTS} pieces", "split the road")
+    pieces = [_piece(f"{where}: geometry", element) for element in elements]
     if not pieces:
         refuse(f"{where}: planView", "no geometry", "give the road a reference line")
     pieces.sort(key=lambda piece: piece.s)

@@ -1,5 +1,6 @@
 """Objects of an OpenDRIVE document: crosswalks, painted stop lines, and the word STOP painted on a lane."""
 
+import bisect
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -31,9 +32,10 @@ class Net:
 
     def at(self, road: Road, s: float) -> list[tuple[Node, int]]:
         """The lanes of a road at s."""
-        rows = [row for row, section in enumerate(road.sections) if section.start <= s and section.start < section.end]
-        row = max(rows, default=0)
-        return self.of_section.get((road.id, row), [])
+        row = bisect.bisect_right(road.sections, s, key=lambda section: section.start) - 1
+        while row > 0 and road.sections[row].start == road.sections[row].end:  # too short to be lanes
+            row -= 1
+        return self.of_section.get((road.id, max(row, 0)), [])
 
 
 class Objects(NamedTuple):

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import integer, number, quote, refuse
 from drivetrain.data.readers.opendrive_geometry import (
+    MAX_PARTS,
     MAX_ROAD,
     Cubics,
     Piece,
@@ -139,8 +140,11 @@ def _road(where: str, id: str, element: Element, notes: Counter[str]) -> Road:
 
 
 def _sections(where: str, road: Element, length: float) -> tuple[Section, ...]:
-    """The lane sections of a road, by s; one with `singleSide` leaves the other side as it was."""
+    """The lane sections of a road, by s."""
     found = []
+    for tag in ("lanes/laneSection", "type"):
+        if len(road.findall(tag)) > MAX_PARTS:
+            refuse(f"{where}: {tag}", f"more than {MAX_PARTS}", "split the road")
     for element in road.findall("lanes/laneSection"):
         start = number(f"{where}: laneSection: s", element.get("s"))
         lanes: dict[int, Element] = {}
@@ -221,6 +225,7 @@ def _strips_of_section(
     notes: Counter[str],
 ) -> list[Strip]:
     offset, height = profiles
+    limit = _longest(limits, section, 0.0)
     widths = {id: _width(where, id, lane, section.base) for id, lane in section.lanes.items() if id}
     knots = [offset.start, [piece.s for piece in road.pieces], *(width.start for width, _ in widths.values())]
     s = _stations(section.start, section.end, np.concatenate([np.asarray(knot, float) for knot in knots]))
@@ -264,7 +269,7 @@ def _strips_of_section(
                 height=height.at(s),
                 low_mark=marks.get(low, ElementKind.LINE_VIRTUAL),
                 high_mark=marks.get(high, ElementKind.LINE_VIRTUAL),
-                speed_limit=_limit_of(where, section, id, limits),
+                speed_limit=_limit_of(where, section, id) or limit,
                 usable=usable,
                 beside=(
                     across[at - 1] if at > 0 else None,
@@ -304,13 +309,13 @@ def _mark(where: str, lane: Element, section: Section, notes: Counter[str]) -> E
     return _longest(sorted(records), section, ElementKind.LINE_VIRTUAL)
 
 
-def _limit_of(where: str, section: Section, id: int, limits: list[tuple[float, float]]) -> float:
-    """The limit along most of a lane: its own, else the road's."""
+def _limit_of(where: str, section: Section, id: int) -> float:
+    """A lane's own limit along most of it; 0 where it has none."""
     own = []
     for element in section.lanes[id].findall("speed"):
         start = section.base + number(f"{where}: lane {id}: speed: sOffset", element.get("sOffset", "0"))
         own.append((start, _limit(f"{where}: lane {id}: speed", element)))
-    return _longest(sorted(own), section, 0.0) or _longest(limits, section, 0.0)
+    return _longest(sorted(own), section, 0.0)
 
 
 def _longest(records: Sequence[tuple[float, Value]], section: Section, default: Value) -> Value:
