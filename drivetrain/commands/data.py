@@ -37,7 +37,7 @@ def convert(
     """Convert recordings to a dataset, then find out which egos may be driven.
 
     Args:
-        format: the layout of the files: commonroad, nocturne or recording
+        format: the layout of the files: commonroad, lanelet2, nocturne, opendrive or recording
         sources: files, or folders of them
         out: folder of the dataset; it appears whole or not at all
         dt: seconds of a step
@@ -52,7 +52,8 @@ def convert(
     for skipped in summary.skipped:
         print(f"skipped {skipped.reason}", file=sys.stderr)
     admission = admit_dataset(out, progress)
-    print(f"{out}: {summary.recordings} recordings, {summary.egos} egos, {len(summary.skipped)} files skipped")
+    maps = f" ({summary.maps} maps without traffic)" if summary.maps else ""
+    print(f"{out}: {summary.recordings} recordings{maps}, {summary.egos} egos, {len(summary.skipped)} files skipped")
     print("egos: " + ", ".join(f"{count} {cause}" for cause, count in admission.table().items()))
 
 

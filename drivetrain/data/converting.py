@@ -32,6 +32,7 @@ class Summary:
 
     out: str
     recordings: int
+    maps: int  # recordings without road users
     egos: int
     skipped: tuple[Skipped, ...]
     capacity: Capacity
@@ -42,6 +43,7 @@ class Info:
     """What a dataset holds, for `data info`."""
 
     scenes: int
+    maps: int  # scenes without road users
     scenes_by_split: dict[str, int]
     groups_by_split: dict[str, int]
     hours: float  # of recorded time
@@ -89,7 +91,8 @@ def convert(
     results = _checked(_convert_all(jobs, workers), len(files), max_failures, progress)
     manifest = write_dataset(out, results, dt, overwrite)
     egos = sum(len(entry.egos) for entry in manifest.recordings)
-    return Summary(str(out), len(manifest.recordings), egos, manifest.skipped, manifest.capacity)
+    maps = sum(not entry.agents for entry in manifest.recordings)
+    return Summary(str(out), len(manifest.recordings), maps, egos, manifest.skipped, manifest.capacity)
 
 
 def info(folder: str | Path) -> Info:
@@ -104,6 +107,7 @@ def info(folder: str | Path) -> Info:
             smoothing[key] = value if isinstance(value, str) or isinstance(known, str) else max(known, value)
     return Info(
         scenes=len(entries),
+        maps=sum(not entry.agents for entry in entries),
         scenes_by_split={split: sum(entry.split == split for entry in entries) for split in SPLITS},
         groups_by_split={split: len({entry.group for entry in entries if entry.split == split}) for split in SPLITS},
         hours=sum(entry.steps for entry in entries) * manifest.dt / 3600.0,
@@ -154,7 +158,7 @@ def convert_file(job: Job) -> tuple[Entry, Scenario] | Skipped:
         drafted = draft(recording)
         scenario, compiled = pack(drafted, capacity_of([drafted]))
         entry = _describe(recording, compiled, report._asdict(), job.split)
-        if not entry.egos:
+        if not entry.egos and len(recording.tracks.id):  # a map alone has no road users, and is kept as a map
             raise InputError(f"{job.file}: no vehicle moves for long enough to be driven (leave the file out)")
         return entry, scenario
     except InputError as error:

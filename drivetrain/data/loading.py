@@ -38,6 +38,8 @@ def load(folder: str | Path, split: str | None = None, admitted_only: bool = Tru
     manifest = read_manifest(folder)
     entries = [entry for entry in manifest.recordings if split in (None, entry.split)]
     if admitted_only:
+        if entries and not any(entry.egos for entry in entries):
+            raise InputError(f"{folder}: maps without traffic, and no egos (load all, or convert recordings too)")
         if entries and all(ego.cause == "" for entry in entries for ego in entry.egos):
             raise InputError(f"{folder}: no ego has been checked (check admission first, or load all egos)")
         entries = [entry for entry in entries if any(ego.cause is None for ego in entry.egos)]
