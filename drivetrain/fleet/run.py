@@ -79,6 +79,7 @@ class Run:
 
     name: str
     data: Data = Data()
+    episode_seconds: float = 8.0  # drives are cut to episodes of at most this length to learn from, not to be judged by
     more: tuple[Data, ...] = ()  # also trained and validated on; their test drives are figures of their own
     env: Env = Env()
     policy: Sizes = Sizes(width=64, heads=4, latents=2)

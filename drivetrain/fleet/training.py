@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from drivetrain.data.converting import convert
 from drivetrain.data.loading import join, load
@@ -60,11 +61,21 @@ LEAST_PROGRESS = 0.9
 
 @record
 class Split:
-    """One split of a dataset on the device."""
+    """One split of the datasets on the device."""
 
     bank: Bank
     names: tuple[str, ...]  # of its recordings
     dataset: tuple[int, ...]  # of each recording: the first is the run's own, others follow
+
+    def episode_dataset(self) -> Int[np.ndarray, "E"]:
+        """The dataset of each episode."""
+        return np.asarray(self.dataset)[np.asarray(self.bank.episodes.log)]
+
+    def drawn(self) -> Int[Array, "n"]:
+        """Rows of episodes to draw from: those of each dataset repeated until all have about the same share."""
+        dataset = self.episode_dataset()
+        counts = np.bincount(dataset)
+        return jnp.asarray(np.repeat(np.arange(len(dataset)), np.rint(counts.max() / counts[dataset]).astype(int)))
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,8 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
     run = open_run(run, folder, resume)
     datasets = (run.data, *run.more)
     digest = "+".join(prepare_dataset(data, progress) for data in datasets)
-    splits = {name: load_split(datasets, name) for name in ("train", "val", "test")}
+    splits = {"train": load_split(datasets, "train", run.episode_seconds)}
+    splits |= {name: load_split(datasets, name) for name in ("val", "test")}
     site = Site(folder, digest, progress)
     cloned, improved = _stages(run, splits, site)
     evaluate_run(run, splits["test"], {BC: cloned, BC_PPO: improved}, site)
@@ -147,11 +159,12 @@ def prepare_dataset(data: Data, progress: Progress) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def load_split(datasets: Sequence[Data], name: str) -> Split:
-    """The admitted egos of one split of every dataset, one controlled agent an episode."""
+def load_split(datasets: Sequence[Data], name: str, seconds: float | None = None) -> Split:
+    """The admitted egos of one split of every dataset, one controlled agent an episode, of at most so many seconds."""
     parts = [load(data.dataset, name) for data in datasets]
     loaded = join(parts)
-    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups)
+    longest = None if seconds is None else max(round(seconds / loaded.dt), 1)
+    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups, longest=longest)
     return Split(bank, loaded.names, tuple(row for row, part in enumerate(parts) for _ in part.names))
 
 
@@ -161,21 +174,22 @@ def load_split(datasets: Sequence[Data], name: str) -> Split:
 def _stages(run: Run, splits: dict[str, Split], site: Site) -> tuple[Perceiver, Perceiver]:
     """Cloning, then improvement, each from its newest good checkpoint: the policies before and after PPO."""
     keys = jax.random.split(jax.random.key(run.seed), 4)
-    policy, bank = make_policy(run, keys[0]), splits["train"].bank
-    later = site.restore(BC_PPO, lambda: _first_improved(run, bank, policy, keys))
+    policy = make_policy(run, keys[0])
+    later = site.restore(BC_PPO, lambda: _first_improved(run, splits["train"], policy, keys))
     if later is None:
         cloned, lines = _clone(run, splits, policy, keys[1], site)
-        later = _first_improved(run, bank, cloned.best, keys), {"step": 0, "lines": lines}
+        later = _first_improved(run, splits["train"], cloned.best, keys), {"step": 0, "lines": lines}
     improved = _improve(run, splits, *later, site)
     return improved.cloned, improved.best
 
 
-def _first_improved(run: Run, bank: Bank, policy: Perceiver, keys: Key) -> Improved:
+def _first_improved(run: Run, split: Split, policy: Perceiver, keys: Key) -> Improved:
+    bank = split.bank
+
     def copy(tree: Any) -> Any:  # the learner's buffers are donated
         return jax.tree.map(jnp.copy, tree)
 
-    episodes = jnp.arange(len(bank.episodes.map))
-    carry = open_scenes(run.env, bank, run.improvement.scenes, episodes, keys[2])
+    carry = open_scenes(run.env, bank, run.improvement.scenes, split.drawn(), keys[2])
     learner = Learner(begin(run.improvement.optimiser, copy(policy), keys[3]), carry)
     return Improved(learner, copy(policy), copy(policy), jnp.asarray(jnp.inf))
 
@@ -219,12 +233,12 @@ def _keep_lower(state: Cloned, train: TrainState, loss: Array) -> Cloned:
 def _improve(run: Run, splits: dict[str, Split], state: Improved, notes: dict[str, Any], site: Site) -> Improved:
     """Updates of PPO until the budget of agent-steps is spent; the best policy by its drives on validation."""
     settings, bank = run.improvement, splits["train"].bank
-    episodes = jnp.arange(len(bank.episodes.map))
+    episodes = splits["train"].drawn()
     steps = settings.scenes * settings.window
     updates = -(-settings.agent_steps // steps)
     update, journal = notes["step"], Journal(site.folder, notes["lines"])
     if update == 0:
-        state = _judge(run, splits["val"].bank, state, state.cloned, journal, 0, {})
+        state = _judge(run, splits["val"], state, state.cloned, journal, 0, {})
     with site.progress("improve", total=updates * steps, unit="agent-steps", done=update * steps) as show:
         while update < updates:
             began = time.monotonic()
@@ -232,7 +246,7 @@ def _improve(run: Run, splits: dict[str, Split], state: Improved, notes: dict[st
             state, update = replace(state, learner=learner), update + 1
             if update % settings.evaluate_every == 0 or update == updates:
                 row = _rates(scalars(driven)) | scalars(learnt) | {"seconds": time.monotonic() - began}
-                state = _judge(run, splits["val"].bank, state, learner.train.policy, journal, update * steps, row)
+                state = _judge(run, splits["val"], state, learner.train.policy, journal, update * steps, row)
             if update % settings.checkpoint_every == 0 or update == updates:
                 site.save(BC_PPO, update, state, journal.lines)
             show(update * steps, f"lowest failure on validation {float(state.best_score):.1%}")
@@ -253,12 +267,15 @@ def _rates(sums: dict[str, float]) -> dict[str, float]:
 
 
 def _judge(
-    run: Run, bank: Bank, state: Improved, policy: Perceiver, journal: Journal, step: int, row: dict[str, float]
+    run: Run, split: Split, state: Improved, policy: Perceiver, journal: Journal, step: int, row: dict[str, float]
 ) -> Improved:
     """Drive the validation episodes greedily, write the figures, and keep the policy where it is the best so far."""
-    result = drive_greedily(run.env, bank, policy)
+    result = drive_greedily(run.env, split.bank, policy)
     exists = np.asarray(result.outcome.exists)
-    failure = float(np.mean(np.asarray(result.outcome.failure)[exists]))
+    failed = np.asarray(result.outcome.failure)
+    failure = float(np.mean(failed[exists]))
+    for data, number in zip(run.more, range(1, len(run.more) + 1), strict=True):
+        row = row | {f"val_failure_{data.name}": float(np.mean(failed[split.episode_dataset() == number]))}
     covered = float(np.sum(result.outcome.log_distance))
     ratio = float(np.sum(result.outcome.progress)) / max(covered, 1e-6)
     journal.write(BC_PPO, step, row | {"val_failure_rate": failure, "val_progress_ratio": ratio})
@@ -292,7 +309,7 @@ def evaluate_run(run: Run, test: Split, policies: dict[str, Perceiver], site: Si
                 results[name] = drive_greedily(run.env, test.bank, policies[name])
             show(len(results), name)
     datasets = (run.data, *run.more)
-    dataset = np.asarray(test.dataset)[np.asarray(test.bank.episodes.log)]
+    dataset = test.episode_dataset()
     figures = [
         _figures(run, data, {name: select(result, dataset == row) for name, result in results.items()})
         for row, data in enumerate(datasets)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.sim.episodes import Episodes, Window, arc_lengths, place_on_route, windows
+from drivetrain.sim.episodes import Episodes, Window, arc_lengths, cut, place_on_route, windows
 from drivetrain.sim.ribbons import AFTER, ARC, BEFORE, MARKS, Cross, Ribbon, ribbon
 from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
@@ -76,18 +76,21 @@ def make_bank(
     controlled: int = 1,
     admitted: Sequence[Bool[np.ndarray, "_"]] | None = None,
     groups: Sequence[str] | None = None,
+    longest: int | None = None,
     indexing: Indexing = Indexing(),  # noqa: B008 - frozen
 ) -> Bank:
     """Put compiled recordings on the device.
 
     With `controlled` > 1, egos of one recording are grouped where they share at least 4 s. `admitted` [E] says per
     recording which of its egos may be controlled (all of them by default); recordings of one group of `groups` are one
-    source of episodes (each its own by default). Raises `InputError` without any episode.
+    source of episodes (each its own by default). Episodes of more than `longest` steps are
+    cut. Raises `InputError` without any episode.
     """
     rows: list[tuple[int, Window]] = []
     for row, scenario in enumerate(scenarios):
         allowed = None if admitted is None else np.asarray(admitted[row])
-        rows += [(row, window) for window in windows(scenario, allowed, controlled, dt)]
+        whole = windows(scenario, allowed, controlled, dt)
+        rows += [(row, part) for window in whole for part in (cut(window, longest) if longest else [window])]
     if not rows:
         raise InputError(f"bank: episodes: none in {len(scenarios)} recordings (admit egos or control fewer)")
     sources = np.arange(len(scenarios)) if groups is None else np.unique(groups, return_inverse=True)[1]
