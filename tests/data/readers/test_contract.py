@@ -5,7 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drivetrain.data.readers import commonroad, lanelet2, nocturne, opendrive
+from drivetrain.data.readers import (
+    argoverse,
+    argoverse_sensor,
+    commonroad,
+    lanelet2,
+    nocturne,
+    opendrive,
+    scenarionet,
+)
 from drivetrain.types import AgentKind, ElementKind, InputError, LightState
 
 MAPS = (lanelet2, opendrive)  # their files may hold no traffic
@@ -19,12 +27,17 @@ SOURCES = {
     "opendrive, towns": (opendrive, DATA / "opendrive_carla/py123d", 1),
     "opendrive, real": (opendrive, DATA / "opendrive_real_intersections/maps", 3),
     "nocturne": (nocturne, DATA / "womd_samples/gpudrive_nocturne_json", 4),
+    "scenarionet": (scenarionet, DATA / "nuscenes_mini_scenarionet", 1),
+    "argoverse2": (argoverse, DATA / "argoverse2", 1),
+    "argoverse2-sensor": (argoverse_sensor, DATA / "argoverse2", 1),
 }
 
 
 @pytest.fixture(scope="module", params=SOURCES)
 def source(request):
     reader, folder, number = SOURCES[request.param]
+    if reader in (argoverse, argoverse_sensor):
+        pytest.importorskip("pyarrow")
     if not folder.exists():
         pytest.skip(f"no files in {folder.relative_to(ROOT.parent)}")
     files = reader.find(str(folder))
