@@ -6,8 +6,6 @@ load     records read, checked and padded from a dataset's shards
 """
 
 import dataclasses
-import resource
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from drivetrain.bench.measuring import median_seconds, peak_megabytes
 from drivetrain.data.loading import load
 from drivetrain.data.shards import read_manifest, read_scenarios
 from drivetrain.env import Env
@@ -110,16 +109,16 @@ class Bench:
             for _ in read_scenarios(folder, manifest, entries):
                 pass
 
-        elapsed = _median(read, self.seconds)
-        return Case("load", records, 1e3 * elapsed, records, records / elapsed, 0.0, _peak())
+        elapsed = median_seconds(read, self.seconds)
+        return Case("load", records, 1e3 * elapsed, records, records / elapsed, 0.0, peak_megabytes())
 
     def measure(self, name: str, scenes: int, agent_steps: int, function: Callable, *arguments: Any) -> Case:
         """Compile once, then the median of calls."""
         begun = time.perf_counter()
         compiled = jax.jit(function).lower(*arguments).compile()
         compile_seconds = time.perf_counter() - begun
-        elapsed = _median(lambda: jax.block_until_ready(compiled(*arguments)), self.seconds)
-        return Case(name, scenes, 1e3 * elapsed, agent_steps, agent_steps / elapsed, compile_seconds, _peak())
+        elapsed = median_seconds(lambda: jax.block_until_ready(compiled(*arguments)), self.seconds)
+        return Case(name, scenes, 1e3 * elapsed, agent_steps, agent_steps / elapsed, compile_seconds, peak_megabytes())
 
     def _policy(self) -> Perceiver:
         actions = tuple(len(values) for values in self.env.dynamics.grid())
@@ -163,18 +162,3 @@ def _all(bank: Bank) -> jax.Array:
 
 def _rows(bank: Bank, scenes: int) -> jax.Array:
     return jnp.arange(scenes) % len(bank.episodes.map)
-
-
-def _median(call: Callable[[], Any], seconds: float) -> float:
-    call()
-    times, begun = [], time.perf_counter()
-    while not times or time.perf_counter() - begun < seconds:
-        at = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - at)
-    return statistics.median(times)
-
-
-def _peak() -> float:
-    figures = jax.devices()[0].memory_stats() or {}
-    return figures.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 1e6

@@ -37,7 +37,8 @@ def convert(
     """Convert recordings to a dataset, then find out which egos may be driven.
 
     Args:
-        format: the layout of the files: argoverse2, argoverse2-sensor, commonroad, lanelet2, nocturne, opendrive, recording or scenarionet
+        format: the layout of the files: argoverse2, argoverse2-sensor, commonroad, lanelet2, nocturne, opendrive,
+            recording, scenarionet or waymo
         sources: files, or folders of them
         out: folder of the dataset; it appears whole or not at all
         dt: seconds of a step

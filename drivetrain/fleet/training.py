@@ -71,11 +71,11 @@ class Split:
         """The dataset of each episode."""
         return np.asarray(self.dataset)[np.asarray(self.bank.episodes.log)]
 
-    def drawn(self) -> Int[Array, "n"]:
-        """Rows of episodes to draw from: those of each dataset repeated until all have about the same share."""
-        dataset = self.episode_dataset()
-        counts = np.bincount(dataset)
-        return jnp.asarray(np.repeat(np.arange(len(dataset)), np.rint(counts.max() / counts[dataset]).astype(int)))
+    def drawn(self, own_share: float) -> Int[Array, "n"]:
+        """Rows of episodes to draw from: those of the first dataset repeated until they are about such a share."""
+        own = self.episode_dataset() == 0
+        times = max(round(own_share / max(1.0 - own_share, 1e-6) * np.sum(~own) / np.sum(own)), 1)
+        return jnp.asarray(np.repeat(np.arange(len(own)), np.where(own, times, 1)))
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
     datasets = (run.data, *run.more)
     digest = "+".join(prepare_dataset(data, progress) for data in datasets)
     splits = {"train": load_split(datasets, "train", run.episode_seconds)}
-    splits |= {name: load_split(datasets, name) for name in ("val", "test")}
+    splits |= {"val": load_split((run.data,), "val"), "test": load_split(datasets, "test")}
     site = Site(folder, digest, progress)
     cloned, improved = _stages(run, splits, site)
     evaluate_run(run, splits["test"], {BC: cloned, BC_PPO: improved}, site)
@@ -189,7 +189,7 @@ def _first_improved(run: Run, split: Split, policy: Perceiver, keys: Key) -> Imp
     def copy(tree: Any) -> Any:  # the learner's buffers are donated
         return jax.tree.map(jnp.copy, tree)
 
-    carry = open_scenes(run.env, bank, run.improvement.scenes, split.drawn(), keys[2])
+    carry = open_scenes(run.env, bank, run.improvement.scenes, split.drawn(run.own_share), keys[2])
     learner = Learner(begin(run.improvement.optimiser, copy(policy), keys[3]), carry)
     return Improved(learner, copy(policy), copy(policy), jnp.asarray(jnp.inf))
 
@@ -233,12 +233,12 @@ def _keep_lower(state: Cloned, train: TrainState, loss: Array) -> Cloned:
 def _improve(run: Run, splits: dict[str, Split], state: Improved, notes: dict[str, Any], site: Site) -> Improved:
     """Updates of PPO until the budget of agent-steps is spent; the best policy by its drives on validation."""
     settings, bank = run.improvement, splits["train"].bank
-    episodes = splits["train"].drawn()
+    episodes = splits["train"].drawn(run.own_share)
     steps = settings.scenes * settings.window
     updates = -(-settings.agent_steps // steps)
     update, journal = notes["step"], Journal(site.folder, notes["lines"])
     if update == 0:
-        state = _judge(run, splits["val"], state, state.cloned, journal, 0, {})
+        state = _judge(run, splits["val"].bank, state, state.cloned, journal, 0, {})
     with site.progress("improve", total=updates * steps, unit="agent-steps", done=update * steps) as show:
         while update < updates:
             began = time.monotonic()
@@ -246,7 +246,7 @@ def _improve(run: Run, splits: dict[str, Split], state: Improved, notes: dict[st
             state, update = replace(state, learner=learner), update + 1
             if update % settings.evaluate_every == 0 or update == updates:
                 row = _rates(scalars(driven)) | scalars(learnt) | {"seconds": time.monotonic() - began}
-                state = _judge(run, splits["val"], state, learner.train.policy, journal, update * steps, row)
+                state = _judge(run, splits["val"].bank, state, learner.train.policy, journal, update * steps, row)
             if update % settings.checkpoint_every == 0 or update == updates:
                 site.save(BC_PPO, update, state, journal.lines)
             show(update * steps, f"lowest failure on validation {float(state.best_score):.1%}")
@@ -267,15 +267,12 @@ def _rates(sums: dict[str, float]) -> dict[str, float]:
 
 
 def _judge(
-    run: Run, split: Split, state: Improved, policy: Perceiver, journal: Journal, step: int, row: dict[str, float]
+    run: Run, bank: Bank, state: Improved, policy: Perceiver, journal: Journal, step: int, row: dict[str, float]
 ) -> Improved:
     """Drive the validation episodes greedily, write the figures, and keep the policy where it is the best so far."""
-    result = drive_greedily(run.env, split.bank, policy)
+    result = drive_greedily(run.env, bank, policy)
     exists = np.asarray(result.outcome.exists)
-    failed = np.asarray(result.outcome.failure)
-    failure = float(np.mean(failed[exists]))
-    for data, number in zip(run.more, range(1, len(run.more) + 1), strict=True):
-        row = row | {f"val_failure_{data.name}": float(np.mean(failed[split.episode_dataset() == number]))}
+    failure = float(np.mean(np.asarray(result.outcome.failure)[exists]))
     covered = float(np.sum(result.outcome.log_distance))
     ratio = float(np.sum(result.outcome.progress)) / max(covered, 1e-6)
     journal.write(BC_PPO, step, row | {"val_failure_rate": failure, "val_progress_ratio": ratio})

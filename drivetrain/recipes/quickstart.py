@@ -6,7 +6,7 @@ from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Optimiser
 from drivetrain.policy.presets import TINY
 
-SCENES, WINDOW, AGENT_STEPS = 128, 32, 1_200_000
+SCENES, WINDOW, AGENT_STEPS = 128, 32, 1_000_000
 EPOCHS, MINIBATCHES = 2, 4
 
 
@@ -24,7 +24,7 @@ def quickstart() -> Run:
             loss=Bc(value_scale=1e-2),
             optimiser=Optimiser(learning_rate=1e-3, warmup=50),
             batch=512,
-            epochs=40,
+            epochs=16,
             patience=4,
         ),
         improvement=Improvement(
