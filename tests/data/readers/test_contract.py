@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drivetrain.data.readers import commonroad, nocturne
+from drivetrain.data.readers import commonroad, nocturne, recorded
 from drivetrain.types import AgentKind, ElementKind, InputError, LightState
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -13,6 +13,7 @@ DATA = ROOT.parent / "shared/data"
 SOURCES = {
     "commonroad, shipped": (commonroad, ROOT / "datasets/ngsim/scenes", 4),
     "commonroad, others": (commonroad, DATA / "commonroad_ind_highd_exid_mona/scenarios", 3),
+    "recording, shipped": (recorded, ROOT / "datasets/bologna/recordings", 4),
     "nocturne": (nocturne, DATA / "womd_samples/gpudrive_nocturne_json", 4),
 }
 
