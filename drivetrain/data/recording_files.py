@@ -25,7 +25,7 @@ FORMAT = "drivetrain recording"
 VERSION = 1
 MILLIMETRE = 1e-3
 ANGLE = 1e-5  # rad
-MAX_BYTES = 256 << 20  # of the file, and of what it unpacks to
+MAX_BYTES = 64 << 20  # of the file, and of what it unpacks to
 XZ_MEMORY = 128 << 20  # an xz header may ask for a dictionary of 1.5 GiB
 ARRAYS = {
     "id": "int64",
@@ -70,7 +70,7 @@ def write_recording(path: str | Path, recording: Recording) -> None:
     }
     text = json.dumps(_described(recording), sort_keys=True, separators=(",", ":"), allow_nan=False)
     data = safetensors.numpy.save(arrays, {"recording": text})
-    packed = lzma.compress(data, check=lzma.CHECK_SHA256, preset=9 | lzma.PRESET_EXTREME)
+    packed = lzma.compress(data, check=lzma.CHECK_SHA256, preset=6 | lzma.PRESET_EXTREME)
     beside = path.with_name(f".{path.name}.part")
     with open(beside, "wb") as stream:
         stream.write(packed)
@@ -270,7 +270,7 @@ def _summed(steps: np.ndarray) -> np.ndarray:
     return np.cumsum(steps, axis=1, dtype=np.int32)
 
 
-def _polylines(file: str, arrays: dict[str, np.ndarray]) -> list[Float[np.ndarray, "n 2"]]:
+def _polylines(file: str, arrays: dict[str, np.ndarray]) -> list[Float[np.ndarray, "_ 2"]]:
     counts: Int[np.ndarray, "k"] = arrays["counts"]
     if (counts < 2).any() or int(counts.sum(dtype=np.int64)) != len(arrays["points"]):
         refuse(f"{file}: counts", "not the numbers of points of polylines")
