@@ -19,7 +19,7 @@ PASUBIO = Inputs(
     (str(BOLOGNA / "pasubio/pasubio.rou.xml.xz"),),
     (str(BOLOGNA / "pasubio/pasubio_tls.add.xml.xz"),),
 )
-PLAN = Plan(junctions=("4",), warmup=30.0, clip=4.0, scale=0.5, extra=Extra(bicycles=600.0), split="val", licence="x")
+PLAN = Plan(junctions=("4",), warmup=30.0, clip=4.0, scale=0.5, extra=Extra(bicycles=4000.0), split="val", licence="x")
 NET = """<net><edge id="a"><lane id="a_0" index="0" speed="9" shape="0,0 90,0"/></edge>
 <junction id="J" type="dead_end" x="0" y="0" shape=""/></net>"""
 
