@@ -9,25 +9,24 @@ same bytes.
 import json
 import lzma
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 from jaxtyping import Float, Int
 
+from drivetrain.data.json_fields import MAX_EXTENT, MAX_ID, Fields, refuse
 from drivetrain.data.recording import ControlLine, Feature, Lane, Light, Recording, Tracks
-from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
+from drivetrain.types import AgentKind, ControlKind, ElementKind, LightState
 
 FORMAT = "drivetrain recording"
 VERSION = 1
 MILLIMETRE = 1e-3
 ANGLE = 1e-5  # rad
-MAX_BYTES = 256 << 20  # of the file, and of what it unpacks to
+MAX_BYTES = 64 << 20  # of the file, and of what it unpacks to
 XZ_MEMORY = 128 << 20  # an xz header may ask for a dictionary of 1.5 GiB
-FARTHEST = 1e5  # m
 ARRAYS = {
     "id": "int64",
     "kind": "uint8",
@@ -42,11 +41,6 @@ ARRAYS = {
 }
 
 
-def refuse(where: str, what: str, remedy: str = "write the file again") -> NoReturn:
-    """Raise the one-line `InputError` of a bad file."""
-    raise InputError(f"{where}: {what} ({remedy})")
-
-
 def write_recording(path: str | Path, recording: Recording) -> None:
     """Write a recording; the file appears whole or not at all.
 
@@ -59,8 +53,8 @@ def write_recording(path: str | Path, recording: Recording) -> None:
     tracks = recording.tracks
     points = np.concatenate([np.zeros((0, 2)), *polylines])
     for name, values in (("position", tracks.position), ("points", points)):
-        if values.size and not np.abs(values).max() <= FARTHEST:
-            refuse(f"{path}: {name}", f"further than {FARTHEST:g} m from the origin", "set Recording.origin")
+        if values.size and not np.abs(values).max() <= MAX_EXTENT:
+            refuse(f"{path}: {name}", f"further than {MAX_EXTENT:g} m from the origin", "set Recording.origin")
     states = [light.states for light in recording.lights]
     arrays = {
         "id": tracks.id.astype(np.int64),
@@ -76,7 +70,7 @@ def write_recording(path: str | Path, recording: Recording) -> None:
     }
     text = json.dumps(_described(recording), sort_keys=True, separators=(",", ":"), allow_nan=False)
     data = safetensors.numpy.save(arrays, {"recording": text})
-    packed = lzma.compress(data, check=lzma.CHECK_SHA256, preset=9 | lzma.PRESET_EXTREME)
+    packed = lzma.compress(data, check=lzma.CHECK_SHA256, preset=6 | lzma.PRESET_EXTREME)
     beside = path.with_name(f".{path.name}.part")
     with open(beside, "wb") as stream:
         stream.write(packed)
@@ -258,8 +252,8 @@ def _tracks(file: str, arrays: dict[str, np.ndarray], steps: int) -> Tracks:
         refuse(f"{file}: states", "no state of a light")
     position = _summed(arrays["position"]) * MILLIMETRE * valid[..., None]
     velocity = _summed(arrays["velocity"]) * MILLIMETRE * valid[..., None]
-    if position.size and max(np.abs(position).max(), np.abs(velocity).max()) > FARTHEST:
-        refuse(f"{file}: position", f"further than {FARTHEST:g} m from the origin")
+    if position.size and max(np.abs(position).max(), np.abs(velocity).max()) > MAX_EXTENT:
+        refuse(f"{file}: position", f"further than {MAX_EXTENT:g} m from the origin")
     return Tracks(
         id=arrays["id"].astype(np.int64),
         kind=arrays["kind"].astype(np.int64),
@@ -276,20 +270,20 @@ def _summed(steps: np.ndarray) -> np.ndarray:
     return np.cumsum(steps, axis=1, dtype=np.int32)
 
 
-def _polylines(file: str, arrays: dict[str, np.ndarray]) -> list[Float[np.ndarray, "n 2"]]:
+def _polylines(file: str, arrays: dict[str, np.ndarray]) -> list[Float[np.ndarray, "_ 2"]]:
     counts: Int[np.ndarray, "k"] = arrays["counts"]
     if (counts < 2).any() or int(counts.sum(dtype=np.int64)) != len(arrays["points"]):
         refuse(f"{file}: counts", "not the numbers of points of polylines")
     parts = np.split(arrays["points"], np.cumsum(counts, dtype=np.int64)[:-1]) if len(counts) else []
     lines = [np.cumsum(part, axis=0, dtype=np.int32) * MILLIMETRE for part in parts]
-    if any(np.abs(line).max() > FARTHEST for line in lines):
-        refuse(f"{file}: points", f"further than {FARTHEST:g} m from the origin")
+    if any(np.abs(line).max() > MAX_EXTENT for line in lines):
+        refuse(f"{file}: points", f"further than {MAX_EXTENT:g} m from the origin")
     return lines
 
 
-def _lane(given: "Fields", left: Float[np.ndarray, "n 2"], right: Float[np.ndarray, "m 2"]) -> Lane:
+def _lane(given: Fields, left: Float[np.ndarray, "n 2"], right: Float[np.ndarray, "m 2"]) -> Lane:
     return Lane(
-        id=given.whole("id", -(2**53), 2**53),
+        id=given.whole("id", -MAX_ID, MAX_ID),
         left=left,
         right=right,
         successors=given.ids("successors"),
@@ -303,94 +297,15 @@ def _lane(given: "Fields", left: Float[np.ndarray, "n 2"], right: Float[np.ndarr
     )
 
 
-def _control_line(given: "Fields") -> ControlLine:
+def _control_line(given: Fields) -> ControlLine:
     return ControlLine(
         ends=np.array(given.reals("ends", 4)).reshape(2, 2),
-        lane=given.whole("lane", -(2**53), 2**53),
+        lane=given.whole("lane", -MAX_ID, MAX_ID),
         kind=ControlKind(given.whole("kind", 0, max(ControlKind))),
         light=given.id_or_none("light"),
     )
 
 
-def _light(given: "Fields", states: np.ndarray) -> Light:
+def _light(given: Fields, states: np.ndarray) -> Light:
     place = None if given.values.get("position") is None else np.array(given.reals("position", 2))
-    return Light(given.whole("id", -(2**53), 2**53), states.astype(np.int64), given.truth("recorded"), place)
-
-
-@dataclass(frozen=True)
-class Fields:
-    """A JSON object from a file that nobody vouches for: every value is asked for by name and type."""
-
-    where: str
-    values: dict[str, Any]
-
-    def __post_init__(self):
-        if not isinstance(self.values, dict):
-            refuse(self.where, "no JSON object")
-
-    def text(self, name: str) -> str:
-        """A text of at most 1000 characters on one line."""
-        value = self.values.get(name)
-        if not isinstance(value, str) or len(value) > 1000 or not (value.isprintable() or not value):
-            refuse(f"{self.where}: {name}", "no text on one line")
-        return value
-
-    def one_of(self, name: str, words: tuple[str, ...]) -> str:
-        """One of some words."""
-        value = self.text(name)
-        return value if value in words else refuse(f"{self.where}: {name}", f"none of {', '.join(words)}")
-
-    def truth(self, name: str) -> bool:
-        """True or false."""
-        value = self.values.get(name)
-        return value if isinstance(value, bool) else refuse(f"{self.where}: {name}", "neither true nor false")
-
-    def whole(self, name: str, low: int, high: int) -> int:
-        """An integer from `low` to `high`."""
-        return _integer(f"{self.where}: {name}", self.values.get(name), low, high)
-
-    def real(self, name: str, low: float, high: float) -> float:
-        """A number from `low` to `high`."""
-        return _number(f"{self.where}: {name}", self.values.get(name), low, high)
-
-    def reals(self, name: str, count: int) -> list[float]:
-        """So many coordinates."""
-        values = self._list(name)
-        if len(values) != count:
-            refuse(f"{self.where}: {name}", f"{len(values)} numbers instead of {count}")
-        return [_number(f"{self.where}: {name}", value, -FARTHEST, FARTHEST) for value in values]
-
-    def ids(self, name: str) -> tuple[int, ...]:
-        """Ids."""
-        return tuple(_integer(f"{self.where}: {name}", value, -(2**53), 2**53) for value in self._list(name))
-
-    def id_or_none(self, name: str) -> int | None:
-        """An id, or nothing."""
-        return None if self.values.get(name) is None else self.whole(name, -(2**53), 2**53)
-
-    def counts(self, name: str) -> dict[str, int]:
-        """Counts by name."""
-        values = self.values.get(name)
-        if not isinstance(values, dict) or not all(key.isprintable() and len(key) < 100 for key in values):
-            refuse(f"{self.where}: {name}", "no counts by name")
-        return {key: _integer(f"{self.where}: {name}", value, 0, 2**53) for key, value in values.items()}
-
-    def items(self, name: str) -> list["Fields"]:
-        """The objects of a list."""
-        return [Fields(f"{self.where}: {name} {index}", value) for index, value in enumerate(self._list(name))]
-
-    def _list(self, name: str) -> list[Any]:
-        value = self.values.get(name)
-        return value if isinstance(value, list) else refuse(f"{self.where}: {name}", "no list")
-
-
-def _integer(where: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        refuse(where, f"no integer from {low} to {high}")
-    return value
-
-
-def _number(where: str, value: Any, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        refuse(where, f"no number from {low:g} to {high:g}")
-    return float(value)
+    return Light(given.whole("id", -MAX_ID, MAX_ID), states.astype(np.int64), given.truth("recorded"), place)

@@ -143,13 +143,9 @@ def _episode(scenario: Scenario, row: int, source: int, window: Window) -> Episo
 
 def _ribbons(episode: Episodes, scenario: Scenario) -> Ribbon:
     """The routes of one episode, unrolled."""
-    routes = [jax.tree.map(lambda leaf, c=c: leaf[c], episode.route) for c in range(len(episode.track))]
-    return _stack(
-        [
-            ribbon(route, np.asarray(arc), np.asarray(scenario.map.stations))
-            for route, arc in zip(routes, episode.arc, strict=True)
-        ]
-    )
+    stations, arcs = np.asarray(scenario.map.stations), np.asarray(episode.arc)
+    routes = [jax.tree.map(lambda leaf, c=c: leaf[c], episode.route) for c in range(len(arcs))]
+    return _stack([ribbon(route, arc, stations) for route, arc in zip(routes, arcs, strict=True)])
 
 
 # -------------------------------------------------------------------------------------------------------------- reading

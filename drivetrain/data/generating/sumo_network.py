@@ -33,7 +33,7 @@ class NetLane:
     id: str
     edge: str
     index: int  # on its edge, from the right
-    shape: Float[np.ndarray, "n 2"]
+    shape: Float[np.ndarray, "_ 2"]
     width: float  # m
     speed: float  # m/s
     allowed: frozenset[str]  # of EVERYONE
@@ -62,7 +62,7 @@ class Junction:
     id: str
     kind: str
     position: Float[np.ndarray, "2"]
-    shape: Float[np.ndarray, "n 2"]
+    shape: Float[np.ndarray, "_ 2"]
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Network:
     lanes: dict[str, NetLane]
     connections: tuple[Connection, ...]
     junctions: dict[str, Junction]
-    crossings: tuple[Float[np.ndarray, "n 2"], ...]  # outlines
-    walking_areas: tuple[Float[np.ndarray, "n 2"], ...]  # outlines
+    crossings: tuple[Float[np.ndarray, "_ 2"], ...]  # outlines
+    walking_areas: tuple[Float[np.ndarray, "_ 2"], ...]  # outlines
 
     def edges(self) -> dict[str, list[NetLane]]:
         """Lanes by edge, from right to left."""
@@ -154,7 +154,7 @@ def _width(where: str, element: Element) -> float:
     return width if width <= 100.0 else refuse(f"{where}: width", f"{width:g} m", "give at most 100 m")
 
 
-def _crossing(where: str, element: Element) -> Float[np.ndarray, "n 2"]:
+def _crossing(where: str, element: Element) -> Float[np.ndarray, "_ 2"]:
     """A crossing's outline: its own, or a rectangle about its middle line."""
     line = _shape(f"{where}: shape", element.get("shape"), least=2)
     width = _width(where, element)
@@ -194,7 +194,7 @@ def _connection(file: str, element: Element, lanes: dict[str, NetLane]) -> Conne
     )
 
 
-def _shape(where: str, text: str | None, least: int) -> Float[np.ndarray, "n 2"]:
+def _shape(where: str, text: str | None, least: int) -> Float[np.ndarray, "_ 2"]:
     """Points 'x,y x,y …'; a third coordinate is height and is left out. Points that repeat come once."""
     words = (text or "").split()
     if not least <= len(words) <= MAX_POINTS:

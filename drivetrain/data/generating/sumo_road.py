@@ -37,7 +37,7 @@ STATES = {
 RIGHT_OF_WAY = {"s": ControlKind.STOP_SIGN, "w": ControlKind.STOP_SIGN, "m": ControlKind.LINE}
 """What stands at the end of a lane without a light, by the connection's state: minor roads have a line to yield at."""
 
-Shape = Float[np.ndarray, "n 2"]
+Shape = Float[np.ndarray, "_ 2"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ class Road:
 def road_around(network: Network, centre: Float[np.ndarray, "2"], radius: float) -> Road:
     """The road within `radius` + 10 m of a place."""
     origin = np.round(centre)
-    circle = shapely.Point(*centre).buffer(radius + SPARE, quad_segs=32)
+    circle = shapely.Polygon(
+        shapely.get_coordinates(shapely.buffer(shapely.Point(*centre), radius + SPARE, quad_segs=32))
+    )
     notes: Counter[str] = Counter()
     pieces = _pieces(network, circle, notes)
     number = {name: index for index, name in enumerate(network.lanes)}
@@ -121,7 +123,7 @@ def _forward(border: Shape, shape: Shape) -> Shape:
 # ---------------------------------------------------------------------------------------------------------------- lanes
 
 
-def _pieces(network: Network, circle: shapely.Geometry, notes: Counter[str]) -> dict[str, Shape]:
+def _pieces(network: Network, circle: shapely.Polygon, notes: Counter[str]) -> dict[str, Shape]:
     """The centre lines within the circle, by lane: all lanes of an edge are cut at the same shares of their length."""
     turning_back = {c.via for c in network.connections if c.turn_back}
     found: dict[str, Shape] = {}
@@ -140,13 +142,13 @@ def _pieces(network: Network, circle: shapely.Geometry, notes: Counter[str]) -> 
     return found
 
 
-def _shares(lanes: list[NetLane], circle: shapely.Geometry) -> tuple[float, float]:
+def _shares(lanes: list[NetLane], circle: shapely.Polygon) -> tuple[float, float]:
     """From where to where, in shares of their length, any of the lanes is within the circle."""
-    shares = []
+    shares: list[float] = []
     for lane in lanes:
         line = shapely.LineString(lane.shape)
         points = shapely.points(shapely.get_coordinates(line.intersection(circle)))
-        shares += (shapely.line_locate_point(line, points, normalized=True)).tolist()
+        shares.extend(np.atleast_1d(shapely.line_locate_point(line, points, normalized=True)).tolist())
     return min(shares), max(shares)
 
 
@@ -253,7 +255,7 @@ def _control_lines(
 # ---------------------------------------------------------------------------------------------------------------- edges
 
 
-def _edges(network: Network, circle: shapely.Geometry) -> list[Shape]:
+def _edges(network: Network, circle: shapely.Polygon) -> list[Shape]:
     """The outline of roads and junctions without what is for walking, drivable side on the left, cut by the circle."""
     reach = circle.buffer(50.0)
     roads, walks = [], []

@@ -2,8 +2,9 @@
 
 import os
 
+from drivetrain.data.json_fields import refuse
 from drivetrain.data.recording import Recording
-from drivetrain.data.recording_files import read_recording, refuse
+from drivetrain.data.recording_files import read_recording
 
 SUFFIX = ".recording.xz"
 

@@ -12,6 +12,7 @@ from drivetrain.data.readers import (
     lanelet2,
     nocturne,
     opendrive,
+    recorded,
     scenarionet,
 )
 from drivetrain.types import AgentKind, ElementKind, InputError, LightState
@@ -26,6 +27,7 @@ SOURCES = {
     "lanelet2": (lanelet2, DATA / "lanelet2_maps/lanelet2_maps/res/mapping_example.osm.xz", 1),
     "opendrive, towns": (opendrive, DATA / "opendrive_carla/py123d", 1),
     "opendrive, real": (opendrive, DATA / "opendrive_real_intersections/maps", 3),
+    "recording, shipped": (recorded, ROOT / "datasets/bologna/recordings", 4),
     "nocturne": (nocturne, DATA / "womd_samples/gpudrive_nocturne_json", 4),
     "scenarionet": (scenarionet, DATA / "nuscenes_mini_scenarionet", 1),
     "argoverse2": (argoverse, DATA / "argoverse2", 1),
