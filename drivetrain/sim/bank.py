@@ -72,12 +72,12 @@ class ControlLines:
 
 @record
 class Placement:
-    """Where one agent is."""
+    """Where the log has one agent, at one step or at several."""
 
-    position: Float[Array, "2"]
-    heading: Float[Array, "2"]
-    velocity: Float[Array, "2"]
-    valid: Bool[Array, ""]
+    position: Float[Array, "*time 2"]
+    heading: Float[Array, "*time 2"]
+    velocity: Float[Array, "*time 2"]
+    valid: Bool[Array, "*time"]
 
 
 # -------------------------------------------------------------------------------------------------------------- loading
