@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt
 
 from drivetrain.sim.episodes import Episodes, Window, arc_lengths, place_on_route, windows
+from drivetrain.sim.paths import Paths, lay_paths
 from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
 
@@ -41,6 +42,7 @@ class Bank:
     roads: RoadIndex  # [M]
     cell: Float[Array, ""]  # side of a road cell, m
     logs: Log  # [N]
+    paths: Paths  # [N]; without a point unless they were asked for
     episodes: Episodes  # [E]
     dt: Float[Array, ""]  # s
 
@@ -90,12 +92,14 @@ def make_bank(
     admitted: Sequence[Bool[np.ndarray, "_"]] | None = None,
     groups: Sequence[str] | None = None,
     indexing: Indexing = Indexing(),  # noqa: B008 - frozen
+    paths: bool = False,
 ) -> Bank:
     """Put compiled recordings on the device.
 
     With `controlled` > 1, egos of one recording are grouped where they share at least 4 s. `admitted` [E] says per
     recording which of its egos may be controlled (all of them by default); recordings of one group of `groups` are one
-    source of episodes (each its own by default). Raises `InputError` without any episode.
+    source of episodes (each its own by default). `paths` are laid for traffic that follows them (`Follow`): as much
+    memory again as the log. Raises `InputError` without any episode.
     """
     rows: list[tuple[int, Window]] = []
     for row, scenario in enumerate(scenarios):
@@ -110,6 +114,7 @@ def make_bank(
         roads=stack_roads([index_road(scenario.map, indexing) for scenario in scenarios]),
         cell=np.asarray(indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
+        paths=_stack([lay_paths(scenario, paths) for scenario in scenarios]),
         episodes=_stack(episodes),
         dt=np.asarray(dt, np.float32),
     )

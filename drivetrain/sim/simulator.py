@@ -1,7 +1,5 @@
 """One scene: how it starts, and one step of it. Pure functions; batch with `jax.vmap`, roll with `jax.lax.scan`."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
@@ -17,17 +15,16 @@ from drivetrain.sim.bank import (
     reference_window,
 )
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose
+from drivetrain.sim.traffic.base import Traffic
+from drivetrain.sim.traffic.replay import Replay
 from drivetrain.types import Agents, Array, State
-
-Traffic = Callable[[Bank, State], Agents]
-"""A rule for everyone: all agents [A] one step after a state. What it says of controlled agents is not used."""
 
 BACK, ON = 4, 12
 """Stations behind and ahead of the last cursor among which the next is sought: 24 m a step is 120 m/s at 5 Hz."""
 
 
-def reset(bank: Bank, dynamics: Dynamics, episode: Index) -> State:
-    """The first state of an episode: everyone where the log has them."""
+def reset(bank: Bank, dynamics: Dynamics, episode: Index, traffic: Traffic = Replay()) -> State:  # noqa: B008 - frozen
+    """The first state of an episode: everyone where the log has them; to be gone on with under the same rules."""
     first, track = bank.episodes.first[episode], bank.episodes.track[episode]
     agents, bodies = log_at(bank, episode, first), bodies_of(bank, episode)
     alive = track >= 0
@@ -51,6 +48,7 @@ def reset(bank: Bank, dynamics: Dynamics, episode: Index) -> State:
         cursor=cursor,
         along=along,
         stopped=jnp.zeros((len(track), bank.maps.line_kind.shape[1]), bool),
+        traffic=traffic.start(bank, episode, first),
     )
 
 
@@ -60,7 +58,7 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
     A controlled agent is there as long as it is alive, also where its own record has ended; one that is not alive is
     gone, and stays where it was. What has been stopped for is left to the events.
     """
-    others = traffic(bank, state)
+    others, memory = traffic(bank, state)
     before, bodies = movers(state)
     pose, velocity = jax.vmap(dynamics.forward, (0, 0, 0, None))(before, bodies, action, bank.dt)
 
@@ -92,6 +90,7 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
         cursor=lives(cursor, state.cursor),
         along=lives(along, state.along),
         stopped=state.stopped,
+        traffic=memory,
     )
 
 
