@@ -107,10 +107,11 @@ def _path(map: Map, log: Log, agent: int) -> _Path | None:
 
 def _thinned(position: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "k"]:
     """Rows to keep: the first, and each that is `THIN` from the last kept."""
-    kept = [0]
-    for row in range(1, len(position)):
-        if np.hypot(*(position[row] - position[kept[-1]])) >= THIN:
+    kept, (x, y) = [0], position[0].tolist()
+    for row, (next_x, next_y) in enumerate(position.tolist()):
+        if (next_x - x) ** 2 + (next_y - y) ** 2 >= THIN**2:
             kept.append(row)
+            x, y = next_x, next_y
     return np.array(kept)
 
 
@@ -119,17 +120,17 @@ def _lights(
 ) -> tuple[Int[np.ndarray, "l"], Float[np.ndarray, "l"]]:
     """The judged lights whose lines a path crosses in the direction that they are for, and where."""
     lines = np.asarray(map.lines, float)
-    counts = (np.asarray(map.line_kind) == ControlKind.LIGHT) & np.asarray(map.line_judged)
+    counts = np.flatnonzero((np.asarray(map.line_kind) == ControlKind.LIGHT) & np.asarray(map.line_judged))
     a, edge = points[:-1, None], np.diff(points, axis=0)[:, None]
-    left, across = lines[None, :, :2], lines[None, :, 2:] - lines[None, :, :2]
+    left, across = lines[None, counts, :2], lines[None, counts, 2:] - lines[None, counts, :2]
     scale = _cross(edge, across)
     safe = np.where(scale == 0.0, 1.0, scale)
     share, place = _cross(left - a, across) / safe, _cross(left - a, edge) / safe
-    hit = counts & (scale < 0.0) & (share >= 0.0) & (share < 1.0) & (place >= 0.0) & (place <= 1.0)
+    hit = (scale < 0.0) & (share >= 0.0) & (share < 1.0) & (place >= 0.0) & (place <= 1.0)
     piece, row = np.nonzero(hit)
     line, along = np.full(LINES, -1, np.int32), np.zeros(LINES, np.float32)
     order = np.argsort(piece + share[piece, row])[:LINES]
-    line[: len(order)] = row[order]
+    line[: len(order)] = counts[row[order]]
     along[: len(order)] = (piece + share[piece, row])[order] * spacing
     return line, along
 

@@ -104,33 +104,36 @@ class Follow(Traffic):
         self, state: State, speed: Float[Array, "A"], most: Float[Array, "A"], nodes: Float[Array, "A n 2"]
     ) -> tuple[Float[Array, "A"], Bool[Array, "A"]]:
         """The braking, m/s², that the most pressing of the others asks of each; whether one covers its own place."""
-        agents, bodies = state.agents, state.bodies
-        half, breadth = 0.5 * bodies.length, 0.5 * bodies.width
+        agents, half, breadth = state.agents, 0.5 * state.bodies.length, 0.5 * state.bodies.width
         chord = nodes[:, 1:] - nodes[:, :-1]
         length = norm(chord)
         ahead = chord / jnp.maximum(length, 1e-3)[..., None]
         start = jnp.cumsum(length, axis=1) - length
+        # Others run down and followers across, so that the greatest of a column is found for many followers at once.
+        columns = [ahead[..., 0], ahead[..., 1], nodes[:, :-1, 0], nodes[:, :-1, 1], start, length]
+        chords = settle(jnp.concatenate([column.T for column in columns])).reshape(len(columns), -1, len(half))
         root = 2.0 * jnp.sqrt(most * self.braking)
-        present = agents.valid & ~jnp.eye(len(speed), dtype=bool)
+        present = agents.valid[:, None] & ~jnp.eye(len(half), dtype=bool)
         pressing, covered = jnp.zeros(present.shape), jnp.zeros(present.shape, bool)
         for k in range(chord.shape[1]):
-            x, y = ahead[:, k, :1], ahead[:, k, 1:]
-            dx, dy = agents.position[:, 0] - nodes[:, k, :1], agents.position[:, 1] - nodes[:, k, 1:]
-            cos = x * agents.heading[:, 0] + y * agents.heading[:, 1]
-            sin = x * agents.heading[:, 1] - y * agents.heading[:, 0]
+            x, y, node_x, node_y, done, until = chords[:, k]
+            dx, dy = agents.position[:, :1] - node_x, agents.position[:, 1:] - node_y
+            cos = x * agents.heading[:, :1] + y * agents.heading[:, 1:]
+            sin = x * agents.heading[:, 1:] - y * agents.heading[:, :1]
             along, aside = x * dx + y * dy, jnp.abs(x * dy - y * dx)
-            reach = half * jnp.abs(cos) + breadth * jnp.abs(sin)
-            inside = present & (aside - half * jnp.abs(sin) - breadth * jnp.abs(cos) < breadth[:, None] + self.side)
-            gap = start[:, k, None] + along - reach - half[:, None]
-            slower = speed[:, None] - jnp.maximum(x * agents.velocity[:, 0] + y * agents.velocity[:, 1], 0.0)
-            keep = speed[:, None] * (self.headway + slower / root[:, None])
-            keep = (self.standstill + jnp.maximum(keep, 0.0)) / jnp.maximum(gap, 0.1)
+            reach = half[:, None] * jnp.abs(cos) + breadth[:, None] * jnp.abs(sin)
+            side = half[:, None] * jnp.abs(sin) + breadth[:, None] * jnp.abs(cos)
+            inside = present & (aside - side < breadth + self.side)
+            gap = done + along - reach - half
+            slower = speed - jnp.maximum(x * agents.velocity[:, :1] + y * agents.velocity[:, 1:], 0.0)
+            keep = self.standstill + jnp.maximum(speed * (self.headway + slower / root), 0.0)
+            keep = keep / jnp.maximum(gap, 0.1)
             # Chords overlap by a metre, because a bend opens a wedge between them.
-            within = inside & (along > (0.0 if k == 0 else -1.0)) & (along < length[:, k, None])
-            pressing = jnp.maximum(pressing, jnp.where(within, most[:, None] * keep**2, 0.0))
+            within = inside & (along > (0.0 if k == 0 else -1.0)) & (along < until)
+            pressing = jnp.maximum(pressing, jnp.where(within, most * keep**2, 0.0))
             if k == 0:
-                covered = inside & (jnp.abs(along) < reach + half[:, None])
-        return jnp.max(pressing, axis=1), jnp.any(covered, axis=1)
+                covered = inside & (jnp.abs(along) < reach + half)
+        return jnp.max(pressing, axis=0), jnp.any(covered, axis=0)
 
     def _lights(self, bank: Bank, log: Index, state: State, most: Float[Array, "A"]) -> Float[Array, "A"]:
         """The braking, m/s², that a red light asks for: a line owes no headway, and is run where it is too late."""
