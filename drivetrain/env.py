@@ -15,6 +15,7 @@ from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.replay import Replay
 from drivetrain.types import Array, Events, Observation, State, component
 
@@ -28,14 +29,14 @@ class Env:
     """
 
     dynamics: Dynamics = Bicycle()
-    traffic: simulator.Traffic = Replay()
+    traffic: Traffic = Replay()
     reward: Callable[[Events, Array], Array] = Reward()
     ending: Callable[[Bank, State, Events], tuple[Array, Array]] = TRAINING
     observer: Observer | Surroundings = Observer()
 
     def reset(self, bank: Bank, episode: Int[Array, ""] | int) -> State:
         """The first state of an episode: as recorded."""
-        return simulator.reset(bank, self.dynamics, episode)
+        return simulator.reset(bank, self.dynamics, episode, self.traffic)
 
     def step(self, bank: Bank, state: State, action: Float[Array, "C width"]) -> tuple[State, Events]:
         """One step of dt: the state it leads to, and what happened to each controlled agent ([C])."""

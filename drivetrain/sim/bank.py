@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.sim.episodes import Episodes, Window, arc_lengths, cut, place_on_route, windows
+from drivetrain.sim.paths import Paths, lay_paths
 from drivetrain.sim.ribbons import AFTER, ARC, BEFORE, MARKS, Cross, Ribbon, ribbon
 from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
@@ -27,6 +28,7 @@ class Bank:
     roads: RoadIndex  # [M]
     cell: Float[Array, ""]  # side of a road cell, m
     logs: Log  # [N]
+    paths: Paths  # [N]; without a point unless they were asked for
     episodes: Episodes  # [E]
     ribbons: Ribbon  # [E, C]: the episodes' routes, unrolled
     dt: Float[Array, ""]  # s
@@ -59,12 +61,12 @@ class ControlLines:
 
 @record
 class Placement:
-    """Where one agent is."""
+    """Where the log has one agent, at one step or at several."""
 
-    position: Float[Array, "2"]
-    heading: Float[Array, "2"]
-    velocity: Float[Array, "2"]
-    valid: Bool[Array, ""]
+    position: Float[Array, "*time 2"]
+    heading: Float[Array, "*time 2"]
+    velocity: Float[Array, "*time 2"]
+    valid: Bool[Array, "*time"]
 
 
 # -------------------------------------------------------------------------------------------------------------- loading
@@ -78,13 +80,14 @@ def make_bank(
     groups: Sequence[str] | None = None,
     longest: int | None = None,
     indexing: Indexing = Indexing(),  # noqa: B008 - frozen
+    paths: bool = False,
 ) -> Bank:
     """Put compiled recordings on the device.
 
     With `controlled` > 1, egos of one recording are grouped where they share at least 4 s. `admitted` [E] says per
     recording which of its egos may be controlled (all of them by default); recordings of one group of `groups` are one
-    source of episodes (each its own by default). Episodes of more than `longest` steps are
-    cut. Raises `InputError` without any episode.
+    source of episodes (each its own by default). Episodes of more than `longest` steps are cut. `paths` are laid for
+    traffic that follows them (`Follow`): as much memory again as the log. Raises `InputError` without any episode.
     """
     rows: list[tuple[int, Window]] = []
     for row, scenario in enumerate(scenarios):
@@ -101,6 +104,7 @@ def make_bank(
         roads=stack_roads([index_road(scenario.map, indexing) for scenario in scenarios]),
         cell=np.asarray(indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
+        paths=_stack([lay_paths(scenario, paths) for scenario in scenarios]),
         episodes=_stack(episodes),
         ribbons=_stack(ribbons),
         dt=np.asarray(dt, np.float32),
