@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from drivetrain.data import converting, shards
+from drivetrain.data import converting, shards, spreading, summing
 from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.progress import counting, progress
 
@@ -24,25 +24,26 @@ def convert(
     sources: Annotated[tuple[str, ...], tyro.conf.Positional],
     out: str,
     dt: float = 0.2,
-    workers: int = 1,
+    workers: int | None = None,
     limit: int | None = None,
     split: Literal["train", "val", "test"] | None = None,
     overwrite: bool = False,
     max_failures: int | None = None,
 ) -> None:
-    """Convert recordings to a dataset, then find out which egos may be driven.
+    """Convert recordings to a dataset, then find out which egos may be driven. Interrupted, it goes on when repeated.
 
     Args:
         format: the layout of the files: commonroad or nocturne
-        sources: files, or folders of them
+        sources: files, folders of them, or globs
         out: folder of the dataset; it appears whole or not at all
         dt: seconds of a step
-        workers: processes
+        workers: processes; one a core by default
         limit: take the first files only
         split: put every recording in this split
         overwrite: replace a dataset that stands there
         max_failures: give up when more files than this cannot be used
     """
+    workers = spreading.cores() if workers is None else workers
     with counting("convert", "files") as show:
         summary = converting.convert(format, sources, out, dt, workers, limit, split, overwrite, max_failures, show)
     for skipped in summary.skipped:
@@ -61,7 +62,7 @@ def info(
         folder: the dataset
         as_json: print JSON
     """
-    figures = dataclasses.asdict(converting.info(folder))
+    figures = dataclasses.asdict(summing.info(folder))
     if as_json:
         print(json.dumps(figures, indent=1))
         return

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from drivetrain.data.compiling import Capacity, compile_recording, measure
-from drivetrain.data.converting import convert, info, split_of
+from drivetrain.data.converting import convert
 from drivetrain.data.padding import from_arrays, pad, to_arrays
 from drivetrain.data.readers import READERS
 from drivetrain.data.recording import Lane, Recording, Tracks
 from drivetrain.data.shards import read_manifest, verify
+from drivetrain.data.splitting import split_of
+from drivetrain.data.summing import info
 from drivetrain.types import InputError
 
 NGSIM = Path(__file__).resolve().parents[2] / "datasets/ngsim/scenes"
@@ -70,7 +72,7 @@ def test_a_drive_becomes_a_scenario_with_its_ego(tmp_path):
     told = []
     summary = convert("drawn", ["one"], tmp_path / "data", dt=0.2, progress=lambda *news: told.append(news))
     (entry,) = verify(tmp_path / "data").recordings
-    assert (summary.recordings, summary.egos, told) == (1, 1, [(1, 1, "one")])
+    assert (summary.recordings, summary.egos, told) == (1, 1, [(0, 1, ""), (1, 1, "one")])
     assert entry.name == "one" and entry.group == "one" and entry.steps == 30 and entry.agents == {"car": 2}
     assert [(ego.track_id, ego.first, ego.last, ego.cause) for ego in entry.egos] == [(5, 0, 29, "")]
     assert entry.notes["not_driven_parked"] == 1
@@ -87,8 +89,6 @@ def test_bad_files_are_skipped_and_counted(tmp_path):
 def test_nothing_left_and_too_many_failures_are_errors(tmp_path):
     with pytest.raises(InputError, match="lanes: none"):
         convert("drawn", ["bad"], tmp_path / "data")
-    with pytest.raises(InputError, match="2 files failed, 1 allowed"):
-        convert("drawn", ["bad", "odd", "one"], tmp_path / "data", max_failures=1)
     with pytest.raises(InputError, match="unknown format"):
         convert("papyrus", ["one"], tmp_path / "data")
     with pytest.raises(InputError, match="0.02 to 1 s"):
