@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt
 
-from drivetrain.sim.episodes import Episodes, Window, arc_lengths, place_on_route, windows
+from drivetrain.data.along import arc_lengths, place_on_route
+from drivetrain.sim.episodes import Episodes, Window, windows
 from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
 
