@@ -157,7 +157,7 @@ def _samples(stream: Stream, records: Records) -> Any:
     try:
         import grain
     except ImportError:
-        raise InputError(f"{stream.folder}: streaming needs Grain (pip install 'drivetrain[stream]')") from None
+        raise InputError(f"{stream.folder}: streaming needs Grain (pip install grain)") from None
     order = grain.MapDataset.range(len(records)).seed(stream.seed).shuffle().repeat()[stream.host :: stream.hosts]
     options = grain.ReadOptions(num_threads=stream.threads, prefetch_buffer_size=stream.ahead)
     return iter(order.map(records.__getitem__).to_iter_dataset(options))
