@@ -35,26 +35,44 @@ def index_road(map_: Map, indexing: Indexing) -> RoadIndex:
     origin = np.floor(ends.min(0) - indexing.radius).astype(np.float32)
     size = np.maximum(np.ceil((ends.max(0) + indexing.radius - origin) / indexing.cell), 1).astype(np.int32)
 
-    cells = int(size[0]) * int(size[1])
-    block = np.zeros((cells, 5, indexing.width), np.float32)
+    cells, width = int(size[0]) * int(size[1]), indexing.width
+    block = np.zeros((cells, 5, width), np.float32)
     reach = np.full(cells, indexing.radius, np.float32)
+    element, cell = _pairs(elements - np.tile(origin, 2), size, indexing)
+    lower = origin + indexing.cell * np.stack([cell % size[0], cell // size[0]], 1).astype(np.float32)
+    distance = box_distance(elements[element], lower, indexing.cell)
+    near = distance <= indexing.radius
+    element, cell, distance = element[near], cell[near], distance[near]
+    order = np.lexsort((element, distance, cell))
+    element, cell, distance = element[order], cell[order], distance[order]
+    place = np.arange(len(cell)) - np.searchsorted(cell, cell)  # within its cell, the nearest first
+    kept, next_ = place < width, place == width
     table = np.concatenate([elements, kind[:, None]], 1)
-    for row in range(cells):
-        lower = origin + indexing.cell * np.array([row % size[0], row // size[0]], np.float32)
-        distance = box_distance(elements, lower, indexing.cell)
-        near = np.flatnonzero(distance <= indexing.radius)
-        near = near[np.argsort(distance[near], kind="stable")]
-        if len(near) > indexing.width:
-            reach[row] = distance[near[indexing.width]]
-            near = near[: indexing.width]
-        block[row, :, : len(near)] = table[near].T
+    block[cell[kept], :, place[kept]] = table[element[kept]]
+    reach[cell[next_]] = distance[next_]
     return RoadIndex(origin=origin, size=size, block=block, reach=reach)
 
 
+def _pairs(
+    elements: Float[np.ndarray, "n 4"], size: Int[np.ndarray, "2"], indexing: Indexing
+) -> tuple[Int[np.ndarray, "k"], Int[np.ndarray, "k"]]:
+    """Every element with every cell that may be within `radius` of it, by their boxes; `elements` from the origin."""
+    ends = elements.reshape(-1, 2, 2).astype(np.float64)
+    margin = indexing.radius + 0.01
+    low = np.floor((ends.min(1) - margin) / indexing.cell).astype(int).clip(0, size - 1)
+    high = np.floor((ends.max(1) + margin) / indexing.cell).astype(int).clip(0, size - 1)
+    spans = high - low + 1
+    count = spans.prod(1)
+    element = np.repeat(np.arange(len(elements)), count)
+    rank = np.arange(len(element)) - np.repeat(np.cumsum(count) - count, count)
+    x, y = low[element, 0] + rank % spans[element, 0], low[element, 1] + rank // spans[element, 0]
+    return element, x + y * size[0]
+
+
 def box_distance(
-    segments: Float[np.ndarray, "n 4"], lower: Float[np.ndarray, "2"], side: float
+    segments: Float[np.ndarray, "n 4"], lower: Float[np.ndarray, "... 2"], side: float
 ) -> Float[np.ndarray, "n"]:
-    """Distance of segments to a square, m; 0 where they meet it."""
+    """Distance of segments to squares, each to its own or all to one, by their lower corners, m; 0 where they meet."""
     a, b = segments[:, :2] - lower, segments[:, 2:] - lower
     edge = b - a
     # The part of the segment inside the square (Liang and Barsky 1984): it meets the square where that is not empty.
