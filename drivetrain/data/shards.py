@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import safetensors.numpy
 from array_record.python.array_record_module import ArrayRecordReader
 
@@ -18,7 +19,7 @@ from drivetrain.data.manifest import VERSION, Entry, Manifest, Shard, Skipped, d
 from drivetrain.data.padding import extent, from_arrays, pad, to_arrays, union
 from drivetrain.data.placing import MANIFEST, fresh_folder, sync_folder, write_synced
 from drivetrain.data.records import RECORDS_PER_SHARD, arrays_of, open_shard, read_record, shard_name, write_shard
-from drivetrain.types import InputError, Scenario, replace
+from drivetrain.types import ElementKind, InputError, Scenario, replace
 
 NOTHING = Capacity(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 """The capacity that holds no scenario."""
@@ -35,10 +36,18 @@ class Packed:
 
 
 def pack_record(entry: Entry, scenario: Scenario) -> Packed:
-    """The record of a scenario; the entry learns its checksum."""
+    """The record of a scenario; the entry learns its checksum and area."""
     arrays = to_arrays(scenario)
     data = safetensors.numpy.save(arrays)
-    return Packed(replace(entry, sha256=hashlib.sha256(data).hexdigest()), extent(arrays), data)
+    entry = replace(entry, sha256=hashlib.sha256(data).hexdigest(), area=_span(arrays))
+    return Packed(entry, extent(arrays), data)
+
+
+def _span(arrays: dict[str, np.ndarray]) -> tuple[float, float]:
+    """What road elements span along x and y, m; padding aside."""
+    ends = arrays["map.elements"][arrays["map.element_kind"] != ElementKind.NONE].reshape(-1, 2)
+    along = np.ptp(ends, axis=0) if len(ends) else np.zeros(2)
+    return float(along[0]), float(along[1])
 
 
 def write_dataset(

@@ -17,7 +17,7 @@ from drivetrain.sim.episodes import Episodes, Window, windows
 from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
 
-__all__ = ["Bank", "Cross", "Episodes", "Indexing", "LaneWindow", "Placement", "RoadIndex", "make_bank"]
+__all__ = ["Bank", "Cross", "Episodes", "Indexing", "LaneWindow", "Placement", "RoadIndex", "host_bank", "make_bank"]
 
 
 class Cross(IntEnum):
@@ -98,6 +98,19 @@ def make_bank(
     recording which of its egos may be controlled (all of them by default); recordings of one group of `groups` are one
     source of episodes (each its own by default). Raises `InputError` without any episode.
     """
+    return jax.tree.map(jnp.asarray, host_bank(scenarios, dt, controlled, admitted, groups, indexing))
+
+
+def host_bank(
+    scenarios: Sequence[Scenario],
+    dt: float,
+    controlled: int = 1,
+    admitted: Sequence[Bool[np.ndarray, "_"]] | None = None,
+    groups: Sequence[str] | None = None,
+    indexing: Indexing = Indexing(),  # noqa: B008 - frozen
+    cells: int = 0,
+) -> Bank:
+    """`make_bank` in NumPy, not yet on the device; with room for `cells` cells of every road, at least."""
     rows: list[tuple[int, Window]] = []
     for row, scenario in enumerate(scenarios):
         allowed = None if admitted is None else np.asarray(admitted[row])
@@ -106,15 +119,14 @@ def make_bank(
         raise InputError(f"bank: episodes: none in {len(scenarios)} recordings (admit egos or control fewer)")
     sources = np.arange(len(scenarios)) if groups is None else np.unique(groups, return_inverse=True)[1]
     episodes = [_episode(scenarios[row], row, int(sources[row]), window) for row, window in rows]
-    bank = Bank(
+    return Bank(
         maps=_stack([scenario.map for scenario in scenarios]),
-        roads=stack_roads([index_road(scenario.map, indexing) for scenario in scenarios]),
+        roads=stack_roads([index_road(scenario.map, indexing) for scenario in scenarios], cells),
         cell=np.asarray(indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
         episodes=_stack(episodes),
         dt=np.asarray(dt, np.float32),
     )
-    return jax.tree.map(jnp.asarray, bank)
 
 
 def _stack(records: list):

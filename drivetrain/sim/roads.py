@@ -1,5 +1,8 @@
 """The road by cells: what anyone inside a cell can need of the road, as one contiguous block. NumPy, once, at load."""
 
+import math
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 from jaxtyping import Float, Int
@@ -69,6 +72,12 @@ def _pairs(
     return element, x + y * size[0]
 
 
+def most_cells(area: Sequence[float], indexing: Indexing) -> int:
+    """Cells that the index of a road needs at most whose elements span `area` (along x and y, m)."""
+    across = [math.ceil((side + 2.0 * indexing.radius + 1.0) / indexing.cell) for side in area or (0.0, 0.0)]
+    return math.prod(across)
+
+
 def box_distance(
     segments: Float[np.ndarray, "n 4"], lower: Float[np.ndarray, "... 2"], side: float
 ) -> Float[np.ndarray, "n"]:
@@ -93,9 +102,9 @@ def box_distance(
     return np.where(meets, 0.0, np.minimum(np.minimum(*ends), sides))
 
 
-def stack_roads(roads: list[RoadIndex]) -> RoadIndex:
-    """Stack indices [M], padded to the most cells."""
-    cells = max(len(road.reach) for road in roads)
+def stack_roads(roads: list[RoadIndex], cells: int = 0) -> RoadIndex:
+    """Stack indices [M], padded to the most cells, or to `cells`."""
+    cells = max([cells, *(len(road.reach) for road in roads)])
 
     def pad(rows: np.ndarray) -> np.ndarray:
         return np.concatenate([rows, np.zeros((cells - len(rows), *rows.shape[1:]), rows.dtype)])
