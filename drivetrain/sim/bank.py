@@ -11,13 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.sim.episodes import Episodes, Window, arc_lengths, cut, place_on_route, windows
+from drivetrain.data.along import arc_lengths, place_on_route
+from drivetrain.sim.episodes import Episodes, Window, cut, windows
 from drivetrain.sim.paths import Paths, lay_paths
 from drivetrain.sim.ribbons import AFTER, ARC, BEFORE, MARKS, Cross, Ribbon, ribbon
 from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
 
-__all__ = ["ARC", "Bank", "Cross", "Episodes", "Indexing", "LaneWindow", "Placement", "RoadIndex", "make_bank"]
+__all__ = [
+    "ARC",
+    "Bank",
+    "Cross",
+    "Episodes",
+    "Indexing",
+    "LaneWindow",
+    "Placement",
+    "RoadIndex",
+    "host_bank",
+    "make_bank",
+]
 
 
 @record
@@ -89,6 +101,22 @@ def make_bank(
     source of episodes (each its own by default). Episodes of more than `longest` steps are cut. `paths` are laid for
     traffic that follows them (`Follow`): as much memory again as the log. Raises `InputError` without any episode.
     """
+    bank = host_bank(scenarios, dt, controlled, admitted, groups, longest, indexing, paths)
+    return jax.tree.map(jnp.asarray, bank)
+
+
+def host_bank(
+    scenarios: Sequence[Scenario],
+    dt: float,
+    controlled: int = 1,
+    admitted: Sequence[Bool[np.ndarray, "_"]] | None = None,
+    groups: Sequence[str] | None = None,
+    longest: int | None = None,
+    indexing: Indexing = Indexing(),  # noqa: B008 - frozen
+    paths: bool = False,
+    cells: int = 0,
+) -> Bank:
+    """`make_bank` in NumPy, not yet on the device; with room for `cells` cells of every road and whole blocks."""
     rows: list[tuple[int, Window]] = []
     for row, scenario in enumerate(scenarios):
         allowed = None if admitted is None else np.asarray(admitted[row])
@@ -99,9 +127,9 @@ def make_bank(
     sources = np.arange(len(scenarios)) if groups is None else np.unique(groups, return_inverse=True)[1]
     episodes = [_episode(scenarios[row], row, int(sources[row]), window) for row, window in rows]
     ribbons = [_ribbons(row, scenarios[int(row.map)]) for row in episodes]
-    bank = Bank(
+    return Bank(
         maps=_stack([scenario.map for scenario in scenarios]),
-        roads=stack_roads([index_road(scenario.map, indexing) for scenario in scenarios]),
+        roads=stack_roads([index_road(each.map, indexing) for each in scenarios], cells, cells and indexing.width),
         cell=np.asarray(indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
         paths=_stack([lay_paths(scenario, paths) for scenario in scenarios]),
@@ -109,7 +137,6 @@ def make_bank(
         ribbons=_stack(ribbons),
         dt=np.asarray(dt, np.float32),
     )
-    return jax.tree.map(jnp.asarray, bank)
 
 
 def _stack(records: list):

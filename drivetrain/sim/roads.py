@@ -1,5 +1,8 @@
 """The road by cells: what anyone inside a cell can need of the road, as one contiguous block. NumPy, once, at load."""
 
+import math
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 from jaxtyping import Float, Int
@@ -100,9 +103,16 @@ def _beyond(coordinate: np.ndarray, side: float) -> np.ndarray:
     return np.maximum(np.maximum(-coordinate, coordinate - side), 0.0) ** 2
 
 
-def stack_roads(roads: list[RoadIndex]) -> RoadIndex:
-    """Stack indices [M], padded to the most cells and the widest block."""
-    cells, width = (max(road.block.shape[axis] for road in roads) for axis in (0, 2))
+def most_cells(area: Sequence[float], indexing: Indexing) -> int:
+    """Cells that the index of a road needs at most whose elements span `area` (along x and y, m)."""
+    across = [math.ceil((side + 2.0 * indexing.radius + 1.0) / indexing.cell) for side in area or (0.0, 0.0)]
+    return math.prod(across)
+
+
+def stack_roads(roads: list[RoadIndex], cells: int = 0, width: int = 0) -> RoadIndex:
+    """Stack indices [M], padded to the most cells and the widest block, or to those given."""
+    cells = max([cells, *(road.block.shape[0] for road in roads)])
+    width = max([width, *(road.block.shape[2] for road in roads)])
 
     def pad(road: RoadIndex) -> RoadIndex:
         more = cells - road.block.shape[0]
