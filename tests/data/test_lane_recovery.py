@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from drivetrain.data.lane_recovery import Paint, recover
+from drivetrain.data.lane_borders import Paint
+from drivetrain.data.lane_recovery import recover
 from drivetrain.data.lane_sampling import CentreLine
 from drivetrain.types import ElementKind
 

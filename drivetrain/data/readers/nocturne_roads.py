@@ -11,7 +11,8 @@ import numpy as np
 import shapely
 from jaxtyping import Float, Int
 
-from drivetrain.data.lane_recovery import Paint, Piece, recover
+from drivetrain.data.lane_borders import Paint
+from drivetrain.data.lane_recovery import Piece, recover
 from drivetrain.data.lane_sampling import CentreLine
 from drivetrain.data.readers.hardened_xml import quote, refuse
 from drivetrain.data.recording import ControlLine, Feature, Lane, Light, Polyline
