@@ -117,7 +117,7 @@ def _lines(
     return Line(*(column.reshape(2, count).T for column in (distance, kind, given)))
 
 
-def _simple(paint: Paint) -> shapely.LineString:
+def _simple(paint: Paint) -> shapely.Geometry:
     height = np.zeros(len(paint.points)) if paint.height is None else paint.height
     return shapely.LineString(np.column_stack([paint.points, height])).simplify(0.05)
 

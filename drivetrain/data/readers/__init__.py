@@ -1,6 +1,6 @@
 """Readers: one dataset's layout a file, each with `find` and `read` (`recording.Reader`)."""
 
-from drivetrain.data.readers import commonroad, nocturne
+from drivetrain.data.readers import commonroad, nocturne, waymo
 from drivetrain.data.recording import Reader
 
-READERS: dict[str, Reader] = {"commonroad": commonroad, "nocturne": nocturne}
+READERS: dict[str, Reader] = {"commonroad": commonroad, "nocturne": nocturne, "waymo": waymo}
