@@ -131,7 +131,7 @@ def _told_lines(centres: Sequence[CentreLine], paint: Sequence[Paint]) -> Told:
             for part in parts:
                 if part.other in row_of:
                     stretches.setdefault((lane, side, row_of[part.other]), []).append(part)
-    return Told(np.array([centre.links is not None for centre in centres], bool), stretches)
+    return Told(np.array([bool(centre.links and centre.links.whole) for centre in centres], bool), stretches)
 
 
 def _commonest(values: Int[np.ndarray, "n"]) -> int:

@@ -200,8 +200,9 @@ def _successors(
     follows: list[set[int]] = [set() for _ in centres]
     notes = {"lane_successors_given": 0, "lane_successors_apart": 0, "lane_successors_out_of_scene": 0}
     for lane, other in near.T.tolist():
-        level = abs(heights[lane, 1] - heights[other, 0]) < LEVELS_APART
-        if centres[lane].links is None and lane != other and level and out[lane] @ into[other] > JOINED_HEADING:
+        level, links = abs(heights[lane, 1] - heights[other, 0]) < LEVELS_APART, centres[lane].links
+        told = links is not None and links.whole
+        if not told and lane != other and level and out[lane] @ into[other] > JOINED_HEADING:
             follows[lane].add(other)
     for lane, centre in enumerate(centres):
         for id in sorted(set(centre.links.successors)) if centre.links else ():

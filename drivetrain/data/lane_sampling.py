@@ -42,6 +42,7 @@ class Links:
     right: tuple[Stretch, ...] = ()
     left_lines: tuple[Stretch, ...] = ()  # painted lines and road edges
     right_lines: tuple[Stretch, ...] = ()
+    whole: bool = True  # False: these successors and perhaps more, and nothing said of what lies beside
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def told_of(centres: Sequence[CentreLine]) -> Told:
             for part in parts:
                 if part.other in row_of:
                     stretches.setdefault((row, side, row_of[part.other]), []).append(part)
-    return Told(np.array([centre.links is not None for centre in centres], bool), stretches)
+    return Told(np.array([bool(centre.links and centre.links.whole) for centre in centres], bool), stretches)
 
 
 def beside_of(samples: Samples, whole: Samples, told: Told) -> Beside:

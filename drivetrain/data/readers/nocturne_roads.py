@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from drivetrain.data.lane_borders import Paint
 from drivetrain.data.lane_sampling import CentreLine
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.waymo_controls import SeenLight, StopSign
 from drivetrain.data.readers.waymo_road import (
     BICYCLE_LANE,
     MARKS,
@@ -19,8 +20,6 @@ from drivetrain.data.readers.waymo_road import (
     STATES,
     Drawing,
     Roads,
-    SeenLight,
-    StopSign,
     build,
     distinct,
 )
@@ -28,14 +27,9 @@ from drivetrain.data.recording import Feature
 from drivetrain.types import ElementKind, LightState
 
 AREAS = {"crosswalk": ElementKind.CROSSWALK, "speed_bump": ElementKind.SPEED_BUMP}
-WORDS = dict(
-    zip(
-        ("unknown", "arrow_stop", "arrow_caution", "arrow_go", "stop", "caution", "go")
-        + ("flashing_stop", "flashing_caution"),
-        STATES,
-        strict=True,
-    )
-)
+_NAMES = ["unknown", "arrow_stop", "arrow_caution", "arrow_go", "stop", "caution", "go"]
+_NAMES += ["flashing_stop", "flashing_caution"]
+WORDS: dict[str, LightState] = dict(zip(_NAMES, STATES, strict=True))
 """Light states by word; files that number them number them as the dataset does."""
 NO_LANE = -(2**62)  # of a light whose key is no lane's id
 
@@ -83,10 +77,9 @@ def read_roads(file: str, scene: dict[str, Any], origin: Float[np.ndarray, "2"],
 
 def _line(where: str, entry: dict[str, Any], origin: Float[np.ndarray, "2"]) -> Float[np.ndarray, "n 3"]:
     """The distinct points of an entry, with their heights (0 where the file gives none)."""
-    geometry = entry.get("geometry")
+    geometry: Any = entry.get("geometry")
     flat = points(f"{where}: geometry", geometry) - origin
-    items = geometry if isinstance(geometry, list) else [geometry]
-    heights = [item.get("z", 0.0) for item in items]
+    heights = [item.get("z", 0.0) for item in (geometry if isinstance(geometry, list) else [geometry])]
     if not all(isinstance(z, int | float) and abs(z) < 1e9 for z in heights):
         refuse(f"{where}: geometry", "a height that is no finite number", "drop the point")
     if not (np.abs(flat) < MAX_EXTENT).all():

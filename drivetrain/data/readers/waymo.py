@@ -26,32 +26,32 @@ def find(source: str) -> list[str]:
     return tfrecord.items(source)
 
 
-def read(item: str) -> Recording:
-    """Read one record. Raises `InputError` (one line) on anything that is not one of the dataset's."""
-    data = tfrecord.read_record(item)
+def read(file: str) -> Recording:
+    """Read one record, named by its item. Raises `InputError` (one line) on anything but a record of the dataset."""
+    data = tfrecord.read_record(file)
     notes: dict[str, int] = {}
-    columns = waymo_example.read_columns(item, data)
+    columns = waymo_example.read_columns(file, data)
     if columns is not None:
-        id, times = waymo_example.read_id(item, columns), waymo_example.read_times(item, columns)
-        states, marked = waymo_example.read_states(item, columns), waymo_example.read_ego(item, columns)
+        id, times = waymo_example.read_id(file, columns), waymo_example.read_times(file, columns)
+        states, marked = waymo_example.read_states(file, columns), waymo_example.read_ego(file, columns)
     else:
-        scenario = parse(item, "Scenario", data)
+        scenario = parse(file, "Scenario", data)
         id, times = scenario.id, np.array(scenario.times, np.float64)
-        states, marked = waymo_scenario.read_states(item, scenario), waymo_scenario.read_ego(item, scenario)
-    tracks = tracks_of(item, states, notes)
-    dt, origin = step_of(item, times), origin_of(tracks)
+        states, marked = waymo_scenario.read_states(file, scenario), waymo_scenario.read_ego(file, scenario)
+    tracks = tracks_of(file, states, notes)
+    dt, origin = step_of(file, times), origin_of(tracks)
     position = np.where(tracks.valid[..., None], tracks.position - origin, 0.0)
     if not np.abs(position).max() < MAX_EXTENT:
-        refuse(f"{item}: tracks", f"positions more than {MAX_EXTENT:g} m apart", "leave the record out")
+        refuse(f"{file}: tracks", f"positions more than {MAX_EXTENT:g} m apart", "leave the record out")
     if columns is not None:
-        drawing = waymo_example.read_drawing(item, columns, origin, len(times), notes)
+        drawing = waymo_example.read_drawing(file, columns, origin, len(times), notes)
     else:
-        drawing = waymo_scenario.read_drawing(item, scenario, origin, notes)
+        drawing = waymo_scenario.read_drawing(file, scenario, origin, notes)
     roads = build(drawing)
-    name = _name(item, id)
+    name = _name(file, id)
     return Recording(
         name=name,
-        file=item,
+        file=file,
         dt=dt,
         tracks=dataclasses.replace(tracks, position=position),
         lanes=roads.lanes,
@@ -59,7 +59,7 @@ def read(item: str) -> Recording:
         lights=roads.lights,
         features=roads.features,
         group=name,
-        split=_split(item),
+        split=_split(file),
         source="Waymo Open Motion Dataset",
         licence="Waymo Dataset License Agreement for Non-Commercial Use",
         marked=tuple(id for id in marked if id in tracks.id),

@@ -1,7 +1,7 @@
 """The tf.Examples of Waymo Open Motion: 128 objects, points of the road, and light states in columns.
 
-The layout samples the road at points about 0.5 m apart and keeps no lane graph: links come from the paths of the
-ego's routes where the record has them (`path_samples`), else from geometry. What the layout cut off leaves gaps in
+The layout samples the road at points about 0.5 m apart and keeps no lane graph: links come from geometry, and
+from the ego's paths where the record has them (`waymo_paths`). What the layout cut off leaves gaps in
 lines; they are drawn as several.
 
 Format: https://waymo.com/open/data/motion/tfexample.
@@ -15,9 +15,11 @@ from jaxtyping import Float, Int
 from drivetrain.data.lane_borders import Paint
 from drivetrain.data.lane_sampling import CentreLine
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.waymo_controls import StopSign
 from drivetrain.data.readers.waymo_lights import Seen, lights_of
 from drivetrain.data.readers.waymo_messages import parse
-from drivetrain.data.readers.waymo_road import BICYCLE_LANE, MARKS, MAX_EXTENT, MAX_POINTS, Drawing, StopSign, distinct
+from drivetrain.data.readers.waymo_paths import Paths, with_paths
+from drivetrain.data.readers.waymo_road import BICYCLE_LANE, MARKS, MAX_EXTENT, MAX_POINTS, Drawing, distinct
 from drivetrain.data.readers.waymo_tracks import MAX_OBJECTS, MAX_STEPS, States
 from drivetrain.data.recording import Feature
 from drivetrain.types import ElementKind
@@ -126,6 +128,8 @@ def read_drawing(
         driveways += type == DRIVEWAY
     notes |= {"driveways_left_out": driveways, "road_lines_with_gaps": pieces}
     lights = lights_of(where, _lights(where, columns, origin, steps), steps, notes)
+    if "path_samples/xyz" in columns:
+        centres = with_paths(centres, _paths(where, columns, origin), notes)
     return Drawing(tuple(centres), tuple(paint), tuple(areas), tuple(signs), lights)
 
 
@@ -154,6 +158,22 @@ def _lines(
     if len(set(lanes)) != len(lanes) or any(id < 0 for id in lanes):
         refuse(f"{where}: roadgraph_samples/id", "one id of two lanes, or none", "restore the record")
     return found
+
+
+def _paths(where: str, columns: Columns, origin: Float[np.ndarray, "2"]) -> Paths:
+    """The ego's paths."""
+    xyz, lane, valid, on_route = (
+        _numbers(where, columns, f"path_samples/{name}") for name in ("xyz", "id", "valid", "on_route")
+    )
+    count = max(len(on_route), 1)
+    if len(lane) % count or not len(lane) == len(valid) == len(xyz) / 3 <= MAX_POINTS:
+        refuse(f"{where}: path_samples", "columns that differ in length, or too long", "restore the record")
+    seen = (valid > 0).reshape(count, -1)
+    points = np.where(seen[..., None], xyz.reshape(*seen.shape, 3) - (*origin, 0.0), 0.0)
+    if not (np.abs(points) < MAX_EXTENT).all() or not (np.abs(lane) < 2**62).all():
+        what = f"a point more than {MAX_EXTENT:g} m away, or not finite, or an absurd id"
+        refuse(f"{where}: path_samples", what, "mark the sample invalid")
+    return Paths(points, lane.astype(np.int64).reshape(seen.shape), seen, np.resize(on_route > 0, count))
 
 
 def _parts(points: Float[np.ndarray, "n 3"]) -> list[Float[np.ndarray, "m 3"]]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivetrain.data.readers.hardened_xml import refuse
-from drivetrain.data.readers.waymo_road import MAX_EXTENT, STATES, SeenLight
+from drivetrain.data.readers.waymo_controls import SeenLight
+from drivetrain.data.readers.waymo_road import MAX_EXTENT, STATES
 from drivetrain.types import LightState
 
 MAX_STATES = 500_000

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from drivetrain.data.lane_borders import Paint
 from drivetrain.data.lane_sampling import CentreLine, Links, Stretch, arc_lengths
 from drivetrain.data.readers.hardened_xml import refuse
+from drivetrain.data.readers.waymo_controls import StopSign
 from drivetrain.data.readers.waymo_lights import Seen, lights_of
-from drivetrain.data.readers.waymo_road import BICYCLE_LANE, MARKS, MAX_EXTENT, MAX_POINTS, Drawing, StopSign, distinct
+from drivetrain.data.readers.waymo_road import BICYCLE_LANE, MARKS, MAX_EXTENT, MAX_POINTS, Drawing, distinct
 from drivetrain.data.readers.waymo_tracks import MAX_OBJECTS, MAX_STEPS, States
 from drivetrain.data.recording import Feature
 from drivetrain.types import ElementKind
@@ -121,7 +122,7 @@ def _lane(where: str, feature: Any, origin: Float[np.ndarray, "2"], notes: dict[
     notes["lane_speed_limits_given"] = notes.get("lane_speed_limits_given", 0) + (limit > 0)
     along = arc_lengths(points[:, :2]) if len(points) else np.zeros(1)
     left, right = (_stretches(along, parts, "lane") for parts in (lane.left, lane.right))
-    lines = [_stretches(along, parts, "feature") for parts in (lane.left_borders, lane.right_borders)]
+    borders = [_stretches(along, parts, "feature") for parts in (lane.left_borders, lane.right_borders)]
     line = distinct(points)
     return CentreLine(
         id=feature.id,
@@ -129,7 +130,7 @@ def _lane(where: str, feature: Any, origin: Float[np.ndarray, "2"], notes: dict[
         bicycle=lane.type == BICYCLE_LANE,
         height=line[:, 2],
         speed_limit=limit * MILES_AN_HOUR,
-        links=Links(tuple(lane.exits), left, right, *lines),
+        links=Links(tuple(lane.exits), left, right, borders[0], borders[1]),
     )
 
 
