@@ -70,7 +70,7 @@ def read_roads(file: str, scene: dict[str, Any], origin: Float[np.ndarray, "2"],
         driveways += kind == "driveway"
     _check_unique(file, [centre.id for centre in centres])
     lights = _lights(file, scene.get("tl_states"), origin, steps)
-    roads = build(Drawing(tuple(centres), tuple(paint), tuple(areas), tuple(signs), lights))
+    roads = build(file, Drawing(tuple(centres), tuple(paint), tuple(areas), tuple(signs), lights))
     roads.notes["driveways_left_out"] = driveways
     return roads
 

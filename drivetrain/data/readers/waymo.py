@@ -47,7 +47,7 @@ def read(file: str) -> Recording:
         drawing = waymo_example.read_drawing(file, columns, origin, len(times), notes)
     else:
         drawing = waymo_scenario.read_drawing(file, scenario, origin, notes)
-    roads = build(drawing)
+    roads = build(file, drawing)
     name = _name(file, id)
     return Recording(
         name=name,

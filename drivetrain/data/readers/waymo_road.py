@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 from drivetrain.data.lane_borders import Paint
 from drivetrain.data.lane_recovery import Piece, recover
-from drivetrain.data.lane_sampling import LEVELS_APART, CentreLine, arc_lengths
+from drivetrain.data.lane_sampling import LEVELS_APART, SPACING, CentreLine, arc_lengths
+from drivetrain.data.readers.hardened_xml import refuse
 from drivetrain.data.readers.waymo_controls import SeenLight, StopSign, lights_at, stop_lines_of
 from drivetrain.data.recording import ControlLine, Feature, Lane, Light
 from drivetrain.types import ElementKind, LightState
@@ -23,6 +24,9 @@ Line = Float[np.ndarray, "_ 2"]  # one of several, each of its own length
 
 MAX_POINTS = 2_000_000
 MAX_EXTENT = 50_000.0  # m from the scene's middle
+MAX_LENGTH = 500_000.0  # m of lines in a scene
+CELL = 10.0  # m; the squares in which crowding is counted
+MAX_CROWD = 5e6  # pairs of points, 2 m apart along their lines, in one square
 SHORTEST = 0.5  # m; shorter lines are left out
 EDGE_REACH = 15.0  # m; a lane further away than this says nothing of an edge's direction
 
@@ -79,10 +83,14 @@ def distinct(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
     return points[np.concatenate([np.ones(min(len(points), 1), bool), step > 1e-3])]
 
 
-def build(drawing: Drawing) -> Roads:
-    """Lanes, control lines, lights and features of a scene, and counts of what was left out, derived or given."""
+def build(where: str, drawing: Drawing) -> Roads:
+    """Lanes, control lines, lights and features of a scene, and counts of what was left out, derived or given.
+
+    Raises `InputError` where lines are so long, or so crowded, that no road looks like it: work grows with both.
+    """
     centres = _bridged([line for line in drawing.centres if _usable(line)], drawing.centres)
     paint = [line for line in drawing.paint if _usable(line)]
+    _check_crowding(where, [line.points for line in (*centres, *paint)])
     pieces, notes = recover(centres, paint)
     features, turned = _features(paint, pieces, {line.id: line for line in centres})
     by_source: dict[int, list[int]] = defaultdict(list)
@@ -101,6 +109,18 @@ def build(drawing: Drawing) -> Roads:
     }
     control = tuple(line for lines in stops for line in lines) + light_lines
     return Roads(tuple(piece.lane for piece in pieces), control, lights, (*features, *drawing.areas), notes)
+
+
+def _check_crowding(where: str, lines: Sequence[Line]) -> None:
+    """Bound the length of all lines, and how many metres of them lie near each other."""
+    total = float(sum(arc_lengths(line)[-1] for line in lines))
+    if total > MAX_LENGTH:
+        refuse(f"{where}: map", f"{total / 1000:.0f} km of lines", f"give up to {MAX_LENGTH / 1000:g} km")
+    metres = [shapely.get_coordinates(shapely.segmentize(shapely.LineString(line).simplify(0.1), SPACING)) for line in lines]
+    cells = np.floor(np.concatenate([np.zeros((0, 2)), *metres]) / CELL).astype(np.int64)
+    count = np.unique(cells, axis=0, return_counts=True)[1]
+    if float((count.astype(float) ** 2).sum()) > MAX_CROWD:
+        refuse(f"{where}: map", "too many lines drawn over each other", "leave the scene out")
 
 
 def _usable(line: CentreLine | Paint) -> bool:
