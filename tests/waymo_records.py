@@ -68,7 +68,7 @@ def write(path, *records):
     return str(path)
 
 
-# ------------------------------------------------------------------------------------------------------------- the scene
+# ------------------------------------------------------------------------------------------------------------ the scene
 
 
 def line(first, last, z=0.0, step=2.0):
@@ -96,7 +96,7 @@ ROAD = [  # id, the dataset's number of its type, points
     (3, STREET, line((80, 1.75), (140, 1.75))),
     (4, STREET, line((80, -1.75), (140, -1.75))),
     (5, STREET, arc(80, 1.75, 12.0)),
-    (6, BICYCLE, line((0, -5.0), (140, -5.0))),
+    (6, BICYCLE, line((0, -12.0), (140, -12.0))),
     (8, STREET, line((140, -1.75), (170, -1.75))),
     (9, FREEWAY, line((0, 5.25), (80, 5.25), z=6.0)),  # on a bridge, right above the road's left edge
     (20, EDGE, line((0, -3.9), (140, -3.9))),
@@ -116,7 +116,7 @@ OBJECTS = [  # id, type, start, velocity, heading, first and last valid step
     (7, 1, (0.0, 1.75), (10.0, 0.0), 0.0, 0, STEPS),
     (8, 1, (45.0, -1.75), (6.0, 0.0), 0.0, 5, 48),
     (9, 2, (82.0, 9.0), (0.0, -1.0), -math.pi / 2, 0, STEPS),
-    (10, 3, (10.0, -5.0), (3.0, 0.0), 0.0, 0, STEPS),
+    (10, 3, (10.0, -12.0), (3.0, 0.0), 0.0, 0, STEPS),
     (11, 4, (60.0, 20.0), (0.0, 0.0), 1.0, 0, STEPS),
 ]
 LIGHT_AT = (X + 80.0, Y + 1.75)
@@ -127,7 +127,7 @@ def light_at(step):
     return None if step >= UNSEEN_FROM else STOP if step < GREEN_FROM else GO
 
 
-# -------------------------------------------------------------------------------------------------------- Scenario message
+# ----------------------------------------------------------------------------------------------------- Scenario message
 
 
 def point(p):
@@ -194,7 +194,7 @@ def scenario(changes=lambda fields: fields):
     return message(*changes(scenario_fields()))
 
 
-# ------------------------------------------------------------------------------------------------------------- tf.Example
+# ----------------------------------------------------------------------------------------------------------- tf.Example
 
 
 def columns():
@@ -211,7 +211,13 @@ def columns():
         for name, values in zip(names, zip(*rows, strict=True), strict=True):
             out[f"state/{part}/{name}"] = list(values)
         seen = [light_at(step) for step in steps]
-        lights = {"id": (5, -1), "state": (None, -1), "valid": (1, 0), "x": (LIGHT_AT[0], -1.0), "y": (LIGHT_AT[1], -1.0)}
+        lights = {
+            "id": (5, -1),
+            "state": (None, -1),
+            "valid": (1, 0),
+            "x": (LIGHT_AT[0], -1.0),
+            "y": (LIGHT_AT[1], -1.0),
+        }
         for name, (there, none) in lights.items():  # two slots a step, the second one empty
             slots = [[(light if name == "state" else there) if light else none, none] for light in seen]
             out[f"traffic_light_state/{part}/{name}"] = [value for pair in slots for value in pair]

@@ -116,7 +116,9 @@ def _check_crowding(where: str, lines: Sequence[Line]) -> None:
     total = float(sum(arc_lengths(line)[-1] for line in lines))
     if total > MAX_LENGTH:
         refuse(f"{where}: map", f"{total / 1000:.0f} km of lines", f"give up to {MAX_LENGTH / 1000:g} km")
-    metres = [shapely.get_coordinates(shapely.segmentize(shapely.LineString(line).simplify(0.1), SPACING)) for line in lines]
+    metres = [
+        shapely.get_coordinates(shapely.segmentize(shapely.LineString(line).simplify(0.1), SPACING)) for line in lines
+    ]
     cells = np.floor(np.concatenate([np.zeros((0, 2)), *metres]) / CELL).astype(np.int64)
     count = np.unique(cells, axis=0, return_counts=True)[1]
     if float((count.astype(float) ** 2).sum()) > MAX_CROWD:
@@ -124,7 +126,7 @@ def _check_crowding(where: str, lines: Sequence[Line]) -> None:
 
 
 def _usable(line: CentreLine | Paint) -> bool:
-    return len(line.points) >= 2 and arc_lengths(line.points)[-1] > SHORTEST
+    return len(line.points) >= 2 and bool(arc_lengths(line.points)[-1] > SHORTEST)
 
 
 def _bridged(kept: list[CentreLine], all_lines: Sequence[CentreLine]) -> list[CentreLine]:

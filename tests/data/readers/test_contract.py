@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drivetrain.data.readers import commonroad, nocturne
+from drivetrain.data.readers import commonroad, nocturne, waymo
 from drivetrain.types import AgentKind, ElementKind, InputError, LightState
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -14,6 +14,7 @@ SOURCES = {
     "commonroad, shipped": (commonroad, ROOT / "datasets/ngsim/scenes", 4),
     "commonroad, others": (commonroad, DATA / "commonroad_ind_highd_exid_mona/scenarios", 3),
     "nocturne": (nocturne, DATA / "womd_samples/gpudrive_nocturne_json", 4),
+    "waymo": (waymo, DATA / "womd_samples/tfrecord", 2),
 }
 
 
@@ -95,8 +96,9 @@ def test_lines_lights_and_features_belong(source):
 
 def test_half_a_file_is_refused_in_one_line(source, tmp_path):
     reader, files, _ = source
-    broken = tmp_path / Path(files[0]).name
-    broken.write_bytes(Path(files[0]).read_bytes()[: Path(files[0]).stat().st_size // 2])
+    name, mark, record = files[0].partition("#")  # an item names a record of a file
+    broken = tmp_path / Path(name).name
+    broken.write_bytes(Path(name).read_bytes()[: Path(name).stat().st_size // 2])
     with pytest.raises(InputError) as caught:
-        reader.read(str(broken))
+        reader.read(f"{broken}{mark}{record}")
     assert str(caught.value).startswith(str(broken)) and "\n" not in str(caught.value)

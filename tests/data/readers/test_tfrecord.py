@@ -5,10 +5,10 @@ import struct
 
 import numpy as np
 import pytest
+from waymo_records import frame, masked_crc, write
 
 from drivetrain.data.readers import tfrecord
 from drivetrain.types import InputError
-from waymo_records import frame, masked_crc, write
 
 RECORDS = (b"first", b"", bytes(range(256)) * 40)
 
