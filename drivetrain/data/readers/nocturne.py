@@ -108,7 +108,7 @@ def _tracks(file: str, scene: dict[str, Any], notes: dict[str, int]) -> Tracks:
     notes["objects_without_size"] = sum(track["unsized"] for track in kept)
     valid = np.array([track["valid"] for track in kept])
     velocity = np.array([track["velocity"] for track in kept])
-    heading = _radians(np.array([track["heading"] for track in kept]), valid, notes)
+    heading = _radians(np.array([track["heading"] for track in kept]), velocity, valid, notes)
     return Tracks(
         id=np.array([track["id"] for track in kept]),
         kind=np.array([int(track["kind"]) for track in kept]),
@@ -172,10 +172,18 @@ def _numbers(where: str, value: Any) -> Float[np.ndarray, "n"]:
 
 
 def _radians(
-    heading: Float[np.ndarray, "I T"], valid: Bool[np.ndarray, "I T"], notes: dict[str, int]
+    heading: Float[np.ndarray, "I T"],
+    velocity: Float[np.ndarray, "I T 2"],
+    valid: Bool[np.ndarray, "I T"],
+    notes: dict[str, int],
 ) -> Float[np.ndarray, "I T"]:
-    """Headings in radians. Older files hold degrees: some object then turns out to face further than a full circle."""
-    degrees = bool(np.abs(heading[valid]).max() > 2 * np.pi + 1e-3)
+    """Headings in radians. Older files hold degrees: some object then turns out to face further than a full circle.
+
+    Headings in radians may do that too, as the dataset lets them run on: those that follow the courses are right.
+    """
+    beyond = bool(np.abs(heading[valid]).max() > 2 * np.pi + 1e-3)
+    follows = [(velocity[..., 0] * np.cos(h) + velocity[..., 1] * np.sin(h)) for h in (heading, np.radians(heading))]
+    degrees = beyond and bool(follows[1][valid].sum() >= follows[0][valid].sum())
     notes["scenes_with_headings_in_degrees"] = int(degrees)
     return np.radians(heading) if degrees else heading
 

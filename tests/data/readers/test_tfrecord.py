@@ -57,7 +57,7 @@ def test_a_truncated_shard_keeps_its_whole_records_and_names_the_rest(tmp_path, 
 
 
 def test_every_flipped_bit_is_noticed(tmp_path):
-    whole = bytearray(frame(b"some record") + frame(b"other"))
+    whole = bytearray(frame(b"one") + frame(b""))
     for bit in range(8 * len(whole)):
         whole[bit // 8] ^= 1 << bit % 8
         (tmp_path / f"{bit}.tfrecord").write_bytes(whole)
@@ -65,7 +65,7 @@ def test_every_flipped_bit_is_noticed(tmp_path):
         faults = 0
         for item in items:
             try:
-                assert tfrecord.read_record(item) in (b"some record", b"other")
+                assert tfrecord.read_record(item) in (b"one", b"")
             except InputError:
                 faults += 1
         assert faults == 1

@@ -279,6 +279,7 @@ def a_track(*states):
     return message((1, 7), (2, 1), *((3, one) for one in states))
 
 
+CROWD = range(1000, 1400)
 HOSTILE_SCENARIOS = {
     "nothing": lambda fields: [],
     "no tracks": without(2),
