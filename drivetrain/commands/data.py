@@ -33,7 +33,7 @@ def convert(
     """Convert recordings to a dataset, then find out which egos may be driven.
 
     Args:
-        format: the layout of the files: commonroad or nocturne
+        format: the layout of the files: commonroad, nocturne or waymo
         sources: files, or folders of them
         out: folder of the dataset; it appears whole or not at all
         dt: seconds of a step
