@@ -121,7 +121,7 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
     """
     run = open_run(run, folder, resume)
     digest = prepare_dataset(run.data, progress)
-    splits = {name: load_split(run.data, name) for name in ("train", "val", "test")}
+    splits = {name: load_split(run.data, name, run.env.traffic.needs_paths) for name in ("train", "val", "test")}
     site = Site(folder, digest, progress)
     cloned, improved = _stages(run, splits, site)
     evaluate_run(run, splits["test"], {BC: cloned, BC_PPO: improved}, site)
@@ -146,10 +146,10 @@ def prepare_dataset(data: Data, progress: Progress) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def load_split(data: Data, name: str) -> Split:
-    """The admitted egos of one split, one controlled agent an episode."""
+def load_split(data: Data, name: str, paths: bool = False) -> Split:
+    """The admitted egos of one split, one controlled agent an episode; with paths for traffic that needs them."""
     loaded = load(data.dataset, name)
-    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups)
+    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups, paths=paths)
     return Split(bank, loaded.names, loaded.groups)
 
 
