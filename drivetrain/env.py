@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.ending import TRAINING
 from drivetrain.events import observe_events
 from drivetrain.observe import Observer
+from drivetrain.observe.surroundings import Surroundings
 from drivetrain.reward import Reward
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
@@ -31,7 +32,7 @@ class Env:
     traffic: Traffic = Replay()
     reward: Callable[[Events, Array], Array] = Reward()
     ending: Callable[[Bank, State, Events], tuple[Array, Array]] = TRAINING
-    observer: Observer = Observer()
+    observer: Observer | Surroundings = Observer()
 
     def reset(self, bank: Bank, episode: Int[Array, ""] | int) -> State:
         """The first state of an episode: as recorded."""

@@ -64,13 +64,16 @@ def progress(title: str, total: int, unit: str, done: int = 0, stream: Stream | 
 
 @contextlib.contextmanager
 def counting(title: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Progress of work whose total is not known before it begins: the value takes (done, total, note)."""
+    """Progress of work whose total is not known before it begins: the value takes (done, total, note).
+
+    The first call says what was done before: the rate counts from there.
+    """
     with contextlib.ExitStack() as stack:
         bars: list[Show] = []
 
         def show(done: int, total: int, note: str) -> None:
             if not bars:
-                bars.append(stack.enter_context(progress(title, total, unit)))
+                bars.append(stack.enter_context(progress(title, total, unit, done)))
             bars[0](done, note)
 
         yield show

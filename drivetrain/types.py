@@ -274,9 +274,9 @@ def happened(margin: Array) -> Array:
 
 @record
 class Tokens:
-    """A set of things that an agent sees, in the agent's frame."""
+    """A set of things that an agent sees, in the agent's frame: a row a feature, which is how they are computed."""
 
-    features: Float[Array, "n f"]
+    features: Float[Array, "f n"]
     mask: Bool[Array, "n"]
 
 

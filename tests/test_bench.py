@@ -1,8 +1,11 @@
 """Every case of the benchmark runs and adds up. Speeds themselves are no tests."""
 
+import dataclasses
+
 import jax
 import pytest
 import scenes
+from fleet.conftest import dataset  # noqa: F401 - a fixture
 
 from drivetrain.bench import CASES, Bench, describe
 from drivetrain.policy.perceiver import Sizes
@@ -30,6 +33,19 @@ def test_shares_of_a_training_step_add_up(bank):
     row = BENCH.train(bank, 3)
     assert set(row.shares) == {"simulation", "inference", "learning"}
     assert sum(row.shares.values()) == pytest.approx(1.0, abs=0.01)
+
+
+def test_loading_counts_recordings_and_bytes(dataset):  # noqa: F811
+    row = BENCH.load(dataset, 2)
+    assert (row.case, row.scenes, row.agent_steps) == ("load", 2, 5)
+    assert row.rate == pytest.approx(5 / (row.milliseconds / 1e3)) and row.decoded_mb > 0.0
+
+
+@pytest.mark.long
+def test_training_on_fresh_recordings_is_measured_against_resident_ones(dataset):  # noqa: F811
+    rows = dataclasses.replace(BENCH, seconds=0.2).fresh(dataset, 3)
+    assert [row.case for row in rows] == ["load resident", "load fresh"]
+    assert all(row.rate > 0.0 and len(row.memory_mb) == 10 for row in rows)
 
 
 def test_figures_name_the_device():

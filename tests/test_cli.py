@@ -81,7 +81,8 @@ def test_help_needs_no_jax():
 
 
 @pytest.mark.parametrize(
-    "command", [["data", "convert"], ["data", "info"], ["data", "verify"], ["evaluate"], ["view"], ["bench"]]
+    "command",
+    [["data", "convert"], ["data", "mine"], ["data", "info"], ["data", "verify"], ["evaluate"], ["view"], ["bench"]],
 )
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as end:
@@ -94,6 +95,9 @@ def test_every_command_explains_itself(command, capsys):
     ("words", "named"),
     [
         (["data", "info", "nowhere"], "nowhere/manifest.json"),
+        (["data", "mine", "nowhere", "--out", "out", "--hours", "1"], "nowhere/manifest.json"),
+        (["data", "mine", "nowhere", "--out", "out"], "--segments"),
+        (["data", "admit", "nowhere"], "nowhere/manifest.json"),
         (["data", "verify", "nowhere"], "nowhere/manifest.json"),
         (["data", "convert", "commonroad", "nowhere", "--out", "out"], "nowhere"),
         (["data", "convert", "betamax", "nowhere", "--out", "out"], "betamax"),

@@ -1,29 +1,48 @@
-"""Files to a dataset: find → read → smooth → resample → compile → write, one recording at a time."""
+"""Files to a dataset: find → read → smooth → resample → compile → write, on all cores, continued after a kill.
 
-import concurrent.futures
+Each file's result is kept as soon as it is there, and becomes part of a shard when all of the shard's files are done;
+at the end the shards get one manifest. See `working` for what a killed conversion leaves behind.
+"""
+
 import dataclasses
-import hashlib
-import multiprocessing
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+import glob
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from drivetrain import __version__
 from drivetrain.data.compiling import Capacity, CompileReport, capacity_of, pack
 from drivetrain.data.drafting import draft
-from drivetrain.data.manifest import SPLITS, EgoEntry, Entry, Skipped
+from drivetrain.data.manifest import SPLITS, VERSION, EgoEntry, Entry, Manifest, Shard, Skipped
+from drivetrain.data.padding import union
+from drivetrain.data.placing import publish
 from drivetrain.data.readers import READERS
 from drivetrain.data.recording import Recording
 from drivetrain.data.resampling import resample
-from drivetrain.data.shards import read_manifest, write_dataset
+from drivetrain.data.shards import NOTHING, pack_record, write_manifest
 from drivetrain.data.smoothing import smooth
-from drivetrain.types import AgentKind, InputError, Scenario
+from drivetrain.data.splitting import Gate, split_of
+from drivetrain.data.spreading import spread
+from drivetrain.data.summing import count, total
+from drivetrain.data.working import (
+    Plan,
+    Result,
+    assemble,
+    close_work,
+    open_work,
+    read_done,
+    read_part,
+    stamp,
+    write_part,
+)
+from drivetrain.types import AgentKind, InputError
 
 Progress = Callable[[int, int, str], None]
-"""Called after each file with the number done, the number of all files, and the file."""
+"""Called with the number of files done, the number of all, and the last file: first with what was done before."""
 
-SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
-"""The share of each split where a recording's source fixes none: by a hash of its group."""
+TOGETHER = 8
+"""Files that a worker takes at a time, at most: neighbours are often scenes of one file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,32 +51,10 @@ class Summary:
 
     out: str
     recordings: int
+    maps: int  # recordings without road users
     egos: int
     skipped: tuple[Skipped, ...]
     capacity: Capacity
-
-
-@dataclasses.dataclass(frozen=True)
-class Info:
-    """What a dataset holds, for `data info`."""
-
-    scenes: int
-    scenes_by_split: dict[str, int]
-    groups_by_split: dict[str, int]
-    hours: float  # of recorded time
-    dt: float  # s
-    egos: int  # candidates
-    admitted: int
-    admitted_by_split: dict[str, int]
-    kept_out: dict[str, int]  # egos by cause
-    unchecked: int
-    agents: dict[str, int]  # by kind
-    capacity: dict[str, int]
-    notes: dict[str, int]  # what readers and compiling left out, derived or mended
-    smoothing: dict[str, str | int | float]  # of the whole dataset: the largest of each figure
-    skipped: dict[str, str]  # file → reason
-    sources: dict[str, int]  # scenes by source
-    licences: dict[str, int]  # scenes by licence
 
 
 def convert(
@@ -72,11 +69,13 @@ def convert(
     max_failures: int | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Convert the files below `sources` to a dataset's folder `out` with steps of `dt` seconds.
+    """Convert the files below `sources` (paths or globs) to a dataset's folder `out` with steps of `dt` seconds.
 
-    `limit` takes the first files only; `split` puts every recording there. A file that cannot be used is skipped and
-    counted. Raises `InputError` where more than `max_failures` were skipped, where nothing is left, where a group would
-    straddle two splits, or where `out` is in the way. The same files give the same bytes, with any number of workers.
+    `limit` takes the first files only; `split` puts every recording there. A
+    file that cannot be used is skipped and counted. The same files give the same bytes, with any number of workers, and
+    however often the conversion was interrupted: called again, it goes on. Raises `InputError` where more than
+    `max_failures` were skipped, where nothing is left, where a group would straddle two splits, where the disk is
+    full, or where `out` is in the way.
     """
     if format not in READERS:
         raise InputError(f"{format}: unknown format (use one of {', '.join(sorted(READERS))})")
@@ -84,101 +83,77 @@ def convert(
         raise InputError(f"split: {split!r} (use one of {', '.join(SPLITS)})")
     if not 0.02 <= dt <= 1.0:
         raise InputError(f"dt: {dt} s (use 0.02 to 1 s; 0.2 is usual)")
-    files = _find(format, sources)[:limit]
-    jobs = [Job(format, file, dt, split) for file in files]
-    results = _checked(_convert_all(jobs, workers), len(files), max_failures, progress)
-    manifest = write_dataset(out, results, dt, overwrite)
+    plan = Plan(format, dt, __version__, find(format, sources)[:limit])
+    out = Path(out)
+    with open_work(out, plan, overwrite) as folder:
+        _convert_all(folder, plan, workers, Gate(split, max_failures), progress)
+        manifest = _gather(folder, plan, Gate(split, max_failures))
+        if not manifest.recordings:
+            close_work(folder)
+            raise InputError(manifest.skipped[0].reason)
+        try:
+            write_manifest(folder / "dataset", manifest, out)
+            publish(folder / "dataset", out)
+        except OSError as error:
+            raise InputError(f"{out}: {error.strerror} (make room, then run the same command again)") from None
+        close_work(folder)
     egos = sum(len(entry.egos) for entry in manifest.recordings)
-    return Summary(str(out), len(manifest.recordings), egos, manifest.skipped, manifest.capacity)
+    maps = sum(not entry.agents for entry in manifest.recordings)
+    return Summary(str(out), len(manifest.recordings), maps, egos, manifest.skipped, manifest.capacity)
 
 
-def info(folder: str | Path) -> Info:
-    """What a dataset's manifest says, summed up."""
-    manifest = read_manifest(folder)
-    entries = manifest.recordings
-    egos = [(entry.split, ego.cause) for entry in entries for ego in entry.egos]
-    smoothing: dict[str, str | int | float] = {}
-    for entry in entries:
-        for key, value in entry.smoothing.items():
-            known = smoothing.get(key, value)
-            smoothing[key] = value if isinstance(value, str) or isinstance(known, str) else max(known, value)
-    return Info(
-        scenes=len(entries),
-        scenes_by_split={split: sum(entry.split == split for entry in entries) for split in SPLITS},
-        groups_by_split={split: len({entry.group for entry in entries if entry.split == split}) for split in SPLITS},
-        hours=sum(entry.steps for entry in entries) * manifest.dt / 3600.0,
-        dt=manifest.dt,
-        egos=len(egos),
-        admitted=sum(cause is None for _, cause in egos),
-        admitted_by_split={split: sum(cause is None and where == split for where, cause in egos) for split in SPLITS},
-        kept_out=_count(cause for _, cause in egos if cause),
-        unchecked=sum(cause == "" for _, cause in egos),
-        agents=_total(entry.agents for entry in entries),
-        capacity=dict(vars(manifest.capacity)),
-        notes=_total(entry.notes for entry in entries),
-        smoothing=smoothing,
-        skipped={skipped.file: skipped.reason for skipped in manifest.skipped},
-        sources=_count(entry.source for entry in entries),
-        licences=_count(entry.licence for entry in entries),
-    )
+def find(format: str, sources: Sequence[str]) -> tuple[str, ...]:
+    """Every file (or `FILE#SCENE`) once, in an order that does not depend on the file system."""
+    files: set[str] = set()
+    for source in sources:
+        is_glob = glob.has_magic(source) and not os.path.exists(source)
+        for path in glob.glob(source, recursive=True) if is_glob else [source]:
+            files.update(READERS[format].find(path))
+    if not files:
+        raise InputError(f"{', '.join(sources) or 'no source'}: no {format} files (name a file, a folder or a glob)")
+    return tuple(sorted(files, key=_by_scene))
 
 
-def split_of(group: str) -> str:
-    """The split of a group by its hash: the same on every machine, whatever else is converted."""
-    share = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2.0**64
-    for split, part in SHARES.items():
-        if share < part:
-            return split
-        share -= part
-    return SPLITS[-1]
+def _by_scene(file: str) -> tuple[str, int, str]:
+    """By file, and the scenes of one file by their number."""
+    path, _, scene = file.rpartition("#")
+    return (path, int(scene), file) if path and scene.isdecimal() else (file, -1, file)
 
 
 # ------------------------------------------------------------------------------------------------------------- one file
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """One file to convert: everything that a worker process needs."""
-
-    format: str
-    file: str
-    dt: float
-    split: str | None
-
-
-def convert_file(job: Job) -> tuple[Entry, Scenario] | Skipped:
+def convert_file(format: str, file: str, dt: float) -> Result:
     """Read, smooth, resample and compile one file; whatever is wrong with it becomes the reason why it is skipped."""
     try:
-        recording, report = smooth(READERS[job.format].read(job.file))
-        recording = resample(recording, job.dt)
+        recording, report = smooth(READERS[format].read(file))
+        recording = resample(recording, dt)
         drafted = draft(recording)
         scenario, compiled = pack(drafted, capacity_of([drafted]))
-        entry = _describe(recording, compiled, report._asdict(), job.split)
-        if not entry.egos:
-            raise InputError(f"{job.file}: no vehicle moves for long enough to be driven (leave the file out)")
-        return entry, scenario
+        entry = _describe(recording, compiled, report._asdict())
+        if not entry.egos and len(recording.tracks.id):  # a map alone has no road users, and is kept as a map
+            raise InputError(f"{file}: no vehicle moves for long enough to be driven (leave the file out)")
+        return pack_record(entry, scenario)
     except InputError as error:
-        return Skipped(job.file, str(error))
+        return Skipped(file, str(error))
     except Exception as error:  # one odd file must not end the conversion of all others
         words = " ".join(str(error).split())[:200]
-        return Skipped(job.file, f"{job.file}: {type(error).__name__}: {words} (leave the file out, and report it)")
+        return Skipped(file, f"{file}: {type(error).__name__}: {words} (leave the file out, and report it)")
 
 
-def _describe(
-    recording: Recording, compiled: CompileReport, smoothing: dict[str, str | int | float], split: str | None
-) -> Entry:
+def _describe(recording: Recording, compiled: CompileReport, smoothing: dict[str, str | int | float]) -> Entry:
     group, tracks = recording.group or recording.name, recording.tracks
     driven = [candidate for candidate in compiled.candidates if not candidate.cause]
     return Entry(
         name=recording.name,
         file=recording.file,
         group=group,
-        split=split or recording.split or split_of(group),
+        split=recording.split or split_of(group),
         source=recording.source,
         licence=recording.licence,
         steps=tracks.valid.shape[1],
-        agents=_count(AgentKind(kind).name.lower() for kind in tracks.kind[tracks.valid.any(axis=1)]),
-        notes=_total([recording.notes, compiled.notes]),
+        agents=count(AgentKind(kind).name.lower() for kind in tracks.kind[tracks.valid.any(axis=1)]),
+        notes=total([recording.notes, compiled.notes]),
         smoothing=smoothing,
         egos=tuple(EgoEntry(int(tracks.id[c.track]), int(tracks.kind[c.track]), c.first, c.last) for c in driven),
     )
@@ -187,71 +162,119 @@ def _describe(
 # ------------------------------------------------------------------------------------------------------------ all files
 
 
-def _find(format: str, sources: Sequence[str]) -> list[str]:
-    """Every file once, in an order that does not depend on the file system."""
-    files = sorted({file for source in sources for file in READERS[format].find(source)})
-    if not files:
-        raise InputError(f"{', '.join(sources) or 'no source'}: no {format} files (name a file or a folder)")
-    return files
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Some files of a shard to convert, or all of them to assemble."""
+
+    folder: Path
+    plan: tuple[str, float]  # format, dt
+    shard: int
+    files: tuple[tuple[int, str], ...]  # place in the plan, file
+    assemble: bool
+
+    def __str__(self) -> str:
+        return f"shard {self.shard}" if self.assemble else ", ".join(file for _, file in self.files)
 
 
-def _convert_all(jobs: list[Job], workers: int) -> Iterator[tuple[Entry, Scenario] | Skipped]:
-    """Results in the order of the jobs. Workers are few jobs ahead of the writer, so that memory stays bounded."""
-    if workers <= 1:
-        yield from map(convert_file, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        waiting: list[concurrent.futures.Future] = []
-        try:
-            for job in jobs:
-                waiting.append(pool.submit(convert_file, job))
-                if len(waiting) > 2 * workers:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        except BrokenProcessPool:
-            raise InputError("a worker process died, perhaps for want of memory (use fewer --workers)") from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+def perform(task: Task) -> tuple[Task, tuple[Entry | Skipped, ...]]:
+    """Do a task, in whatever process: what came of its files, if it was to convert them."""
+    if task.assemble:
+        assemble(task.folder, task.shard, task.files[0][0], tuple(file for _, file in task.files))
+        return task, ()
+    told = []
+    for number, file in task.files:
+        seen = stamp(file)
+        result = convert_file(task.plan[0], file, task.plan[1])
+        write_part(task.folder, number, result, seen)
+        told.append(_told(result))
+    return task, tuple(told)
 
 
-def _checked(
-    results: Iterator[tuple[Entry, Scenario] | Skipped], total: int, max_failures: int | None, progress: Progress | None
-) -> Iterator[tuple[Entry, Scenario] | Skipped]:
-    """Pass results on, skipping second copies of a name, and stop at a straddling group or too many failures."""
-    names: dict[str, str] = {}
-    split_by_group: dict[str, str] = {}
-    failures = 0
-    for done, result in enumerate(results, start=1):
-        file = result.file if isinstance(result, Skipped) else result[0].file
-        if not isinstance(result, Skipped):
-            entry = result[0]
-            if entry.name in names:
-                result = Skipped(file, f"{file}: name: {entry.name} is also in {names[entry.name]} (leave one out)")
+def _told(result: Result) -> Entry | Skipped:
+    return result if isinstance(result, Skipped) else result.entry
+
+
+class Course:
+    """What is left of a plan: files to convert, and shards to assemble once all their files are."""
+
+    def __init__(self, folder: Path, plan: Plan, together: int):
+        """Looks through the work folder; `found` is what came of the files that need not be converted again."""
+        self.folder, self.plan = folder, plan
+        self.found: list[Entry | Skipped] = []
+        self.ready: deque[Task] = deque()
+        self.open: deque[Task] = deque()
+        self.missing: dict[int, int] = {}  # files by shard
+        for shard in range(plan.shards):
+            numbers = plan.of_shard(shard)
+            done = read_done(folder, shard, plan.files[numbers.start : numbers.stop])
+            if done is not None:
+                self.found += [*done.entries, *done.skipped]
+                continue
+            kept = {number: read_part(folder, number, plan.files[number]) for number in numbers}
+            self.found += [_told(result) for result in kept.values() if result is not None]
+            missing = [number for number, result in kept.items() if result is None]
+            self.missing[shard] = len(missing)
+            for first in range(0, len(missing), together):
+                self.open.append(self._task(shard, missing[first : first + together], assemble=False))
+            if not missing:
+                self.ready.append(self._task(shard, numbers, assemble=True))
+
+    def following(self) -> Task | None:
+        """What to do next: a shard to assemble before all else, so that few parts lie about."""
+        queue = self.ready or self.open
+        return queue.popleft() if queue else None
+
+    def finished(self, task: Task) -> None:
+        """Note what was done."""
+        if task.assemble:
+            return
+        self.missing[task.shard] -= len(task.files)
+        if self.missing[task.shard] == 0:
+            self.ready.append(self._task(task.shard, self.plan.of_shard(task.shard), assemble=True))
+
+    def _task(self, shard: int, numbers: Iterable[int], assemble: bool) -> Task:
+        files = tuple((number, self.plan.files[number]) for number in numbers)
+        return Task(self.folder, (self.plan.format, self.plan.dt), shard, files, assemble)
+
+
+def _convert_all(folder: Path, plan: Plan, workers: int, gate: Gate, progress: Progress | None) -> None:
+    """Write every shard that is not written yet; stop early at what the gate refuses."""
+    course = Course(folder, plan, max(1, min(TOGETHER, len(plan.files) // (4 * max(workers, 1)))))
+    done = 0
+
+    def tell(told: Sequence[Entry | Skipped], file: str) -> None:
+        nonlocal done
+        for one in told:
+            if isinstance(one, Skipped):
+                gate.skip(one)
             else:
-                names[entry.name] = file
-                known = split_by_group.setdefault(entry.group, entry.split)
-                if known != entry.split:
-                    raise InputError(
-                        f"{file}: split: group {entry.group} is in {known} and {entry.split} (choose one split)"
-                    )
-        if isinstance(result, Skipped):
-            failures += 1
-            if max_failures is not None and failures > max_failures:
-                raise InputError(f"{result.reason} [{failures} files failed, {max_failures} allowed]")
+                gate.admit(one)
+        done += len(told)
         if progress is not None:
-            progress(done, total, file)
-        yield result
+            progress(done, len(plan.files), file)
+
+    tell(course.found, "")
+    course.found.clear()
+    for task, told in spread(perform, course.following, min(workers, max(1, len(course.open)))):
+        course.finished(task)
+        if told:
+            tell(told, task.files[-1][1])
 
 
-def _count(words: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(words).items()))
-
-
-def _total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for count in counts:
-        for key, value in count.items():
-            total[key] = total.get(key, 0) + value
-    return dict(sorted(total.items()))
+def _gather(folder: Path, plan: Plan, gate: Gate) -> Manifest:
+    """The manifest of all shards, in the order of the files; of two recordings of one name the first is kept."""
+    entries: list[Entry] = []
+    skipped: list[Skipped] = []
+    shards: list[Shard] = []
+    capacity = NOTHING
+    for number in range(plan.shards):
+        numbers = plan.of_shard(number)
+        done = read_done(folder, number, plan.files[numbers.start : numbers.stop])
+        if done is None:
+            raise InputError(f"{folder}: shard {number} was changed meanwhile (run the same command again)")
+        told = [gate.admit(entry) for entry in done.entries] + [gate.skip(one) for one in done.skipped]
+        entries += [one for one in told if not isinstance(one, Skipped)]
+        skipped += [one for one in told if isinstance(one, Skipped)]
+        shards += [done.shard] if done.entries else []
+        capacity = union(capacity, done.capacity)
+    return Manifest(VERSION, plan.dt, capacity, tuple(entries), tuple(shards), tuple(skipped))

@@ -12,7 +12,7 @@ import typing
 from drivetrain.data.compiling import Capacity
 from drivetrain.types import InputError
 
-VERSION = 1
+VERSION = 2
 """Version of the on-disk format; a folder of another version is refused."""
 
 SPLITS = ("train", "val", "test")
@@ -49,6 +49,7 @@ class Entry:
     shard: str = ""
     position: int = -1  # of the record within its shard
     sha256: str = ""  # of the record's bytes
+    area: tuple[float, ...] = ()  # what its road elements span along x and y, m
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,16 +80,29 @@ class Manifest:
     recordings: tuple[Entry, ...] = ()
     shards: tuple[Shard, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    parent: str = ""  # SHA-256 of the manifest of the dataset that this one was selected from
+    selection: dict[str, Scalar] = dataclasses.field(default_factory=dict)  # how
 
 
 def encode(manifest: Manifest) -> bytes:
     """The manifest as JSON with its digest: the same manifest gives the same bytes."""
-    body = dataclasses.asdict(manifest)
-    return (json.dumps(body | {"digest": _digest(body)}, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    return seal(dataclasses.asdict(manifest))
 
 
 def decode(data: bytes, file: str) -> Manifest:
     """The manifest that `data` spells. Raises `InputError` naming a key that is missing, unknown or of a wrong type."""
+    manifest = parse(Manifest, unseal(data, file), file)
+    _check(manifest, file)
+    return manifest
+
+
+def seal(body: dict[str, typing.Any]) -> bytes:
+    """JSON, keys sorted, with the digest of everything else under `digest`."""
+    return (json.dumps(body | {"digest": _digest(body)}, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def unseal(data: bytes, file: str) -> dict[str, typing.Any]:
+    """What `seal` was given. Raises `InputError` on damage, and on another version under `format`."""
     try:
         body = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -102,9 +116,7 @@ def decode(data: bytes, file: str) -> Manifest:
     digest = body.pop("digest", None)
     if digest != _digest(body):
         raise InputError(f"{file}: digest: the content was changed or damaged (convert the dataset again)")
-    manifest = _decode(Manifest, body, file, "")
-    _check(manifest, file)
-    return manifest
+    return body
 
 
 def _check(manifest: Manifest, file: str) -> None:
@@ -137,20 +149,20 @@ def _refuse_constant(word: str) -> typing.NoReturn:
     raise ValueError(f"{word} is not a number of JSON")
 
 
-def _decode(expected: typing.Any, value: typing.Any, file: str, where: str) -> typing.Any:
-    """`value` as the type `expected`: a record, a tuple or dict of one type, a union of scalars, a scalar."""
+def parse(expected: typing.Any, value: typing.Any, file: str, where: str = "") -> typing.Any:
+    """JSON's `value` as the type `expected`: a record, a tuple or dict of one type, a union of scalars, a scalar."""
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if dataclasses.is_dataclass(expected) and isinstance(value, dict):
         hints = typing.get_type_hints(expected)
         for name in hints.keys() ^ value.keys():
             what = "missing" if name in hints else "unknown"
             raise InputError(f"{file}: {where}{name}: {what} key (convert the dataset again)")
-        parts = {name: _decode(hint, value[name], file, f"{where}{name}.") for name, hint in hints.items()}
+        parts = {name: parse(hint, value[name], file, f"{where}{name}.") for name, hint in hints.items()}
         return typing.cast(typing.Any, expected)(**parts)
     if origin is tuple and isinstance(value, list):
-        return tuple(_decode(arguments[0], item, file, f"{where}{index}.") for index, item in enumerate(value))
+        return tuple(parse(arguments[0], item, file, f"{where}{index}.") for index, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
-        return {key: _decode(arguments[1], item, file, f"{where}{key}.") for key, item in value.items()}
+        return {key: parse(arguments[1], item, file, f"{where}{key}.") for key, item in value.items()}
     allowed = arguments if origin in (types.UnionType, typing.Union) else (expected,)
     if float in allowed and type(value) is int and int not in allowed:
         return float(value)

@@ -36,6 +36,14 @@ class Window(NamedTuple):
     last: int
 
 
+def cut(window: Window, longest: int) -> list[Window]:
+    """A window as consecutive ones of about equal length, none longer than so many steps."""
+    steps = window.last - window.first
+    parts = max(-(-steps // longest), 1)
+    ends = [window.first + steps * part // parts for part in range(parts + 1)]
+    return [Window(window.egos, first, last) for first, last in zip(ends, ends[1:], strict=False)]
+
+
 def windows(scenario: Scenario, admitted: Bool[np.ndarray, "E"] | None, controlled: int, dt: float) -> list[Window]:
     """The episodes of one recording: each admitted ego once, or disjoint groups that share the longest windows.
 
@@ -62,42 +70,3 @@ def windows(scenario: Scenario, admitted: Bool[np.ndarray, "E"] | None, controll
         if len(group) == controlled:
             found.append(Window(tuple(group), start, end))
     return found
-
-
-def reference_centres(scenario: Scenario, ego: int) -> tuple[Float[np.ndarray, "P 2"], Float[np.ndarray, "P 2"]]:
-    """Centre and heading of the recorded lane at each station of an ego's route; zeros beyond its end."""
-    route = scenario.egos.route
-    slot = np.asarray(route.reference[ego])
-    station = np.asarray(route.stations[ego])[np.arange(len(slot)), slot]
-    rows = np.where(station[:, None] >= 0, np.asarray(scenario.map.stations)[station], 0.0)
-    return rows[:, 4:6], rows[:, 6:8]
-
-
-def arc_lengths(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"]:
-    """Metres along an ego's route at each station, along the centre line of the recorded lane.
-
-    The sideways step of a lane change does not count; beyond the end it stays.
-    """
-    stations = np.asarray(scenario.egos.route.stations[ego])
-    slot = np.asarray(scenario.egos.route.reference[ego])
-    centre = np.asarray(scenario.map.stations)[:, 4:6]
-    steps = np.zeros(len(slot))
-    row = np.arange(int(scenario.egos.route.length[ego]) - 1)
-    for lane in (slot[row + 1], slot[row]):  # the lane left behind, where it goes on, has the last word
-        here, there = stations[row, lane], stations[row + 1, lane]
-        known = (here >= 0) & (there >= 0)
-        steps[row + 1] = np.where(known, np.hypot(*(centre[there] - centre[here]).T), steps[row + 1])
-    return np.cumsum(steps).astype(np.float32)
-
-
-def place_on_route(
-    scenario: Scenario, ego: int, arc: Float[np.ndarray, "P"], time: int, near: int
-) -> tuple[int, float]:
-    """Station nearest to the logged position of an ego, searched from station `near` on, and metres along the route."""
-    centre, heading = reference_centres(scenario, ego)
-    position = np.asarray(scenario.log.agents.position)[time, int(scenario.egos.track[ego])]
-    length = int(scenario.egos.route.length[ego])
-    distance = np.hypot(*(centre[:length] - position).T)
-    distance[: max(near, 0)] = np.inf
-    cursor = int(np.argmin(distance))
-    return cursor, float(arc[cursor] + (position - centre[cursor]) @ heading[cursor])

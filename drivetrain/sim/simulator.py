@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from drivetrain.sim.bank import (
+    ARC,
     Bank,
     Cross,
     Index,
@@ -109,9 +110,8 @@ def advance(
     Between stations, the agent is projected on the recorded lane's heading; also before the first and beyond the last.
     """
     rows, exists = reference_window(bank, episode, c, cursor, BACK, ON)
-    offset = position - rows[:, Cross.CENTRE_X : Cross.CENTRE_Y + 1]
-    square = jnp.where(exists, offset[:, 0] ** 2 + offset[:, 1] ** 2, jnp.inf)
-    best = jnp.where(jnp.any(exists), jnp.argmin(square), BACK)
+    x, y = position[0] - rows[Cross.CENTRE_X], position[1] - rows[Cross.CENTRE_Y]
+    best = jnp.where(jnp.any(exists), jnp.argmin(jnp.where(exists, x * x + y * y, jnp.inf)), BACK)
     nearest = jnp.maximum(cursor + best - BACK, 0).astype(jnp.int32)
-    beyond = jnp.sum(offset[best] * rows[best, Cross.COS : Cross.SIN + 1])
-    return nearest, bank.episodes.arc[episode, c, nearest] + beyond
+    beyond = x * rows[Cross.COS] + y * rows[Cross.SIN]
+    return nearest, (rows[ARC] + beyond)[best]

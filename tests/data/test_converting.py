@@ -7,58 +7,18 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from fixtures_drawn import Drawn, drive
 
 from drivetrain.data.compiling import Capacity, compile_recording, measure
-from drivetrain.data.converting import convert, info, split_of
+from drivetrain.data.converting import convert, find
 from drivetrain.data.padding import from_arrays, pad, to_arrays
 from drivetrain.data.readers import READERS
-from drivetrain.data.recording import Lane, Recording, Tracks
 from drivetrain.data.shards import read_manifest, verify
+from drivetrain.data.splitting import split_of
+from drivetrain.data.summing import info
 from drivetrain.types import InputError
 
 NGSIM = Path(__file__).resolve().parents[2] / "datasets/ngsim/scenes"
-
-
-def drive(name: str, group: str = "", split: str = "") -> Recording:
-    """A car at 10 m/s on a straight lane of 200 m, and a parked one."""
-    steps = 60
-    x = 20.0 + np.arange(steps)
-    position = np.stack([np.stack([x, np.zeros(steps)], axis=1), np.tile([150.0, 0.0], (steps, 1))])
-    velocity = np.zeros((2, steps, 2))
-    velocity[0, :, 0] = 10.0
-    tracks = Tracks(
-        id=np.array([5, 9]),
-        kind=np.array([1, 1]),
-        length=np.array([4.5, 4.5]),
-        width=np.array([1.8, 1.8]),
-        position=position,
-        heading=np.zeros((2, steps)),
-        velocity=velocity,
-        valid=np.ones((2, steps), bool),
-    )
-    along = np.linspace(0.0, 200.0, 21)
-    lane = Lane(1, np.stack([along, 0 * along + 1.75], 1), np.stack([along, 0 * along - 1.75], 1))
-    file = f"{name}.drawn"
-    return Recording(name, file, 0.1, tracks, (lane,), group=group, split=split, source="drawn", licence="CC0")
-
-
-class Drawn:
-    """A reader of drives that are only names: "name", "name|group", "name|group|split", or something that fails."""
-
-    def find(self, source: str) -> list[str]:
-        return [source]
-
-    def read(self, file: str) -> Recording:
-        name, group, split, *_ = [*file.split("|"), "", ""]
-        if name == "bad":
-            raise InputError(f"{file}: lanes: none (draw some)")
-        if name == "odd":
-            raise KeyError("first\nsecond")
-        recording = drive(name, group, split)
-        if name == "parked":
-            still = dataclasses.replace(recording.tracks, position=0 * recording.tracks.position + 50.0)
-            return dataclasses.replace(recording, tracks=still)
-        return dataclasses.replace(recording, file=file)
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +30,7 @@ def test_a_drive_becomes_a_scenario_with_its_ego(tmp_path):
     told = []
     summary = convert("drawn", ["one"], tmp_path / "data", dt=0.2, progress=lambda *news: told.append(news))
     (entry,) = verify(tmp_path / "data").recordings
-    assert (summary.recordings, summary.egos, told) == (1, 1, [(1, 1, "one")])
+    assert (summary.recordings, summary.egos, told) == (1, 1, [(0, 1, ""), (1, 1, "one")])
     assert entry.name == "one" and entry.group == "one" and entry.steps == 30 and entry.agents == {"car": 2}
     assert [(ego.track_id, ego.first, ego.last, ego.cause) for ego in entry.egos] == [(5, 0, 29, "")]
     assert entry.notes["not_driven_parked"] == 1
@@ -87,8 +47,6 @@ def test_bad_files_are_skipped_and_counted(tmp_path):
 def test_nothing_left_and_too_many_failures_are_errors(tmp_path):
     with pytest.raises(InputError, match="lanes: none"):
         convert("drawn", ["bad"], tmp_path / "data")
-    with pytest.raises(InputError, match="2 files failed, 1 allowed"):
-        convert("drawn", ["bad", "odd", "one"], tmp_path / "data", max_failures=1)
     with pytest.raises(InputError, match="unknown format"):
         convert("papyrus", ["one"], tmp_path / "data")
     with pytest.raises(InputError, match="0.02 to 1 s"):
@@ -118,6 +76,25 @@ def test_splits_have_the_shares_they_claim():
     splits = [split_of(f"group {number}") for number in range(4000)]
     for split, share in {"train": 0.7, "val": 0.1, "test": 0.2}.items():
         assert abs(splits.count(split) / 4000 - share) < 4 * np.sqrt(share * (1 - share) / 4000)
+
+
+def test_splits_stay_as_a_dataset_grows(tmp_path):
+    splits = []
+    for count in (5, 12):
+        convert("drawn", [f"many:{count}"], tmp_path / str(count))
+        splits.append({entry.name: entry.split for entry in read_manifest(tmp_path / str(count)).recordings})
+    few, all_ = splits
+    assert len(few) == 5 and len(all_) == 12 and few.items() <= all_.items() and len(set(all_.values())) > 1
+
+
+def test_files_folders_and_globs_are_found_once_in_order(tmp_path):
+    for name in ("b.xml", "a.xml", "c.xml"):
+        (tmp_path / name).touch()
+    paths = [str(tmp_path / f"{name}.xml") for name in "abc"]
+    assert find("commonroad", [str(tmp_path / "*.xml"), paths[1], str(tmp_path)]) == tuple(paths)
+    assert find("drawn", ["x#10", "x#9", "w", "x"]) == ("w", "x", "x#9", "x#10")
+    with pytest.raises(InputError, match="no commonroad files"):
+        find("commonroad", [str(tmp_path / "*.xls")])
 
 
 def test_info_sums_up(tmp_path):

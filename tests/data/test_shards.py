@@ -11,8 +11,8 @@ import pytest
 from fixtures_dataset import entry, scenario, sizes
 
 from drivetrain.data.manifest import Skipped, encode
+from drivetrain.data.placing import fresh_folder
 from drivetrain.data.shards import (
-    fresh_folder,
     read_manifest,
     read_scenario,
     set_causes,

@@ -60,6 +60,7 @@ class Roads:
     lights: tuple[Light, ...]
     features: tuple[Feature, ...]
     notes: dict[str, int]
+    sources: tuple[int, ...] = ()  # id of the entry that each lane was cut from
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def read_roads(file: str, scene: dict[str, Any], origin: Float[np.ndarray, "2"],
         "driveways_left_out": sum(item.type == "driveway" for item in items),
     }
     control = tuple(line for lines in stops for line in lines) + light_lines
-    return Roads(tuple(piece.lane for piece in pieces), control, lights, tuple(features), notes)
+    sources = tuple(piece.source for piece in pieces)
+    return Roads(tuple(piece.lane for piece in pieces), control, lights, tuple(features), notes, sources)
 
 
 def _items(file: str, roads: list[Any], origin: Float[np.ndarray, "2"]) -> list[Item]:

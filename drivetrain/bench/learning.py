@@ -2,12 +2,11 @@
 
 sim      scan of env.step                        rollout   the same, driven by samples of the policy
 observe  observations of one state               train     a PPO update of such a window, and what its time goes into
-load     records read, checked and padded from a dataset's shards
+load     recordings from a dataset's shards: read, checked, unpacked and padded by so many threads; then the PPO update
+         on resident recordings, and with every episode's recording fresh from the stream
 """
 
 import dataclasses
-import resource
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from drivetrain.bench.measuring import median_seconds, peak_megabytes
 from drivetrain.data.loading import load
-from drivetrain.data.shards import read_manifest, read_scenarios
+from drivetrain.data.shards import read_manifest
+from drivetrain.data.streaming import Stream
 from drivetrain.env import Env
+from drivetrain.fleet.feeding import Feed, feed, slots_for
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Optimiser, TrainState, begin, descend
 from drivetrain.policy.perceiver import Perceiver, Sizes, count_parameters
@@ -35,13 +37,15 @@ class Case:
     """One measurement."""
 
     case: str
-    scenes: int  # simulated at once; records for `load`
+    scenes: int  # simulated at once; threads for `load`
     milliseconds: float  # median of one call
-    agent_steps: int  # of one call; records for `load`
-    rate: float  # agent-steps/s
+    agent_steps: int  # of one call; recordings for `load`
+    rate: float  # agent-steps/s; recordings/s for `load`
     compile_seconds: float
     peak_mb: float  # of the process on a CPU, of the device elsewhere; since the process began
     shares: dict[str, float] = dataclasses.field(default_factory=dict)  # of a training step's time
+    decoded_mb: float = 0.0  # a second, of `load`
+    memory_mb: tuple[float, ...] = ()  # of the process, at ten moments of `load fresh`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,16 +86,8 @@ class Bench:
 
     def train(self, bank: Bank, scenes: int) -> Case:
         """A window and one pass of PPO over it."""
-        ppo, optimiser = Ppo(), Optimiser()
-
-        def update(bank: Bank, carry: Carry, train: TrainState) -> TrainState:
-            after, window, _ = self._window(bank, train.policy, carry)
-            prepare = jax.vmap(lambda w, s: ppo.prepare(self.env, bank, train.policy, w, s, train.key))
-            batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), prepare(window, after.state))
-            return descend(optimiser, train, lambda policy, key: ppo.loss(self.env, bank, policy, batch, key))[0]
-
-        carry, train = self._carry(bank, scenes), begin(optimiser, self._policy(), jax.random.key(1))
-        whole = self.measure("train", scenes, scenes * self.steps, update, bank, carry, train)
+        carry, train = self._carry(bank, scenes), begin(Optimiser(), self._policy(), jax.random.key(1))
+        whole = self.measure("train", scenes, scenes * self.steps, self._update, bank, carry, train)
         driven, simulated = self.rollout(bank, scenes).milliseconds, self.sim(bank, scenes).milliseconds
         total = max(whole.milliseconds, driven)
         shares = {
@@ -101,25 +97,70 @@ class Bench:
         }
         return dataclasses.replace(whole, shares={name: round(share, 3) for name, share in shares.items()})
 
-    def load(self, folder: Path, records: int) -> Case:
-        """Records from disk to padded arrays."""
-        manifest = read_manifest(folder)
-        entries = [manifest.recordings[i % len(manifest.recordings)] for i in range(records)]
+    def load(self, folder: Path, threads: int) -> Case:
+        """Recordings of a shuffled stream, read ahead by threads."""
+        samples = Stream(str(folder), None, admitted_only=False, threads=threads, ahead=2 * threads).open()
+        count = len(samples.records)
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(next(samples).scenario)) / 1e6
 
         def read() -> None:
-            for _ in read_scenarios(folder, manifest, entries):
-                pass
+            for _ in range(count):
+                next(samples)
 
-        elapsed = _median(read, self.seconds)
-        return Case("load", records, 1e3 * elapsed, records, records / elapsed, 0.0, _peak())
+        elapsed = median_seconds(read, self.seconds)
+        samples.close()
+        rate = count / elapsed
+        return Case("load", threads, 1e3 * elapsed, count, rate, 0.0, peak_megabytes(), decoded_mb=size * rate)
+
+    def fresh(self, folder: Path, scenes: int) -> list[Case]:
+        """PPO updates on a bank of slots: as it stands, and with as many slots replaced as episodes are driven."""
+        stream = Stream(str(folder), None, admitted_only=False)
+        entries = read_manifest(folder).recordings
+        length = sum(entry.steps - 1 for entry in entries) / len(entries)
+        turnover = max(1, min(scenes, round(scenes * self.steps / length)))
+        source = Feed(stream, slots_for(entries, scenes), turnover)
+        begun = time.perf_counter()
+        update = jax.jit(self._update, donate_argnums=(1, 2))
+        bank, carry = source.bank, self._carry(source.bank, scenes)
+        state = (carry, begin(Optimiser(), self._policy(), jax.random.key(1)))
+        state = jax.block_until_ready(update(bank, *state))
+        compile_seconds = time.perf_counter() - begun
+        rows = []
+        for name in ("load resident", "load fresh"):
+            times, memory, begun = [], [_resident()], time.perf_counter()
+            while len(times) < 3 or time.perf_counter() - begun < 10.0 * self.seconds:
+                at = time.perf_counter()
+                if name == "load fresh":
+                    bank, carry = feed(self.env, bank, state[0], source.lot())
+                    state = (carry, state[1])
+                state = jax.block_until_ready(update(bank, *state))
+                times.append(time.perf_counter() - at)
+                memory.append(_resident())
+            elapsed, count = sum(times[1:]) / (len(times) - 1), scenes * self.steps  # the first may compile
+            curve = tuple(round(memory[i * (len(memory) - 1) // 9]) for i in range(10))
+            row = Case(
+                name, scenes, 1e3 * elapsed, count, count / elapsed, compile_seconds, peak_megabytes(), memory_mb=curve
+            )
+            rows.append(row)
+        source.close()
+        return rows
+
+    def _update(self, bank: Bank, carry: Carry, train: TrainState) -> tuple[Carry, TrainState]:
+        """A window, and one pass of PPO over it."""
+        ppo = Ppo()
+        after, window, _ = self._window(bank, train.policy, carry)
+        prepare = jax.vmap(lambda w, s: ppo.prepare(self.env, bank, train.policy, w, s, train.key))
+        batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), prepare(window, after.state))
+        loss = lambda policy, key: ppo.loss(self.env, bank, policy, batch, key)  # noqa: E731
+        return after, descend(Optimiser(), train, loss)[0]
 
     def measure(self, name: str, scenes: int, agent_steps: int, function: Callable, *arguments: Any) -> Case:
         """Compile once, then the median of calls."""
         begun = time.perf_counter()
         compiled = jax.jit(function).lower(*arguments).compile()
         compile_seconds = time.perf_counter() - begun
-        elapsed = _median(lambda: jax.block_until_ready(compiled(*arguments)), self.seconds)
-        return Case(name, scenes, 1e3 * elapsed, agent_steps, agent_steps / elapsed, compile_seconds, _peak())
+        elapsed = median_seconds(lambda: jax.block_until_ready(compiled(*arguments)), self.seconds)
+        return Case(name, scenes, 1e3 * elapsed, agent_steps, agent_steps / elapsed, compile_seconds, peak_megabytes())
 
     def _policy(self) -> Perceiver:
         actions = tuple(len(values) for values in self.env.dynamics.grid())
@@ -141,7 +182,8 @@ def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], ben
     done = []
     for case in cases:
         if case == "load":
-            done.append(bench.load(folder, len(loaded.names)))
+            done += [bench.load(folder, threads) for threads in (1, 2, 4)]
+            done += bench.fresh(folder, max(scenes))
             continue
         done += [getattr(bench, case)(bank, count) for count in scenes]
     return done
@@ -166,16 +208,6 @@ def _rows(bank: Bank, scenes: int) -> jax.Array:
     return jnp.arange(scenes) % len(bank.episodes.map)
 
 
-def _median(call: Callable[[], Any], seconds: float) -> float:
-    call()
-    times, begun = [], time.perf_counter()
-    while not times or time.perf_counter() - begun < seconds:
-        at = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - at)
-    return statistics.median(times)
-
-
-def _peak() -> float:
-    figures = jax.devices()[0].memory_stats() or {}
-    return figures.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 1e6
+def _resident() -> float:
+    """Memory of the process, MB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6

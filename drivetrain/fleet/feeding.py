@@ -1,0 +1,121 @@
+"""A bank fed from a stream while training runs: every slot's recording replaced in turn, the oldest first.
+
+    the caller   takes a lot, refills, trains, takes a lot, …      waits for: the next lot
+    the feeder   (a thread) takes samples, prepares them, and      waits for: the lot before to be taken
+                 copies them to the device: one lot stands ready
+
+Sample i of the stream goes to slot i modulo the slots, so that a bank holds the last samples taken, and where the
+stream stands is all there is to save.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from drivetrain.data.manifest import Entry
+from drivetrain.data.streaming import Sample, State, Stream
+from drivetrain.env import Env
+from drivetrain.rollout import Carry, start
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.refilling import Slots, first_fill, join, prepare, refill
+from drivetrain.sim.roads import Indexing, most_cells
+from drivetrain.types import Array, InputError, record, replace
+
+
+@record
+class Lot:
+    """Prepared recordings on the device, and the slots that they go to."""
+
+    pieces: Bank
+    into: Int[Array, "n"]
+
+
+class Feed:
+    """A stream, and the slots that it fills; `turnover` of them are replaced at a time."""
+
+    def __init__(self, stream: Stream, slots: Slots, turnover: int, state: State | None = None):
+        """Prepares the first bank; with `state` (another feed's), the one that feed had filled by then.
+
+        Raises `InputError` as `Stream.open` does, and where slots are too small.
+        """
+        if not 0 < turnover <= slots.count:
+            raise InputError(f"feed: turnover: {turnover} of {slots.count} slots (replace at least one, at most all)")
+        self.slots, self.turnover, self.seed = slots, turnover, stream.seed
+        self._samples = stream.open(state)
+        taken = max(self._samples.state()["position"], slots.count)
+        self.taken = taken - slots.count
+        self._samples.restore(self._samples.state() | {"position": self.taken})
+        self._threads = ThreadPoolExecutor(max(stream.threads, 1), thread_name_prefix="prepare")
+        self._feeder = ThreadPoolExecutor(1, thread_name_prefix="feed")
+        pieces, into = self._prepare(slots.count)
+        self.bank = first_fill(join([pieces[place] for place in np.argsort(into)]), slots)
+        self._waiting: Future[Lot] = self._feeder.submit(self._lot)
+        self.taken = taken
+
+    def lot(self) -> Lot:
+        """The next lot; another is begun at once."""
+        lot = self._waiting.result()
+        self.taken += self.turnover
+        self._waiting = self._feeder.submit(self._lot)
+        return lot
+
+    def state(self) -> State:
+        """Where the stream stood when the last lot given out ended."""
+        return self._samples.state() | {"position": self.taken}
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._feeder.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
+        self._samples.close()
+
+    def _lot(self) -> Lot:
+        pieces, into = self._prepare(self.turnover)
+        return jax.block_until_ready(jax.device_put(Lot(join(pieces), into)))
+
+    def _prepare(self, count: int) -> tuple[list[Bank], Int[np.ndarray, "n"]]:
+        first = self._samples.state()["position"]
+        numbers = range(first, first + count)
+
+        def one(number: int, sample: Sample) -> Bank:
+            seed = (self.seed, number)
+            return prepare(sample.scenario, sample.admitted, sample.group, self._samples.dt, self.slots, seed)
+
+        pieces = list(self._threads.map(one, numbers, islice(self._samples, count)))
+        return pieces, np.array(numbers, np.int32) % self.slots.count
+
+
+def slots_for(
+    entries: Sequence[Entry],
+    count: int,
+    episodes: int = 1,
+    indexing: Indexing = Indexing(),  # noqa: B008 - frozen
+) -> Slots:
+    """Slots that hold any of these recordings."""
+    return Slots(count, max(most_cells(entry.area, indexing) for entry in entries), episodes, indexing)
+
+
+@partial(jax.jit, static_argnames=("env",), donate_argnames=("bank", "carry"))
+def feed(env: Env, bank: Bank, carry: Carry, lot: Lot) -> tuple[Bank, Carry]:
+    """Replace the lot's slots, and open anew the scenes ([scenes]) that were on them, on any episode of the new bank.
+
+    To be called between two windows: the window before was bootstrapped from the scene's state, so that a scene cut
+    short here is truncated, not terminated. Keys of scenes opened anew are split in two: the draw, the key carried on.
+    """
+    each = len(bank.episodes.map) // len(bank.logs.steps)
+    fresh_bank = refill(bank, lot.pieces, lot.into)
+    episodes = jnp.arange(len(bank.episodes.map))
+
+    def one(carry: Carry) -> Carry:
+        fresh = start(env, fresh_bank, episodes, carry.key)
+        fresh = replace(fresh, memory=carry.first_memory, first_memory=carry.first_memory)
+        over = jnp.any(carry.state.episode // each == lot.into)
+        return jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, carry)
+
+    return fresh_bank, jax.vmap(one)(carry)

@@ -1,0 +1,87 @@
+"""A bank of fixed slots whose recordings are replaced while it is in use: constant memory, one compiled program.
+
+    prepare   one recording on the host (NumPy): its map, its road by cells, its log, a few of its egos as episodes
+    refill    some slots of the bank replaced on the device, in place
+
+A slot is one row of maps, roads and logs, and `episodes` rows of episodes. Whoever refills a bank in use must open
+anew the scenes that were on the slots replaced (`fleet/feeding.py`).
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Int
+
+from drivetrain.sim.bank import Bank, host_bank
+from drivetrain.sim.roads import Indexing
+from drivetrain.types import Array, InputError, Scenario, component, replace
+
+
+@component
+class Slots:
+    """The fixed shape of a bank that is refilled."""
+
+    count: int  # recordings at once
+    cells: int  # road cells a recording
+    episodes: int = 1  # a recording; drawn from its egos, again and again where they are fewer
+    indexing: Indexing = Indexing()
+
+
+def prepare(
+    scenario: Scenario, admitted: Bool[np.ndarray, "E"], group: int, dt: float, slots: Slots, seed: tuple[int, ...]
+) -> Bank:
+    """A bank of one recording (NumPy) in the shape of a slot, its egos drawn by `seed`.
+
+    Raises `InputError` where its road needs more cells than a slot has, or nobody may be driven.
+    """
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(admitted))
+    marks = np.zeros_like(admitted)
+    marks[rows[: slots.episodes]] = True
+    bank = host_bank([scenario], dt, admitted=[marks], indexing=slots.indexing, cells=slots.cells)
+    if (cells := bank.roads.reach.shape[1]) > slots.cells:
+        raise InputError(f"bank: cells: {cells} in slots of {slots.cells} (give slots more cells)")
+    again = np.arange(slots.episodes) % len(bank.episodes.map)
+    episodes = jax.tree.map(lambda leaf: leaf[again], bank.episodes)
+    return replace(bank, episodes=replace(episodes, source=np.full(slots.episodes, group, np.int32)))
+
+
+def join(pieces: Sequence[Bank]) -> Bank:
+    """Several prepared recordings in one, to be handed over together (NumPy)."""
+    first = pieces[0]
+    parts = ("maps", "roads", "logs", "episodes")
+    together = {
+        part: jax.tree.map(lambda *rows: np.concatenate(rows), *(getattr(piece, part) for piece in pieces))
+        for part in parts
+    }
+    return replace(first, **together)
+
+
+def first_fill(pieces: Bank, slots: Slots) -> Bank:
+    """The bank of `slots.count` prepared recordings, on the device."""
+    rows = np.repeat(np.arange(slots.count, dtype=np.int32), slots.episodes)
+    return jax.tree.map(jnp.array, replace(pieces, episodes=replace(pieces.episodes, map=rows, log=rows)))
+
+
+@partial(jax.jit, donate_argnames=("bank",))
+def refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
+    """The bank with n of its slots replaced, in place: the bank that was given is used up."""
+    each = len(bank.episodes.map) // len(bank.logs.steps)
+    rows = (into[:, None] * each + jnp.arange(each)).ravel()
+    slot = jnp.repeat(into, each)
+    episodes = replace(pieces.episodes, map=slot, log=slot)
+
+    def put(old: Any, new: Any, at: Array) -> Any:
+        return jax.tree.map(lambda leaf, part: leaf.at[at].set(part), old, new)
+
+    return Bank(
+        maps=put(bank.maps, pieces.maps, into),
+        roads=put(bank.roads, pieces.roads, into),
+        cell=bank.cell,
+        logs=put(bank.logs, pieces.logs, into),
+        episodes=put(bank.episodes, episodes, rows),
+        dt=bank.dt,
+    )

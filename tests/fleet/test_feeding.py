@@ -1,0 +1,118 @@
+"""A bank that is fed: what it holds, that it resumes, and which scenes start anew."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fleet.conftest import recorded
+
+from drivetrain.data.shards import read_manifest, write_dataset
+from drivetrain.data.streaming import Stream
+from drivetrain.env import Env
+from drivetrain.fleet.feeding import Feed, feed, slots_for
+from drivetrain.fleet.local import open_scenes
+from drivetrain.sim.bank import expert, make_bank, road_block
+from drivetrain.types import InputError, replace
+
+COUNT = 3  # slots
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory):
+    """Seven recordings whose cars differ in speed."""
+    folder = tmp_path_factory.mktemp("feeding") / "data"
+    write_dataset(folder, [recorded(f"r{seed}", "train", seed) for seed in range(7)], 0.2)
+    return Stream(str(folder), seed=4, threads=2)
+
+
+@pytest.fixture(scope="module")
+def slots(stream):
+    return slots_for(read_manifest(stream.folder).recordings, COUNT, episodes=2)
+
+
+@pytest.fixture
+def opened(stream, slots):
+    feeds = []
+
+    def open_feed(turnover=2, state=None):
+        feeds.append(Feed(stream, slots, turnover, state))
+        return feeds[-1]
+
+    yield open_feed
+    for one in feeds:
+        one.close()
+
+
+def carry_of(bank, scenes=6):
+    return open_scenes(Env(), bank, scenes, jnp.arange(len(bank.episodes.map)), jax.random.key(0))
+
+
+def assert_same(one, other):
+    for has, was in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(has, was)
+
+
+def test_a_bank_holds_the_last_samples_of_the_stream(stream, opened):
+    source = opened()
+    bank, carry = source.bank, carry_of(source.bank)
+    names = [sample.name for sample in itertools.islice(stream.open(), COUNT + 8)]
+    samples = {sample.name: sample for sample in itertools.islice(stream.open(), 7)}
+    for turn in range(5):
+        for slot in range(COUNT):
+            at = max(i for i in range(COUNT + 2 * turn) if i % COUNT == slot)
+            sample = samples[names[at]]
+            alone = make_bank([sample.scenario], 0.2, admitted=[sample.admitted])
+            for episode in (2 * slot, 2 * slot + 1):
+                (same,) = np.flatnonzero(np.asarray(alone.episodes.ego)[:, 0] == int(bank.episodes.ego[episode, 0]))
+                for time in (0, 11, 24):
+                    here = expert(bank, episode, 0, time)
+                    assert_same(here, expert(alone, int(same), 0, time))
+                    assert_same(road_block(bank, episode, here.position), road_block(alone, int(same), here.position))
+            egos = {int(bank.episodes.ego[2 * slot, 0]), int(bank.episodes.ego[2 * slot + 1, 0])}
+            assert egos == {0, 1}
+        if turn < 4:
+            bank, carry = feed(Env(), bank, carry, source.lot())
+
+
+def test_a_feed_resumes_with_the_same_bank_and_goes_on_with_the_same_lots(opened):
+    first = opened()
+    bank, carry = first.bank, carry_of(first.bank)
+    for _ in range(3):
+        bank, carry = feed(Env(), bank, carry, first.lot())
+    second = opened(state=first.state())
+    assert second.state() == first.state() and first.state()["position"] == COUNT + 6
+    assert_same(second.bank, bank)
+    for _ in range(2):
+        assert_same(second.lot(), first.lot())
+
+
+def test_scenes_on_replaced_slots_start_anew_and_others_go_on(opened):
+    source = opened(turnover=1)
+    before = carry_of(source.bank, scenes=12)
+    before = replace(before, gained=before.gained + 5.0)
+    kept = jax.tree.map(jnp.copy, before)
+    lot = source.lot()
+    bank, after = feed(Env(), source.bank, before, lot)
+    (slot,) = np.asarray(lot.into).tolist()
+    over = np.asarray(kept.state.episode) // 2 == slot
+    assert over.any() and not over.all()
+    np.testing.assert_array_equal(np.asarray(after.gained)[:, 0], np.where(over, 0.0, 5.0))
+    np.testing.assert_array_equal(after.state.time == bank.episodes.first[after.state.episode], True)
+
+    def data(carry):
+        carry = replace(carry, key=jax.random.key_data(carry.key))
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[~over], carry)
+
+    assert_same(data(after), data(kept))
+    keys = np.asarray(jax.random.key_data(after.key)), np.asarray(jax.random.key_data(kept.key))
+    assert (keys[0] != keys[1]).any(axis=1).tolist() == over.tolist()
+
+
+def test_slots_that_cannot_be_are_refused(stream, slots):
+    for turnover in (0, COUNT + 1):
+        with pytest.raises(InputError, match="turnover"):
+            Feed(stream, slots, turnover)
+    with pytest.raises(InputError, match="give slots more cells"):
+        Feed(stream, replace(slots, cells=3), 1)
