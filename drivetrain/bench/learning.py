@@ -7,6 +7,7 @@ load     recordings from a dataset's shards: read, checked, unpacked and padded 
 """
 
 import dataclasses
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path

@@ -264,6 +264,15 @@ def _stretch(
     return jax.lax.dynamic_slice(ribbons, start, (1, 1, ribbons.shape[2], (behind + ahead + 1) * lanes))[0, 0]
 
 
+def settle(columns: Float[Array, "k n"]) -> Float[Array, "k n"]:
+    """The same numbers, read once: a product with the identity, exact in float32.
+
+    XLA's CPU backend would otherwise repeat a gather inside everything that reads its result, element by element, and
+    it removes `optimization_barrier` before it fuses.
+    """
+    return jnp.matmul(jnp.eye(len(columns)), columns, precision=jax.lax.Precision.HIGHEST)
+
+
 def reference_window(
     bank: Bank, episode: Index, c: Index, cursor: Index, behind: int, ahead: int
 ) -> tuple[Float[Array, "10 W"], Bool[Array, "W"]]:

@@ -9,6 +9,7 @@ from drivetrain.data.readers import (
     opendrive,
     recorded,
     scenarionet,
+    waymo,
 )
 from drivetrain.data.recording import Reader
 
@@ -21,4 +22,5 @@ READERS: dict[str, Reader] = {
     "opendrive": opendrive,
     "recording": recorded,
     "scenarionet": scenarionet,
+    "waymo": waymo,
 }

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from drivetrain.data.lane_sampling import cast, segments_of
 from drivetrain.data.readers.hardened_xml import refuse
-from drivetrain.data.readers.nocturne_roads import MAX_POINTS, Roads
+from drivetrain.data.readers.waymo_road import MAX_POINTS, Roads
 from drivetrain.data.recording import ControlLine, Lane
 
 OUTLINE = (1.0, 4.0)  # m from the centre line: where a lane's outline is a border

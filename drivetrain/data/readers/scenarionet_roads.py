@@ -14,8 +14,9 @@ import shapely
 from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import quote, refuse
-from drivetrain.data.readers.nocturne_roads import BICYCLE_LANE, MAX_POINTS, STATES, Roads, read_roads
+from drivetrain.data.readers.nocturne_roads import WORDS, read_roads
 from drivetrain.data.readers.scenarionet_lanes import limited, linked, outlined, points_of, text_of
+from drivetrain.data.readers.waymo_road import BICYCLE_LANE, MAX_POINTS, Roads
 from drivetrain.data.recording import Tracks
 from drivetrain.types import LightState
 
@@ -186,4 +187,4 @@ def _word(word: Any) -> str:
     """A state in the words of `nocturne_roads`; what is unknown or missing is unknown."""
     text = text_of(word).lower().removeprefix("lane_state_").removeprefix("traffic_light_") if word is not None else ""
     text = LIGHTS.get(text, text)
-    return text if text in STATES else LightState.UNKNOWN.name.lower()
+    return text if text in WORDS else LightState.UNKNOWN.name.lower()

@@ -14,6 +14,7 @@ from drivetrain.data.readers import (
     opendrive,
     recorded,
     scenarionet,
+    waymo,
 )
 from drivetrain.types import AgentKind, ElementKind, InputError, LightState
 
@@ -32,6 +33,7 @@ SOURCES = {
     "scenarionet": (scenarionet, DATA / "nuscenes_mini_scenarionet", 1),
     "argoverse2": (argoverse, DATA / "argoverse2", 1),
     "argoverse2-sensor": (argoverse_sensor, DATA / "argoverse2", 1),
+    "waymo": (waymo, DATA / "womd_samples/tfrecord", 2),
 }
 
 
@@ -117,8 +119,9 @@ def test_lines_lights_and_features_belong(source):
 
 def test_half_a_file_is_refused_in_one_line(source, tmp_path):
     reader, files, _ = source
-    broken = tmp_path / Path(files[0]).name
-    broken.write_bytes(Path(files[0]).read_bytes()[: Path(files[0]).stat().st_size // 2])
+    name, mark, record = files[0].partition("#")  # an item names a record of a file
+    broken = tmp_path / Path(name).name
+    broken.write_bytes(Path(name).read_bytes()[: Path(name).stat().st_size // 2])
     with pytest.raises(InputError) as caught:
-        reader.read(str(broken))
+        reader.read(f"{broken}{mark}{record}")
     assert str(caught.value).startswith(str(broken)) and "\n" not in str(caught.value)
