@@ -24,7 +24,7 @@ from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.dynamics.curvature import Curvature
 from drivetrain.sim.dynamics.jerk import Jerk
 from drivetrain.sim.dynamics.playback import Playback
-from drivetrain.types import replace
+from drivetrain.types import Array, replace
 
 WIDE = 1e4
 MODELS: dict[str, tuple[Dynamics, Dynamics]] = {
@@ -51,7 +51,7 @@ MODELS: dict[str, tuple[Dynamics, Dynamics]] = {
 }
 """Each model with its limits, and without."""
 
-Choose = Callable[[Pose, jax.Array], jax.Array]
+Choose = Callable[[Pose, jax.Array], Array]
 """The action of an agent at a step of the log."""
 
 
@@ -75,12 +75,12 @@ class Drive:
         now = self.recorded(time)
         return Pose(now.position, now.heading, self.model.start(now, self.recorded(time + 1), self.body, self.dt))
 
-    def inverse(self, pose: Pose, time: jax.Array, horizon: int) -> jax.Array:
+    def inverse(self, pose: Pose, time: jax.Array, horizon: int) -> Array:
         """The model's own inverse."""
         targets = jax.vmap(self.recorded)(time + jnp.arange(1, horizon + 1))
         return self.model.inverse(pose, self.body, targets, self.dt)
 
-    def record_inverted(self, pose: Pose, time: jax.Array) -> jax.Array:
+    def record_inverted(self, pose: Pose, time: jax.Array) -> Array:
         """The bicycle's action between two recorded speeds and yaw rates."""
         now, after = self.recorded(time + 1), self.recorded(time + 2)
         speed = jnp.sum(now.velocity * now.heading)

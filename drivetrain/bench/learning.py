@@ -178,7 +178,8 @@ class Bench:
 def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], bench: Bench) -> list[Case]:
     """Measure the cases named, at every number of scenes, on the recordings of a dataset."""
     loaded = load(folder, admitted_only=False)
-    bank = jax.device_put(make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted))
+    paths = bench.env.traffic.needs_paths
+    bank = jax.device_put(make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, paths=paths))
     done = []
     for case in cases:
         if case == "load":

@@ -133,8 +133,9 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
     run = open_run(run, folder, resume)
     datasets = (run.data, *run.more)
     digest = "+".join(prepare_dataset(data, progress) for data in datasets)
-    splits = {"train": load_split(datasets, "train", run.episode_seconds)}
-    splits |= {"val": load_split((run.data,), "val"), "test": load_split(datasets, "test")}
+    paths = run.env.traffic.needs_paths
+    splits = {"train": load_split(datasets, "train", run.episode_seconds, paths)}
+    splits |= {name: load_split(used, name, paths=paths) for name, used in (("val", (run.data,)), ("test", datasets))}
     site = Site(folder, digest, progress)
     cloned, improved = _stages(run, splits, site)
     evaluate_run(run, splits["test"], {BC: cloned, BC_PPO: improved}, site)
@@ -159,12 +160,17 @@ def prepare_dataset(data: Data, progress: Progress) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def load_split(datasets: Sequence[Data], name: str, seconds: float | None = None) -> Split:
-    """The admitted egos of one split of every dataset, one controlled agent an episode, of at most so many seconds."""
+def load_split(datasets: Sequence[Data], name: str, seconds: float | None = None, paths: bool = False) -> Split:
+    """The admitted egos of one split of every dataset, one controlled agent an episode, of at most so many seconds.
+
+    `paths` are laid for traffic that needs them.
+    """
     parts = [load(data.dataset, name) for data in datasets]
     loaded = join(parts)
     longest = None if seconds is None else max(round(seconds / loaded.dt), 1)
-    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups, longest=longest)
+    bank = make_bank(
+        loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups, longest=longest, paths=paths
+    )
     return Split(bank, loaded.names, tuple(row for row, part in enumerate(parts) for _ in part.names))
 
 

@@ -1,7 +1,7 @@
 """What a rule for traffic offers: everyone's next step, and its own record of what it has to remember."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from drivetrain.sim.bank import Bank, Index
 from drivetrain.types import Agents, State, component
@@ -13,6 +13,8 @@ Memory = Any
 @component
 class Traffic(ABC):
     """A rule for the agents that no policy drives, of one scene."""
+
+    needs_paths: ClassVar[bool] = False  # of the bank (`make_bank`)
 
     @abstractmethod
     def start(self, bank: Bank, episode: Index, time: Index) -> Memory:

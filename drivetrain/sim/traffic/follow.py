@@ -6,6 +6,8 @@ once: a path ahead is four chords, ever longer, and another's box is ahead where
 side reaches into the width of the follower: 4 A² projections of about 30 operations, and no search.
 """
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
@@ -49,6 +51,8 @@ class Follow(Traffic):
 
     A controlled agent is reacted to like any other. Two that block each other's path wait for ever.
     """
+
+    needs_paths: ClassVar[bool] = True
 
     headway: float = 1.0  # s
     standstill: float = 2.0  # m behind a leader
