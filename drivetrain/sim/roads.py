@@ -51,7 +51,8 @@ def index_road(map_: Map, indexing: Indexing) -> RoadIndex:
     place = np.arange(len(cell)) - np.searchsorted(cell, cell)  # within its cell, the nearest first
     kept, next_ = place < width, place == width
     table = np.concatenate([elements, kind[:, None]], 1)
-    block[cell[kept], :, place[kept]] = table[element[kept]]
+    for column, values in enumerate(table[element[kept]].T):
+        block[cell[kept], column, place[kept]] = values
     reach[cell[next_]] = distance[next_]
     return RoadIndex(origin=origin, size=size, block=block, reach=reach)
 
@@ -82,23 +83,23 @@ def box_distance(
     segments: Float[np.ndarray, "n 4"], lower: Float[np.ndarray, "... 2"], side: float
 ) -> Float[np.ndarray, "n"]:
     """Distance of segments to squares, each to its own or all to one, by their lower corners, m; 0 where they meet."""
-    a, b = segments[:, :2] - lower, segments[:, 2:] - lower
+    a, b = (segments[:, :2] - lower).T, (segments[:, 2:] - lower).T  # rows x and y: NumPy reduces those fast
     edge = b - a
     # The part of the segment inside the square (Liang and Barsky 1984): it meets the square where that is not empty.
     safe = np.where(edge == 0.0, 1.0, edge)
     enter, leave = -a / safe, (side - a) / safe
     first, last = np.minimum(enter, leave), np.maximum(enter, leave)
     beside = (edge == 0.0) & ((a < 0.0) | (a > side))
-    first = np.where(edge == 0.0, 0.0, first).max(1).clip(0.0)
-    last = np.where(edge == 0.0, 1.0, last).min(1).clip(None, 1.0)
-    meets = (first <= last) & ~beside.any(1)
+    first = np.where(edge == 0.0, 0.0, first).max(0).clip(0.0)
+    last = np.where(edge == 0.0, 1.0, last).min(0).clip(None, 1.0)
+    meets = (first <= last) & ~beside.any(0)
     # Apart, the nearest points include an end of the segment or a corner of the square.
-    ends = [np.hypot(*(np.maximum(np.maximum(-end, end - side), 0.0).T)) for end in (a, b)]
+    ends = [np.hypot(*np.maximum(np.maximum(-end, end - side), 0.0)) for end in (a, b)]
     corners = side * np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    square = np.maximum((edge**2).sum(1), 1e-12)
-    offset = corners[:, None] - a
-    share = np.clip((offset * edge).sum(-1) / square, 0.0, 1.0)
-    sides = np.sqrt(((offset - share[..., None] * edge) ** 2).sum(-1)).min(0)
+    square = np.maximum((edge**2).sum(0), 1e-12)
+    offset = corners[:, :, None] - a
+    share = np.clip((offset * edge).sum(1) / square, 0.0, 1.0)
+    sides = np.sqrt(((offset - share[:, None] * edge) ** 2).sum(1)).min(0)
     return np.where(meets, 0.0, np.minimum(np.minimum(*ends), sides))
 
 
