@@ -170,7 +170,7 @@ def start(tmp_path: Path, out: Path, count: int, workers: int, room: int = 0) ->
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
-def wait_until(happened, seconds: float = 60.0) -> None:
+def wait_until(happened, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end
