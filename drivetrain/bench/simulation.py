@@ -6,7 +6,7 @@ adds what every controlled agent sees, written to memory at every step; `consume
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from drivetrain.env import Env
 from drivetrain.observe import PAPER, Observer
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Scenario, component
+from drivetrain.types import Array, component
 
 PARTS = ("step", "events", "observation", "consumed")
 
@@ -32,7 +32,7 @@ class Case:
     part: str = "observation"  # of PARTS
     env: Env = Env(observer=PAPER)
     steps: int = 50
-    fresh: int = 0  # a new episode after so many steps; 0: one episode throughout
+    fresh: int = 0  # a new scene after so many steps, which divide `steps`; 0: one scene throughout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +51,14 @@ class Row:
     compile_seconds: float
     peak_mb: float
     temporary_share: float  # of the program's arguments and outputs
-    floor: float  # times the least that its bytes would take, or 0 where that was not counted
+    megabytes: float  # a step must at least read and write, of all scenes
 
 
-def measure(case: Case, bank: Bank, scene: str, seconds: float = 2.0, bandwidth: float = 0.0) -> Row:
+def measure(case: Case, bank: Bank, scene: str, seconds: float = 2.0) -> Row:
     """Time a case on a bank whose episodes have as many controlled agents as it says."""
     count = len(bank.episodes.map)
     episodes = jnp.arange(case.scenes) % count
-    program = jax.jit(lambda bank, episodes: jax.vmap(lambda episode: _drive(case, bank, episode))(episodes))
+    program = jax.jit(lambda bank, episodes: jax.vmap(lambda episode: drive(case, bank, episode))(episodes))
     begun = time.perf_counter()
     compiled = program.lower(bank, episodes).compile()
     compile_seconds = time.perf_counter() - begun
@@ -66,7 +66,6 @@ def measure(case: Case, bank: Bank, scene: str, seconds: float = 2.0, bandwidth:
     memory = compiled.memory_analysis()
     assert memory is not None
     given = memory.argument_size_in_bytes + memory.output_size_in_bytes
-    least = case.scenes * _bytes(case, bank)
     return Row(
         case=case.name,
         scene=scene,
@@ -80,38 +79,41 @@ def measure(case: Case, bank: Bank, scene: str, seconds: float = 2.0, bandwidth:
         compile_seconds=compile_seconds,
         peak_mb=peak_megabytes(),
         temporary_share=memory.temp_size_in_bytes / max(given, 1),
-        floor=elapsed * bandwidth / least if bandwidth else 0.0,
+        megabytes=case.scenes * _bytes(case, bank) / 1e6,
     )
 
 
-def _drive(case: Case, bank: Bank, episode: Array):
-    """A scan of steps of one scene, under the action that changes nothing; all that it computes comes back."""
-    env = case.env
-    idle = jnp.zeros((case.controlled, env.dynamics.width))
-    count = len(bank.episodes.map)
+def drive(case: Case, bank: Bank, episode: Array):
+    """A scan of steps of one scene, under the action that changes nothing; all that it computes comes back.
 
-    def step(carry, time_: Array):
-        state, seen, gained, used = carry
+    With `fresh`, another scene of the bank every so many steps: a restart is an index, the program is the same.
+    """
+    env, count = case.env, len(bank.episodes.map)
+    idle = jnp.zeros((case.controlled, env.dynamics.width))
+    length = case.fresh or case.steps
+
+    def step(carry, _):
+        state, seen, gained = carry
         if case.part == "step":
             state = simulator.step(bank, env.dynamics, env.traffic, state, idle)
             gained = gained + jnp.sum(state.along)
         else:
             state, events = env.step(bank, state, idle)
             gained = gained + jnp.sum(env.rewards(bank, events))
-        if case.fresh:
-            # A restart is an index into the bank: the same program reads another scene.
-            anew = (time_ + 1) % case.fresh == 0
-            new = env.reset(bank, jnp.where(anew, (state.episode + case.scenes) % count, state.episode))
-            state = jax.tree.map(lambda new, old: jnp.where(anew, new, old), new, state)
         if case.part == "observation":
             seen = env.observe(bank, state)
         if case.part == "consumed":
-            used = used + _read(env.observe(bank, state))
-        return (state, seen, gained, used), None
+            gained = gained + _read(env.observe(bank, state))
+        return (state, seen, gained), None
 
-    first = env.reset(bank, episode)
-    seen = env.observe(bank, first) if case.part == "observation" else ()
-    return jax.lax.scan(step, (first, seen, jnp.zeros(()), jnp.zeros(())), jnp.arange(case.steps))[0]
+    def whole(carry, number: Array):
+        gained = carry[2]
+        state = env.reset(bank, (episode + number * case.scenes) % count)
+        seen = env.observe(bank, state) if case.part == "observation" else ()
+        return jax.lax.scan(step, (state, seen, gained), None, length=length)[0], None
+
+    first, _ = whole((None, None, jnp.zeros(())), jnp.asarray(0))
+    return jax.lax.scan(whole, first, jnp.arange(1, case.steps // length))[0]
 
 
 def _read(observation) -> Float[Array, ""]:
@@ -149,10 +151,6 @@ def _tensors(case: Case, bank: Bank) -> str:
     return text
 
 
-Scenes = Callable[[int], tuple[Bank, str]]
-"""`scenes(controlled)` gives a bank whose episodes have so many controlled agents, and what to call it."""
-
-
 def table(rows: Sequence[Row]) -> str:
     """The rows as text, one a line."""
     head = f"{'case':<28} {'part':<12} {'scenes':>6} {'C':>4} {'ms a step':>10} {'scene-steps/s':>14}"
@@ -162,9 +160,3 @@ def table(rows: Sequence[Row]) -> str:
         figures += f" {row.compile_seconds:>10.1f} {row.temporary_share:>6.0%}"
         lines.append(f"{row.case:<28} {row.part:<12} {row.scenes:>6} {row.controlled:>4} {figures}")
     return "\n".join(lines)
-
-
-def scene_of(scenario: Scenario) -> str:
-    """What a scene holds, in words."""
-    agents = int((scenario.log.bodies.kind > 0).sum())
-    return f"{agents} agents, {int((scenario.map.element_kind > 0).sum())} elements"

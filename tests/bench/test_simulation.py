@@ -6,7 +6,7 @@ import pytest
 
 from drivetrain.bench.cases import CROWDS, EVERYONE, GRID, SINGLE
 from drivetrain.bench.measuring import median_seconds, peak_megabytes
-from drivetrain.bench.simulation import PARTS, Case, measure, table
+from drivetrain.bench.simulation import PARTS, Case, drive, measure, table
 from drivetrain.bench.synthetic import Grid, grid_recording, grid_scenario
 from drivetrain.env import Env
 from drivetrain.observe import Observer
@@ -44,7 +44,7 @@ def test_a_grid_is_of_the_size_that_it_states(scenario):
 def test_a_part_counts_its_steps(part, observer, bank):
     if part == "step" and isinstance(observer, Surroundings):
         pytest.skip("a step sees nothing")
-    case = Case("small", 2, 6, part, Env(observer=observer), steps=3, fresh=2)
+    case = Case("small", 2, 6, part, Env(observer=observer), steps=4, fresh=2)
     row = measure(case, bank, "a grid", 0.0)
     assert row.agent_steps == pytest.approx(6 * row.scene_steps)
     assert row.scene_steps == pytest.approx(2 / (row.milliseconds / 1e3))
@@ -52,6 +52,14 @@ def test_a_part_counts_its_steps(part, observer, bank):
     assert f"A 6 · T 30 · R {bank.maps.elements.shape[1]}" in row.tensors
     assert ("floats seen" in row.tensors) == (part in ("observation", "consumed"))
     assert len(table([row]).splitlines()) == 2
+
+
+@pytest.mark.parametrize("part", ["events", "observation"])
+def test_a_case_lowers_for_a_gpu(part, bank):
+    case = Case("small", 2, 6, part, Env(observer=Observer(agents=3, road=4)), steps=3)
+    program = jax.jit(lambda bank, episodes: jax.vmap(lambda episode: drive(case, bank, episode))(episodes))
+    lowered = program.trace(bank, np.arange(2)).lower(lowering_platforms=("cuda",))
+    assert "func.func public @main" in lowered.as_text()
 
 
 def test_the_cases_are_those_of_full_size():
