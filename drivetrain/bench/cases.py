@@ -11,13 +11,15 @@ from drivetrain.data.loading import load
 from drivetrain.env import Env
 from drivetrain.observe import PAPER
 from drivetrain.observe.surroundings import Surroundings
-from drivetrain.sim.bank import Bank, make_bank
+from drivetrain.sim.bank import Bank, Indexing, make_bank
+from drivetrain.types import replace
 
 FULL, AROUND = Env(observer=PAPER), Env(observer=Surroundings())
 GRID = Grid()
-BLOCKS = tuple(Grid(agents=32, roads=2, spacing=90.0, lanes=2, signals=8, seed=seed) for seed in range(4))
 LARGE = Grid(agents=512)
 EPISODE = 91  # steps from one new scene to the next
+BLOCK = Grid(agents=32, steps=EPISODE + 1, roads=2, lanes=2, spacing=85.0, dt=0.1, signals=8)
+BLOCKS = tuple(replace(BLOCK, seed=seed) for seed in range(4))
 
 PARTS = ("step", "events", "observation")
 SINGLE = tuple(Case("1 of 128", scenes, 1, part, FULL) for scenes in (1, 64) for part in PARTS)
@@ -51,8 +53,11 @@ def _banks(data: Path, large: bool) -> Iterator[tuple[Bank, str, tuple[Case, ...
     yield jax.device_put(make_bank([grid], GRID.dt)), "synthetic grid", SINGLE
     yield jax.device_put(make_bank([grid], GRID.dt, controlled=GRID.agents)), "synthetic grid", EVERYONE
     blocks = [grid_scenario(block) for block in BLOCKS]
-    agents = BLOCKS[0].agents
-    yield jax.device_put(make_bank(blocks, BLOCKS[0].dt, controlled=agents)), "synthetic block", CROWDS
+    yield (
+        jax.device_put(make_bank(blocks, BLOCK.dt, controlled=BLOCK.agents, indexing=Indexing(width=200))),
+        "synthetic block",
+        CROWDS,
+    )
     if large:
         yield jax.device_put(make_bank([grid_scenario(LARGE)], LARGE.dt)), "synthetic grid", HUGE
     if (data / "manifest.json").exists():
