@@ -68,4 +68,4 @@ def _places(scenario: Scenario, ego: int, first: int, last: int) -> tuple[int, f
 
 def _rows(route: Route, picked: Int[np.ndarray, "n"]) -> Route:
     """Some rows of stacked routes."""
-    return past_shapes(Route, **{name: np.asarray(getattr(route, name))[picked] for name in vars(route)})
+    return past_shapes(Route, {name: np.asarray(getattr(route, name))[picked] for name in vars(route)})
