@@ -17,7 +17,9 @@ def run(words: list[str]) -> None:
 
 
 def bench(
-    cases: Annotated[tuple[Literal["sim", "observe", "rollout", "train", "load"], ...], tyro.conf.Positional] = (),
+    cases: Annotated[
+        tuple[Literal["sim", "observe", "rollout", "train", "load", "fresh"], ...], tyro.conf.Positional
+    ] = (),
     data: str = "build/ngsim",
     scenes: tuple[int, ...] = (1, 16, 128),
     seconds: float = 2.0,
@@ -36,13 +38,13 @@ def bench(
     rows = run_cases(Path(data), cases or CASES, scenes, measured)
     about = describe(measured)
     print(" · ".join(f"{name} {value}" for name, value in about.items()))
-    print(f"{'case':>13} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}")
+    print(f"{'case':>8} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}")
     for row in rows:
         shares = "  ".join(f"{name} {share:.0%}" for name, share in row.shares.items())
         figures = f"{row.milliseconds:>10.3f} {row.rate:>14,.0f} {row.compile_seconds:>10.1f} {row.peak_mb:>9,.0f}"
         decoded = f"{row.decoded_mb:,.0f} MB/s decoded" if row.decoded_mb else ""
         memory = f"memory {' '.join(f'{part:,.0f}' for part in row.memory_mb)} MB" if row.memory_mb else ""
-        print(f"{row.case:>13} {row.scenes:>7} {figures}  {shares}{decoded}{memory}".rstrip())
+        print(f"{row.case:>8} {row.scenes:>7} {figures}  {shares}{decoded}{memory}".rstrip())
     if as_json is not None:
         figures = {"about": about, "cases": [dataclasses.asdict(row) for row in rows]}
         write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())
