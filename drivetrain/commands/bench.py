@@ -11,6 +11,9 @@ from drivetrain.bench import CASES, Bench, describe, run_cases
 from drivetrain.fleet.checkpoints import write_atomically
 
 
+Name = Literal["sim", "observe", "rollout", "train", "load", "fresh"]
+
+
 def run(words: list[str]) -> None:
     """Measure and print a table."""
     tyro.cli(bench, prog="drivetrain bench", args=words)
