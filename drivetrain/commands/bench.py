@@ -10,7 +10,6 @@ import tyro
 from drivetrain.bench import CASES, Bench, describe, run_cases
 from drivetrain.fleet.checkpoints import write_atomically
 
-
 Name = Literal["sim", "observe", "rollout", "train", "load", "fresh"]
 
 
