@@ -9,11 +9,13 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.ending import TRAINING
 from drivetrain.events import observe_events
 from drivetrain.observe import Observer
+from drivetrain.observe.surroundings import Surroundings
 from drivetrain.reward import Reward
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.replay import Replay
 from drivetrain.types import Array, Events, Observation, State, component
 
@@ -27,14 +29,14 @@ class Env:
     """
 
     dynamics: Dynamics = Bicycle()
-    traffic: simulator.Traffic = Replay()
+    traffic: Traffic = Replay()
     reward: Callable[[Events, Array], Array] = Reward()
     ending: Callable[[Bank, State, Events], tuple[Array, Array]] = TRAINING
-    observer: Observer = Observer()
+    observer: Observer | Surroundings = Observer()
 
     def reset(self, bank: Bank, episode: Int[Array, ""] | int) -> State:
         """The first state of an episode: as recorded."""
-        return simulator.reset(bank, self.dynamics, episode)
+        return simulator.reset(bank, self.dynamics, episode, self.traffic)
 
     def step(self, bank: Bank, state: State, action: Float[Array, "C width"]) -> tuple[State, Events]:
         """One step of dt: the state it leads to, and what happened to each controlled agent ([C])."""

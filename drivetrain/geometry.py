@@ -4,16 +4,18 @@ Every function is written for one point, box or small set of points, in metres, 
 (zero where a distance has none). Headings are unit vectors (cos, sin).
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from drivetrain.types import Array
+from drivetrain.types import Array, record, replace
 
 FAR = 1000.0
 """Stands for "nothing near", m: finite, so that it may be clipped, compared and differentiated."""
 
 SEAM = 1e-4
 """How far a piece reaches over its closed borders, m, so that rounding opens no gap between pieces that share one."""
+
 
 Scalar = Float[Array, ""] | float
 
@@ -59,58 +61,94 @@ def to_frame(
 # ---------------------------------------------------------------------------------------------------------------- boxes
 
 
-def box_corners(
-    position: Float[Array, "2"], heading: Float[Array, "2"], length: Scalar, width: Scalar
-) -> Float[Array, "4 2"]:
-    """Corners of a box centred on `position`: front left, front right, rear right, rear left."""
-    forward = heading * (0.5 * length)
-    left = jnp.stack([-heading[1], heading[0]]) * (0.5 * width)
-    return position + jnp.stack([forward + left, forward - left, -forward - left, -forward + left])
+@record
+class Box:
+    """Boxes, coordinate by coordinate (shapes broadcast): whole rows are what vector units are made for."""
+
+    x: Float[Array, "..."]  # centre, m
+    y: Float[Array, "..."]
+    cos: Float[Array, "..."]  # heading
+    sin: Float[Array, "..."]
+    length: Float[Array, "..."] | float  # m
+    width: Float[Array, "..."] | float
 
 
-def box_clearance(
-    position: Float[Array, "2"],
-    heading: Float[Array, "2"],
-    length: Scalar,
-    width: Scalar,
-    other_position: Float[Array, "2"],
-    other_heading: Float[Array, "2"],
-    other_length: Scalar,
-    other_width: Scalar,
-) -> Float[Array, ""]:
-    """Signed clearance of two boxes, m: their Euclidean distance, or minus the least translation that parts them.
+def box(
+    position: Float[Array, "*shape 2"],
+    heading: Float[Array, "*shape 2"],
+    length: Float[Array, "*shape"] | float,
+    width: Float[Array, "*shape"] | float,
+) -> Box:
+    """Boxes of centres and headings."""
+    return Box(position[..., 0], position[..., 1], heading[..., 0], heading[..., 1], length, width)
+
+
+def box_corners(box: Box) -> tuple[tuple[Array, Array], ...]:
+    """X and y of the corners: front left, front right, rear right, rear left."""
+    ahead_x, ahead_y = 0.5 * box.length * box.cos, 0.5 * box.length * box.sin
+    left_x, left_y = -0.5 * box.width * box.sin, 0.5 * box.width * box.cos
+    return tuple(
+        (box.x + ahead * ahead_x + left * left_x, box.y + ahead * ahead_y + left * left_y)
+        for ahead, left in ((1, 1), (1, -1), (-1, -1), (-1, 1))
+    )
+
+
+def seen_from(box: Box, other: Box) -> Box:
+    """The other box in the frame of the first: x forward, y left, origin at its centre."""
+    x, y = other.x - box.x, other.y - box.y
+    return Box(
+        x=x * box.cos + y * box.sin,
+        y=y * box.cos - x * box.sin,
+        cos=other.cos * box.cos + other.sin * box.sin,
+        sin=other.sin * box.cos - other.cos * box.sin,
+        length=other.length,
+        width=other.width,
+    )
+
+
+def box_clearance(box: Box, other: Box) -> Float[Array, "..."]:
+    """Signed clearance of boxes, m (shapes broadcast): their distance, or minus the least translation that parts them.
 
     Apart, the nearest points of two boxes include a corner of one; overlapping, the least translation is along a side
     of one (separating axes: Gottschalk et al. 1996, "OBBTree", section 5, in the plane).
     """
-    half, other_half = (0.5 * length, 0.5 * width), (0.5 * other_length, 0.5 * other_width)
-    turn = unrotate(other_heading, heading)  # the other's heading in this box's frame
-    here = unrotate(other_position - position, heading)  # its centre in this box's frame
-    there = unrotate(-here, turn)  # this box's centre in the other's frame
-    cos, sin = jnp.abs(turn[0]), jnp.abs(turn[1])
+    square = clearance_square(box, other)
+    return jnp.where(square < 0.0, -1.0, 1.0) * root(jnp.abs(square))
 
-    overlap = (
-        half[0] + other_half[0] * cos + other_half[1] * sin - jnp.abs(here[0]),
-        half[1] + other_half[0] * sin + other_half[1] * cos - jnp.abs(here[1]),
-        other_half[0] + half[0] * cos + half[1] * sin - jnp.abs(there[0]),
-        other_half[1] + half[0] * sin + half[1] * cos - jnp.abs(there[1]),
+
+def clearance_square(box: Box, other: Box) -> Float[Array, "..."]:
+    """The square of `box_clearance` with its sign: in the same order, and without a root for every pair."""
+    here = seen_from(box, other)
+    back = replace(
+        box,
+        x=-here.x * here.cos - here.y * here.sin,
+        y=here.x * here.sin - here.y * here.cos,
+        cos=here.cos,
+        sin=-here.sin,
     )
-    depth = jnp.minimum(jnp.minimum(overlap[0], overlap[1]), jnp.minimum(overlap[2], overlap[3]))
-
-    def nearest_corner(centre, turn, half, corner_half):
-        """Squared distance from a box at the origin to the nearest corner of another."""
-        along, across = turn * corner_half[0], jnp.stack([-turn[1], turn[0]]) * corner_half[1]
-        corners = centre + jnp.stack([along + across, along - across, -along - across, -along + across])
-        outside_x = jnp.maximum(jnp.abs(corners[:, 0]) - half[0], 0.0)
-        outside_y = jnp.maximum(jnp.abs(corners[:, 1]) - half[1], 0.0)
-        return jnp.min(outside_x**2 + outside_y**2)
-
-    back = turn * jnp.array([1.0, -1.0])  # this box's heading in the other's frame
-    square = jnp.minimum(
-        nearest_corner(here, turn, half, other_half),
-        nearest_corner(there, back, other_half, half),
+    cos, sin = jnp.abs(here.cos), jnp.abs(here.sin)
+    long, wide = 0.5 * box.length, 0.5 * box.width
+    other_long, other_wide = 0.5 * other.length, 0.5 * other.width
+    depth = jnp.minimum(
+        jnp.minimum(
+            long + other_long * cos + other_wide * sin - jnp.abs(here.x),
+            wide + other_long * sin + other_wide * cos - jnp.abs(here.y),
+        ),
+        jnp.minimum(
+            other_long + long * cos + wide * sin - jnp.abs(back.x),
+            other_wide + long * sin + wide * cos - jnp.abs(back.y),
+        ),
     )
-    return jnp.where(depth > 0.0, -depth, root(square))
+    apart = jnp.minimum(_nearest_corner(here, long, wide), _nearest_corner(back, other_long, other_wide))
+    return jnp.where(depth > 0.0, -(depth**2), apart)
+
+
+def _nearest_corner(box: Box, long: Array | float, wide: Array | float) -> Array:
+    """Squared distance of a box's nearest corner from the rectangle of these half sides around the origin."""
+    squares = [
+        jnp.maximum(jnp.abs(x) - long, 0.0) ** 2 + jnp.maximum(jnp.abs(y) - wide, 0.0) ** 2 for x, y in box_corners(box)
+    ]
+    return jnp.minimum(jnp.minimum(squares[0], squares[1]), jnp.minimum(squares[2], squares[3]))
 
 
 # ------------------------------------------------------------------------------------------------------------- segments
@@ -146,65 +184,107 @@ def segments_cross(
 # -------------------------------------------------------------------------------------------------------------- regions
 
 
-def signed_distance_to_pieces(
-    points: Float[Array, "n 2"],
-    left0: Float[Array, "m 2"],
-    right0: Float[Array, "m 2"],
-    left1: Float[Array, "m 2"],
-    right1: Float[Array, "m 2"],
-    exists: Bool[Array, "m"],
-    open_left: Bool[Array, "m"],
-    open_right: Bool[Array, "m"],
-    open_start: Bool[Array, "m"],
-    open_end: Bool[Array, "m"],
-) -> Float[Array, "n"]:
+@record
+class Pieces:
+    """Quadrilaterals between two cross-sections of a lane, coordinate by coordinate; and which of them count.
+
+    A border is *open* where it lies on the outline of the pieces' union.
+    """
+
+    left0: tuple[Array, Array]  # x, y [m] of the first cross-section's left end
+    right0: tuple[Array, Array]
+    left1: tuple[Array, Array]
+    right1: tuple[Array, Array]
+    exists: Bool[Array, "m"]
+    opens: tuple[Array, Array, Array, Array]  # left, right, start, end: [m]
+
+
+@record
+class Line:
+    """Directed segments (*m), with what many points ask of them computed once."""
+
+    x: Float[Array, "*m"]
+    y: Float[Array, "*m"]
+    along_x: Float[Array, "*m"]
+    along_y: Float[Array, "*m"]
+    inverse: Float[Array, "*m"]  # 1 / length²; 0 without length
+
+
+def line(x0: Array, y0: Array, x1: Array, y1: Array) -> Line:
+    """Segments from (x0, y0) to (x1, y1)."""
+    x, y = x1 - x0, y1 - y0
+    square = x * x + y * y
+    inverse = jnp.where(square > 0.0, 1.0 / jnp.where(square > 0.0, square, 1.0), 0.0)
+    return Line(x0, y0, x, y, inverse)
+
+
+def line_square(line: Line, x: Array | float, y: Array | float) -> Array:
+    """Squared distance of a point to segments, m²."""
+    x, y = x - line.x, y - line.y
+    share = jnp.clip((x * line.along_x + y * line.along_y) * line.inverse, 0.0, 1.0)
+    return (x - share * line.along_x) ** 2 + (y - share * line.along_y) ** 2
+
+
+def line_side(line: Line, x: Array | float, y: Array | float) -> Array:
+    """Twice the area that a point spans with segments, m²: positive on their left."""
+    return line.along_x * (y - line.y) - line.along_y * (x - line.x)
+
+
+def signed_distance_to_pieces(x: Float[Array, "n"], y: Float[Array, "n"], pieces: Pieces) -> Float[Array, "n"]:
     """Signed distance of points to the outline of a union of quadrilateral pieces, m: positive inside.
 
-    A piece runs from the cross-section (left0, right0) to (left1, right1); a border is *open* where it lies on the
-    union's outline. Inside, the distance is to the nearest open border (`FAR` where there is none); outside, to the
-    nearest piece (−`FAR` where there is none). A point is inside where the winding number of any piece around it is not
-    0, so that bent (non-convex) and degenerate pieces count for what they cover; a seam between pieces is inside.
+    The distance is to the nearest open border, `FAR` where there is none. A point is inside where the winding number of
+    any piece around it is not 0, so that bent (non-convex) and degenerate pieces count for what they cover; a seam
+    between pieces is inside.
     """
-    opens = (open_left, open_right, open_start, open_end)
-    sides = ((left1, left0), (right0, right1), (left0, right0), (right1, left1))  # anticlockwise around the piece
-    squares, turns = [], []
-    for (a, b), is_open in zip(sides, opens, strict=True):
-        squares.append(segment_square(points[:, None], a, b))
-        slack = jnp.where(is_open, 0.0, SEAM * norm(b - a))
-        turns.append(cross(b - a, points[:, None] - a) + slack)
-    diagonal = cross(right1 - left0, points[:, None] - left0)
-    winding = _winding(turns[2], turns[1], -diagonal, cross(right0 - left0, right1 - left0))
-    winding += _winding(turns[3], turns[0], diagonal, cross(right1 - left0, left1 - left0))
-    inside = jnp.any((winding != 0) & exists, axis=1)
+    left0, right0, left1, right1 = pieces.left0, pieces.right0, pieces.left1, pieces.right1
+    ends = ((left1, left0), (right0, right1), (left0, right0), (right1, left1))  # anticlockwise around the piece
+    sides = [line(*a, *b) for a, b in ends]
+    slack = [
+        jnp.where(is_open, 0.0, SEAM * root(side.along_x**2 + side.along_y**2))
+        for side, is_open in zip(sides, pieces.opens, strict=True)
+    ]
+    diagonal = line(*left0, *right1)
+    first = (right0[0] - left0[0]) * diagonal.along_y - (right0[1] - left0[1]) * diagonal.along_x
+    second = diagonal.along_x * (left1[1] - left0[1]) - diagonal.along_y * (left1[0] - left0[0])
 
-    outside_square, inside_square = jnp.full(len(points), FAR**2), jnp.full(len(points), FAR**2)
-    for square, is_open in zip(squares, opens, strict=True):
-        outside_square = jnp.minimum(outside_square, jnp.min(jnp.where(exists, square, FAR**2), axis=1))
-        inside_square = jnp.minimum(inside_square, jnp.min(jnp.where(exists & is_open, square, FAR**2), axis=1))
-    return jnp.where(inside, 1.0, -1.0) * root(jnp.where(inside, inside_square, outside_square))
+    def of_point(x: Array, y: Array) -> Array:
+        # Two reductions that share no work, since each recomputes what it reads.
+        nearest = FAR**2
+        for side, is_open in zip(sides, pieces.opens, strict=True):
+            nearest = jnp.minimum(nearest, jnp.where(is_open, line_square(side, x, y), FAR**2))
+        nearest = jnp.min(jnp.where(pieces.exists, nearest, FAR**2))
+        turns = [line_side(side, x, y) + more for side, more in zip(sides, slack, strict=True)]
+        across = line_side(diagonal, x, y)
+        around = _winding(turns[2], turns[1], -across, first) + _winding(turns[3], turns[0], across, second)
+        return jnp.where(jnp.any((around != 0.0) & pieces.exists), 1.0, -1.0) * root(nearest)
+
+    return jax.vmap(of_point)(jnp.asarray(x), jnp.asarray(y))
 
 
 def _winding(a: Array, b: Array, c: Array, area: Array) -> Array:
     """Winding of triangles around points (−1, 0, 1) from the crosses of their three sides; a side itself is inside."""
     anticlockwise = (a >= 0.0) & (b >= 0.0) & (c >= 0.0) & (area > 0.0)
     clockwise = (a < 0.0) & (b < 0.0) & (c <= 0.0) & (area < 0.0)
-    return anticlockwise.astype(jnp.int32) - clockwise.astype(jnp.int32)
+    return jnp.where(anticlockwise, 1.0, jnp.where(clockwise, -1.0, 0.0))
 
 
 def signed_distance_to_edges(
-    points: Float[Array, "n 2"], edges: Float[Array, "m 4"], mask: Bool[Array, "m"]
+    x: Float[Array, "n"], y: Float[Array, "n"], edges: Float[Array, "4 m"], mask: Bool[Array, "m"]
 ) -> Float[Array, "n"]:
     """Signed distance of points to directed segments (x0, y0, x1, y1), m: positive on the left of the nearest.
 
     Where several are equally near (a shared vertex), the one from whose line the point is farther decides: at a corner,
     the line of the other may pass on the wrong side. `FAR` where there is no edge.
     """
-    a, b = edges[:, :2], edges[:, 2:]
-    square = jnp.where(mask, segment_square(points[:, None], a, b), FAR**2)
-    nearest = jnp.min(square, axis=1)
-    tied = mask & (square <= nearest[:, None] * (1.0 + 1e-4) + 1e-10)
-    size = norm(b - a)
-    offset = cross(b - a, points[:, None] - a) / jnp.where(size > 0.0, size, 1.0)
-    leftmost = jnp.max(jnp.where(tied, offset, -jnp.inf), axis=1)
-    rightmost = jnp.min(jnp.where(tied, offset, jnp.inf), axis=1)
-    return jnp.where(leftmost >= -rightmost, 1.0, -1.0) * root(nearest)
+    lines = line(*edges)
+    per_length = root(lines.inverse)
+
+    def of_point(x: Array, y: Array) -> Array:
+        square = jnp.where(mask, line_square(lines, x, y), FAR**2)
+        nearest = jnp.min(square)
+        tied = square <= nearest * (1.0 + 1e-4) + 1e-10
+        offset = jnp.where(tied, line_side(lines, x, y) * per_length, 0.0)
+        return jnp.where(jnp.max(offset) >= -jnp.min(offset), 1.0, -1.0) * root(nearest)
+
+    return jax.vmap(of_point)(jnp.asarray(x), jnp.asarray(y))

@@ -10,7 +10,7 @@ splits the carry's key in three: one for the policy (split again per agent, and 
 sample), one for the draw of the next episode, one that is carried on. `drive` gives `act` one key a step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -179,6 +179,21 @@ def drive(
         lambda start, rest: jnp.concatenate([start[None], rest]), _moment(first), moments
     )
     return Trajectory(agents, lights, along, speed, first.controlled, time, events, mask)
+
+
+def shared(drivers: Sequence[Driver], driver: Int[Array, "C"]) -> Driver:
+    """One driver of a scene whose agents are driven by several: agent `c` by `drivers[driver[c]]`.
+
+    All answer actions of the same dynamics. The memory is the tuple of theirs; the key is split, one for each.
+    """
+
+    def act(bank: Bank, state: State, observation: Observation, memory: Memory, key: Key) -> tuple[Array, Memory]:
+        keys = jax.random.split(key, len(drivers))
+        answers = [each(bank, state, observation, *rest) for each, *rest in zip(drivers, memory, keys, strict=True)]
+        actions = jnp.stack([action for action, _ in answers])
+        return actions[driver, jnp.arange(len(driver))], tuple(memory for _, memory in answers)
+
+    return act
 
 
 def _moment(state: State) -> tuple[Agents, Array, Array, Array, Array]:

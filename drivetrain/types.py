@@ -13,7 +13,7 @@ holds zeros (−1 in columns of indices).
 
 import dataclasses
 import enum
-from typing import TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
@@ -245,6 +245,7 @@ class State:
     cursor: Int[Array, "C"]  # station of the agent's route
     along: Float[Array, "C"]  # m along the route, from its first station
     stopped: Bool[Array, "C S"]  # latched: has stopped before this line
+    traffic: Any = ()  # the traffic rule's own record; () where it remembers nothing
 
 
 @record
@@ -273,9 +274,9 @@ def happened(margin: Array) -> Array:
 
 @record
 class Tokens:
-    """A set of things that an agent sees, in the agent's frame."""
+    """A set of things that an agent sees, in the agent's frame: a row a feature, which is how they are computed."""
 
-    features: Float[Array, "n f"]
+    features: Float[Array, "f n"]
     mask: Bool[Array, "n"]
 
 

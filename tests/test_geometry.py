@@ -9,6 +9,8 @@ from shapely.geometry import LineString, Point, Polygon
 
 from drivetrain.geometry import (
     FAR,
+    Pieces,
+    box,
     box_clearance,
     box_corners,
     norm,
@@ -64,8 +66,8 @@ def boxes():
     return draw, other
 
 
-def arguments(draw):
-    return (
+def boxes_of(draw):
+    return box(
         draw["position"].astype(np.float32),
         unit(draw["angle"]),
         draw["length"].astype(np.float32),
@@ -75,7 +77,7 @@ def arguments(draw):
 
 def test_clearance_is_the_distance_apart_and_the_least_translation_in_overlap(boxes):
     draw, other = boxes
-    found = np.asarray(jax.jit(jax.vmap(box_clearance))(*arguments(draw), *arguments(other)))
+    found = np.asarray(jax.jit(box_clearance)(boxes_of(draw), boxes_of(other)))
     expected = np.empty(COUNT)
     for row in range(COUNT):
         first = corners_of(draw["position"][row], draw["angle"][row], draw["length"][row], draw["width"][row])
@@ -90,14 +92,14 @@ def test_clearance_is_the_distance_apart_and_the_least_translation_in_overlap(bo
 
 def test_clearance_is_the_same_seen_from_the_other(boxes):
     draw, other = boxes
-    clearance = jax.jit(jax.vmap(box_clearance))
-    there = clearance(*arguments(draw), *arguments(other))
-    back = clearance(*arguments(other), *arguments(draw))
+    clearance = jax.jit(box_clearance)
+    there = clearance(boxes_of(draw), boxes_of(other))
+    back = clearance(boxes_of(other), boxes_of(draw))
     np.testing.assert_allclose(there, back, atol=1e-5)
 
 
 def test_corners_are_named_in_order():
-    found = box_corners(jnp.array([1.0, 2.0]), jnp.array([0.0, 1.0]), 4.0, 2.0)
+    found = box_corners(box(jnp.array([1.0, 2.0]), jnp.array([0.0, 1.0]), 4.0, 2.0))
     np.testing.assert_allclose(found, [[0, 4], [2, 4], [2, 0], [0, 0]], atol=1e-6)
 
 
@@ -168,6 +170,16 @@ def pieces_of(borders, exists):
     )
 
 
+def to_pieces(points, left0, right0, left1, right1, exists, *opens):
+    """Of points [n, 2] and of the corners [m, 2] of pieces."""
+    corners = [(corner[:, 0], corner[:, 1]) for corner in (left0, right0, left1, right1)]
+    return signed_distance_to_pieces(points[:, 0], points[:, 1], Pieces(*corners, exists=exists, opens=opens))
+
+
+def to_edges(points, edges, mask):
+    return signed_distance_to_edges(points[:, 0], points[:, 1], edges.T, mask)
+
+
 def outline_distance(pieces, points):
     """Signed distance to the outline of the union, by shapely."""
     left0, right0, left1, right1, exists = pieces[:5]
@@ -189,7 +201,7 @@ def test_pieces_against_the_outline_of_their_union(seed):
     points = (borders.reshape(-1, 2)[rng.integers(0, borders[..., 0].size, 300)] + rng.normal(0, 3, (300, 2))).astype(
         np.float32
     )
-    found = jax.jit(signed_distance_to_pieces)(points, *pieces)
+    found = jax.jit(to_pieces)(points, *pieces)
     expected = outline_distance(pieces, points)
     assert (expected > 0).any() and (expected < 0).any()
     np.testing.assert_allclose(found, expected, atol=2e-4)
@@ -203,7 +215,7 @@ def test_points_on_a_seam_are_inside_and_far_from_the_outline():
     along = (seam[1:-2] * (1 - share) + seam[2:-1] * share).reshape(-1, 2)
     across = (borders[1, 1:-1] * (1 - share) + borders[2, 1:-1] * share).reshape(-1, 2)
     for points in (along, across):
-        assert np.min(np.asarray(jax.jit(signed_distance_to_pieces)(points, *pieces))) > 0.5
+        assert np.min(np.asarray(jax.jit(to_pieces)(points, *pieces))) > 0.5
 
 
 def test_bent_and_degenerate_pieces_cover_what_they_cover():
@@ -214,7 +226,7 @@ def test_bent_and_degenerate_pieces_cover_what_they_cover():
     right1 = np.array([[2, 0], [12, 0], [22, 0]], np.float32)
     yes = np.ones(3, bool)
     points = np.array([[1.7, 1.7], [1.2, 1.2], [10.5, 0.5], [11.8, 1.8], [21, 0.25]], np.float32)
-    found = signed_distance_to_pieces(points, left0, right0, left1, right1, yes, yes, yes, yes, yes)
+    found = to_pieces(points, left0, right0, left1, right1, yes, yes, yes, yes, yes)
     quads = [
         Polygon([[0, 2], [1.5, 1.5], [2, 0], [2, 2]]),
         Polygon([[10, 2], [10, 0], [12, 0]]),
@@ -230,8 +242,8 @@ def test_bent_and_degenerate_pieces_cover_what_they_cover():
 def test_without_pieces_or_edges_nothing_is_near():
     none, no = np.zeros((3, 2), np.float32), np.zeros(3, bool)
     point = np.ones((2, 2), np.float32)
-    assert np.all(np.asarray(signed_distance_to_pieces(point, none, none, none, none, no, no, no, no, no)) == -FAR)
-    assert np.all(np.asarray(signed_distance_to_edges(point, np.zeros((3, 4), np.float32), no)) == FAR)
+    assert np.all(np.asarray(to_pieces(point, none, none, none, none, no, no, no, no, no)) == -FAR)
+    assert np.all(np.asarray(to_edges(point, np.zeros((3, 4), np.float32), no)) == FAR)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -245,7 +257,7 @@ def test_edges_against_a_star_shaped_polygon(seed):
     edges = np.hstack([ring, np.roll(ring, -1, 0)])
     edges = np.vstack([edges, np.full((4, 4), 1.0, np.float32)])  # padding
     points = rng.normal(0, 6, (300, 2)).astype(np.float32)
-    found = signed_distance_to_edges(points, edges, np.arange(13) < 9)
+    found = to_edges(points, edges, np.arange(13) < 9)
     where = shapely.points(points.astype(float))
     expected = np.where(shapely.contains(polygon, where), 1, -1) * shapely.distance(polygon.exterior, where)
     np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -269,18 +281,21 @@ def finite(function, *arguments):
     ],
 )
 def test_clearance_has_finite_gradients_touching_and_coincident(offset, angle):
-    box = (jnp.zeros(2), jnp.array([1.0, 0.0]), jnp.asarray(4.0), jnp.asarray(2.0))
+    def clearance(*arguments):
+        return box_clearance(box(*arguments[:4]), box(*arguments[4:]))
+
+    first = (jnp.zeros(2), jnp.array([1.0, 0.0]), jnp.asarray(4.0), jnp.asarray(2.0))
     other = (jnp.array(offset, jnp.float32), jnp.asarray(unit(np.asarray(angle))), jnp.asarray(4.0), jnp.asarray(2.0))
-    assert finite(box_clearance, *box, *other)
+    assert finite(clearance, *first, *other)
     nothing = (jnp.zeros(2), jnp.zeros(2), jnp.asarray(0.0), jnp.asarray(0.0))
-    assert finite(box_clearance, *nothing, *nothing)
+    assert finite(clearance, *nothing, *nothing)
 
 
 def test_clearance_slopes_are_those_of_the_distance():
     def clearance(x):
-        return box_clearance(
-            jnp.zeros(2), jnp.array([1.0, 0.0]), 4.0, 2.0, jnp.array([x, 0.3]), jnp.array([1.0, 0.0]), 4.0, 2.0
-        )
+        size = jnp.array(4.0), jnp.array(2.0)
+        ahead = jnp.array([1.0, 0.0])
+        return box_clearance(box(jnp.zeros(2), ahead, *size), box(jnp.array([x, 0.3]), ahead, *size))
 
     np.testing.assert_allclose([jax.grad(clearance)(6.0), jax.grad(clearance)(3.9)], [1.0, 1.0], atol=1e-6)
 
@@ -292,14 +307,14 @@ def test_distances_have_finite_gradients_on_borders_vertices_and_without_length(
         assert finite(point_segment_distance, point, zero, zero)
     corner = jnp.array([[0.0, 0.0], [0.5, 0.0], [0.5, 0.5], [3.0, 0.0]])
     edges = jnp.array([[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
-    assert finite(lambda points, edges: signed_distance_to_edges(points, edges, jnp.ones(3, bool)), corner, edges)
+    assert finite(lambda points, edges: to_edges(points, edges, jnp.ones(3, bool)), corner, edges)
     left0, right0 = jnp.array([[0.0, 1.0], [0.0, 0.0]]), jnp.array([[0.0, 0.0], [0.0, 0.0]])
     left1, right1 = jnp.array([[1.0, 1.0], [0.0, 0.0]]), jnp.array([[1.0, 0.0], [0.0, 0.0]])
     for there in (True, False):
         mask = jnp.full(2, there)
 
         def distance(points, *quads, mask=mask):
-            return signed_distance_to_pieces(points, *quads, mask, mask, mask, mask, mask)
+            return to_pieces(points, *quads, mask, mask, mask, mask, mask)
 
         assert finite(distance, corner, left0, right0, left1, right1)
 

@@ -43,7 +43,7 @@ def test_commands_exist(call):
     words = call.split()
     assert words[0] in COMMANDS
     if words[0] == "data":
-        assert words[1] in ("convert", "info", "verify")
+        assert words[1] in ("convert", "generate", "admit", "mine", "info", "verify")
     if words[0] == "train":
         assert words[1] in RECIPES
 

@@ -8,7 +8,7 @@ import scenes
 from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.policy.heads import Discrete
-from drivetrain.rollout import drive, rollout, start
+from drivetrain.rollout import drive, rollout, shared, start
 from drivetrain.sim.bank import expert, make_bank
 from drivetrain.sim.dynamics.base import action_at
 from drivetrain.sim.dynamics.playback import Playback
@@ -204,3 +204,19 @@ def test_drive_of_the_log_is_the_log(bank):
     np.testing.assert_allclose(way.speed, 10.0, atol=1e-2)
     assert way.mask.all()
     assert not np.asarray(happened(way.events.off_route)).any()
+
+
+def test_each_agent_has_its_own_driver(pair):
+    def pushing(acceleration):
+        def act(bank, state, observation, memory, key):
+            return jnp.tile(jnp.array([acceleration, 0.0]), (2, 1)), memory + 1
+
+        return act
+
+    act = shared((pushing(1.0), pushing(-1.0)), jnp.array([1, 0]))
+    memory = (jnp.int32(0), jnp.int32(5))
+    way = jax.jit(lambda bank: drive(ENV, bank, act, 0, 10, jax.random.key(0), memory))(pair)
+    np.testing.assert_allclose(way.speed[-1], [10.0 - 2.0, 10.0 + 2.0], rtol=1e-4)
+    state, observation = ENV.reset(pair, 0), None
+    _, after = act(pair, state, observation, memory, jax.random.key(0))
+    assert [int(each) for each in after] == [1, 6]

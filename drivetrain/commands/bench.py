@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from drivetrain.bench import CASES, Bench, describe, run_cases
-from drivetrain.fleet.checkpoints import write_atomically
+from drivetrain.types import InputError
 
-Name = Literal["sim", "observe", "rollout", "train", "load", "fresh"]
+PINNED = "DRIVETRAIN_BENCH_CORES"
+"""Set in the process that measures on so many cores."""
 
 
 def run(words: list[str]) -> None:
@@ -20,33 +22,72 @@ def run(words: list[str]) -> None:
 
 def bench(
     cases: Annotated[
-        tuple[Literal["sim", "observe", "rollout", "train", "load", "fresh"], ...], tyro.conf.Positional
+        tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load", "fresh"], ...], tyro.conf.Positional
     ] = (),
     data: str = "build/ngsim",
     scenes: tuple[int, ...] = (1, 16, 128),
     seconds: float = 2.0,
+    cores: int | None = None,
+    large: bool = False,
     as_json: Annotated[str | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
-    """Milliseconds of a call, agent-steps a second, compile time, peak memory.
+    """Milliseconds, agent-steps a second, compile time, memory.
 
     Args:
-        cases: what to measure; everything by default
+        cases: what to measure; `simulator` is the table of full-size scenes; without a name, all the others
         data: folder of a dataset
         scenes: simulated at once (threads, and recordings a second, for the rows of load)
         seconds: spent on each measurement, at least
+        cores: pin the measurement to so many CPU cores; 1 also turns XLA's threads off
+        large: among the simulator's cases, scenes of 512 agents too
         as_json: write the figures to this file
     """
+    if cores is not None and os.environ.get(PINNED) != str(cores):
+        _pin(cores)
+    # Only here: XLA reads its flags as it is loaded.
+    from drivetrain.bench.learning import CASES, Bench, describe, run_cases
+    from drivetrain.fleet.checkpoints import write_atomically
+
     measured = Bench(seconds=seconds)
-    rows = run_cases(Path(data), cases or CASES, scenes, measured)
-    about = describe(measured)
+    about = describe(measured) | {"cores": len(os.sched_getaffinity(0))}
     print(" · ".join(f"{name} {value}" for name, value in about.items()))
-    print(f"{'case':>8} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}")
-    for row in rows:
-        shares = "  ".join(f"{name} {share:.0%}" for name, share in row.shares.items())
-        figures = f"{row.milliseconds:>10.3f} {row.rate:>14,.0f} {row.compile_seconds:>10.1f} {row.peak_mb:>9,.0f}"
-        decoded = f"{row.decoded_mb:,.0f} MB/s decoded" if row.decoded_mb else ""
-        memory = f"memory {' '.join(f'{part:,.0f}' for part in row.memory_mb)} MB" if row.memory_mb else ""
-        print(f"{row.case:>8} {row.scenes:>7} {figures}  {shares}{decoded}{memory}".rstrip())
+    rows: list = []
+    if "simulator" in cases:
+        from drivetrain.bench.cases import measure_simulator
+        from drivetrain.bench.simulation import table
+
+        print(table([]))
+        rows += measure_simulator(
+            Path(data), seconds, large, lambda row: print(table([row]).splitlines()[1], flush=True)
+        )
+    chosen = tuple(case for case in cases if case != "simulator")
+    if chosen or not cases:
+        measures = run_cases(Path(data), chosen or CASES, scenes, measured)
+        print(f"{'case':>13} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}")
+        for row in measures:
+            print(_line(row))
+        rows += measures
     if as_json is not None:
         figures = {"about": about, "cases": [dataclasses.asdict(row) for row in rows]}
         write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())
+
+
+def _line(row) -> str:
+    """A row of the learning table."""
+    shares = "  ".join(f"{name} {share:.0%}" for name, share in row.shares.items())
+    figures = f"{row.milliseconds:>10.3f} {row.rate:>14,.0f} {row.compile_seconds:>10.1f} {row.peak_mb:>9,.0f}"
+    decoded = f"{row.decoded_mb:,.0f} MB/s decoded" if row.decoded_mb else ""
+    memory = f"memory {' '.join(f'{part:,.0f}' for part in row.memory_mb)} MB" if row.memory_mb else ""
+    return f"{row.case:>13} {row.scenes:>7} {figures}  {shares}{decoded}{memory}".rstrip()
+
+
+def _pin(cores: int) -> None:
+    """Start this command anew on the first `cores` cores. Raises `InputError` where there are not so many."""
+    free = sorted(os.sched_getaffinity(0))
+    if not 1 <= cores <= len(free):
+        raise InputError(f"cores: {cores} (this process may use 1 to {len(free)})")
+    os.sched_setaffinity(0, free[:cores])
+    threads = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if cores == 1 else ""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {threads}".strip()
+    os.environ.update({PINNED: str(cores), "XLA_FLAGS": flags})
+    os.execv(sys.executable, [sys.executable, "-m", "drivetrain", *sys.argv[1:]])

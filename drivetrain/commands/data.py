@@ -1,4 +1,4 @@
-"""`drivetrain data`: convert recordings, select from a dataset, say what it holds, check it."""
+"""`drivetrain data`: convert or generate recordings, select from a dataset, say what it holds, check it."""
 
 import dataclasses
 import json
@@ -8,14 +8,17 @@ from typing import Annotated, Literal
 import tyro
 
 from drivetrain.data import converting, mining, shards, spreading, summing
+from drivetrain.data.generating import sumo
 from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.progress import counting, progress
 from drivetrain.types import InputError
 
+PLAN = sumo.Plan()
+
 
 def run(words: list[str]) -> None:
-    """Convert, select from, sum up or check a dataset."""
-    commands = {"convert": convert, "admit": admit, "mine": mine, "info": info, "verify": verify}
+    """Convert or generate recordings, select from a dataset, sum it up or check it."""
+    commands = {"convert": convert, "admit": admit, "mine": mine, "info": info, "verify": verify, "generate": generate}
     config = (tyro.conf.FlagCreatePairsOff,)
     tyro.extras.subcommand_cli_from_dict(commands, prog="drivetrain data", args=words, config=config)
 
@@ -34,7 +37,8 @@ def convert(
     """Convert recordings to a dataset, then find out which egos may be driven. Interrupted, it goes on when repeated.
 
     Args:
-        format: the layout of the files: commonroad or nocturne
+        format: the layout of the files: argoverse2, argoverse2-sensor, commonroad, lanelet2, nocturne, opendrive,
+            recording, scenarionet or waymo
         sources: files, folders of them, or globs
         out: folder of the dataset; it appears whole or not at all
         dt: seconds of a step
@@ -49,7 +53,8 @@ def convert(
         summary = converting.convert(format, sources, out, dt, workers, limit, split, overwrite, max_failures, show)
     for skipped in summary.skipped:
         print(f"skipped {skipped.reason}", file=sys.stderr)
-    print(f"{out}: {summary.recordings} recordings, {summary.egos} egos, {len(summary.skipped)} files skipped")
+    maps = f" ({summary.maps} maps without traffic)" if summary.maps else ""
+    print(f"{out}: {summary.recordings} recordings{maps}, {summary.egos} egos, {len(summary.skipped)} files skipped")
     admit(out)
 
 
@@ -140,3 +145,36 @@ def verify(folder: Annotated[str, tyro.conf.Positional]) -> None:
     """
     manifest = shards.verify(folder)
     print(f"{folder}: {len(manifest.recordings)} recordings in {len(manifest.shards)} shards are as they were written")
+
+
+def generate(
+    simulator: Annotated[Literal["sumo"], tyro.conf.Positional],
+    networks: Annotated[tuple[str, ...], tyro.conf.Positional],
+    out: str,
+    routes: tuple[str, ...] = (),
+    additional: tuple[str, ...] = (),
+    plan: Annotated[sumo.Plan, tyro.conf.arg(name="")] = PLAN,
+    runs: int = 1,
+    workers: int = 1,
+) -> None:
+    """Simulate traffic and record it: files for `drivetrain data convert recording`.
+
+    Args:
+        simulator: sumo, which `pip install 'drivetrain[sumo]'` brings
+        networks: .sumocfg or .net.xml files
+        out: folder of the recordings
+        routes: demand, beside what a .sumocfg names
+        additional: signal programs and vehicle types, beside what a .sumocfg names
+        plan: how a network is simulated, and which clips are cut out
+        runs: simulations of each network, with the seeds that follow one another
+        workers: processes
+    """
+    if len(networks) != 1 and (routes or additional):
+        raise InputError("routes: more than one network (give a .sumocfg for each)")
+    if not networks:
+        raise InputError("networks: none (name a .sumocfg or a .net.xml)")
+    inputs = [sumo.Inputs(network, routes, additional) for network in networks]
+    plans = [dataclasses.replace(plan, seed=plan.seed + run) for run in range(runs)]
+    with counting("generate", "clips") as show:
+        written = sumo.generate([sumo.Job(given, own) for given in inputs for own in plans], out, workers, show)
+    print(f"{out}: {written} recordings")

@@ -59,7 +59,8 @@ def evaluate_policy(
     """
     env, act = driver(policy)
     loaded = load(data, split, limit=limit)
-    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups)
+    paths = env.traffic.needs_paths
+    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups, paths=paths)
     with progress("evaluate", total=len(bank.episodes.map), unit="episodes") as show:
         result = evaluate(env, bank, act, seed=seed, progress=lambda done, _: show(done, policy))
     figures = summarise(result, policy, data, split, loaded.dt, seed)

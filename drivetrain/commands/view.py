@@ -8,6 +8,7 @@ import tyro
 
 from drivetrain.data.compiling import compile_recording
 from drivetrain.data.readers import READERS
+from drivetrain.data.recording import Reader
 from drivetrain.data.resampling import resample
 from drivetrain.data.shards import MANIFEST, read_manifest, read_scenarios
 from drivetrain.data.smoothing import smooth
@@ -58,7 +59,7 @@ def page_of(path: Path, limit: int, dt: float) -> str:
         if (path / "config.json").is_file():
             return build_report(path)
         raise InputError(f"{path}: neither a run nor a dataset (name a folder with config.json or {MANIFEST})")
-    if not path.is_file():
+    if not Path(str(path).partition("#")[0]).is_file():
         raise InputError(f"{path}: no such file or folder (name a run, a dataset or a recording)")
     if path.suffix == ".html":
         return path.read_text(encoding="utf-8")
@@ -79,12 +80,24 @@ def dataset_page(folder: Path, limit: int) -> str:
     return scene_page(str(folder), scenes, episodes)
 
 
+def _reader_of(file: Path) -> tuple[Reader, str]:
+    """The reader that would find a file in its folder, and the file as it names it; of several scenes the first."""
+    name, _, scene = str(file).partition("#")
+    for reader in READERS.values():
+        try:
+            found = reader.find(str(Path(name).parent))
+        except InputError:  # of another file in the folder
+            continue
+        items = [item for item in found if item.partition("#")[0] == name]
+        if items:
+            return reader, str(file) if scene else items[0]
+    raise InputError(f"{file}: no reader takes it (name a file of {', '.join(READERS)})")
+
+
 def recording_page(file: Path, dt: float) -> str:
-    """One recording, converted as `data convert` does."""
-    readers = [reader for reader in READERS.values() if str(file) in reader.find(str(file))]
-    if not readers:
-        raise InputError(f"{file}: no reader takes it (name a file of {', '.join(READERS)})")
-    recording = resample(smooth(readers[0].read(str(file)))[0], dt)
+    """One recording, converted as `data convert` does; `FILE#SCENE` names one of several in a file."""
+    reader, item = _reader_of(file)
+    recording = resample(smooth(reader.read(item))[0], dt)
     scenario, _ = compile_recording(recording)
     return scene_page(
         recording.name, [Scene(recording.name, dt, scenario.map, scenario.log)], ego_episodes(0, scenario)

@@ -243,13 +243,12 @@ def _egos(
     )
     routes += [blank] * (capacity.egos - len(routes))
     room = (capacity.egos,)
+    stacked = {name: np.stack([getattr(route, name) for route in routes]) for name in Route.__dataclass_fields__}
     fields = {
         "track": _padded(np.searchsorted(columns, [c.track for c in driven]), room, np.int32, -1),
         "first": _padded(np.array([c.first for c in driven], int), room, np.int32),
         "last": _padded(np.array([c.last for c in driven], int), room, np.int32),
-        "route": past_shapes(
-            Route, {name: np.stack([getattr(r, name) for r in routes]) for name in Route.__dataclass_fields__}
-        ),
+        "route": past_shapes(Route, stacked),
         "cursor": _padded(np.array([path.cursor for path in drafted.paths], int), room, np.int32),
         "log_distance": _padded(np.array([path.distance for path in drafted.paths], float), room, np.float32),
     }

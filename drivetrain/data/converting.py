@@ -51,6 +51,7 @@ class Summary:
 
     out: str
     recordings: int
+    maps: int  # recordings without road users
     egos: int
     skipped: tuple[Skipped, ...]
     capacity: Capacity
@@ -97,7 +98,8 @@ def convert(
             raise InputError(f"{out}: {error.strerror} (make room, then run the same command again)") from None
         close_work(folder)
     egos = sum(len(entry.egos) for entry in manifest.recordings)
-    return Summary(str(out), len(manifest.recordings), egos, manifest.skipped, manifest.capacity)
+    maps = sum(not entry.agents for entry in manifest.recordings)
+    return Summary(str(out), len(manifest.recordings), maps, egos, manifest.skipped, manifest.capacity)
 
 
 def find(format: str, sources: Sequence[str]) -> tuple[str, ...]:
@@ -129,7 +131,7 @@ def convert_file(format: str, file: str, dt: float) -> Result:
         drafted = draft(recording)
         scenario, compiled = pack(drafted, capacity_of([drafted]))
         entry = _describe(recording, compiled, report._asdict())
-        if not entry.egos:
+        if not entry.egos and len(recording.tracks.id):  # a map alone has no road users, and is kept as a map
             raise InputError(f"{file}: no vehicle moves for long enough to be driven (leave the file out)")
         return pack_record(entry, scenario)
     except InputError as error:

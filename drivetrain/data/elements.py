@@ -142,6 +142,8 @@ def _once(lines: Drawn, before: Drawn | None = None) -> Drawn:
 def _cut(points: Points) -> tuple[Float[np.ndarray, "n 4"], float]:
     """A polyline simplified and cut into segments of at most 10 m, with the simplification's error."""
     line = shapely.LineString(points)
+    if line.length < 1e-6:  # a border that a taper has drawn to a point
+        return np.zeros((0, 4)), 0.0
     simple = line.simplify(SIMPLIFIED, preserve_topology=True)
     corners = shapely.get_coordinates(simple)
     error = float(shapely.hausdorff_distance(line, simple, densify=0.5)) if len(corners) < len(points) else 0.0

@@ -1,38 +1,42 @@
-"""Lanes from centre lines alone: borders, successors and neighbours by geometry.
+"""Lanes from centre lines: borders, successors and neighbours by geometry, and by what the source says of them.
 
-The rules, in order:
-  1. A lane continues another where it starts within 0.5 m of its end, within 45° of its heading.
+The rules, in order (what a source gives a lane as successors, neighbours or border lines goes before geometry):
+  1. A lane continues another where it starts within 0.5 m of its end, within 45° of its heading; a successor that the
+     source gives starts within 2 m.
   2. Beside a point of a lane runs another lane where a ray across meets its centre line 2.5 to 5 m away, within 20° of
-     the heading; stretches shorter than 6 m do not count.
+     the heading; stretches shorter than 6 m do not count. Of a lane whose neighbours the source gives, only those.
   3. Lanes are cut where what runs beside them changes, and where the lane beside them is cut, never within 3 m of
      another cut: so pieces lie side by side from end to end, and neighbours may be used where they overlap.
   4. Two pieces are neighbours where 80 % of one runs beside the other, both ways, and their ends are level to 2.5 m.
   5. A border lies half-way between neighbours; else at a painted line or road edge 1.4 to 2.5 m from the centre line,
-     where half of the piece has one; else 1.75 m away (0.75 m for a bicycle lane).
+     where half of the piece has one (0.8 to 4 m, where the source gives that line as the border); else 1.75 m away
+     (0.75 m for a bicycle lane).
+  6. What differs by 2.5 m in height is on another level: it neither follows, nor lies beside, nor borders.
 
 Shapes: n points of a polyline · m samples.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
+from drivetrain.data.lane_borders import Paint, borders_of
 from drivetrain.data.lane_sampling import (
+    LEVELS_APART,
     Beside,
     CentreLine,
     Samples,
     arc_lengths,
     beside_of,
-    cast,
     left_of,
     sample,
-    segments_of,
+    told_of,
 )
 from drivetrain.data.recording import Lane, Polyline
-from drivetrain.types import ElementKind
 
 JOINED = 0.5  # m
 JOINED_HEADING = np.cos(np.radians(45.0))
@@ -40,17 +44,7 @@ SHORTEST_STRETCH = 6.0  # m
 SHORTEST_PIECE = 3.0  # m
 NEIGHBOUR_SHARE = 0.8
 LEVEL = 2.5  # m
-HALF_WIDTH = (1.4, 2.5)  # m
-DEFAULT_HALF_WIDTH = 1.75  # m
-BICYCLE_HALF_WIDTH = 0.75  # m
-
-
-@dataclass(frozen=True)
-class Paint:
-    """A painted line or a road edge."""
-
-    points: Polyline
-    kind: ElementKind
+GIVEN_JOINED = 2.0  # m; a link that the source gives over a wider gap is none
 
 
 @dataclass(frozen=True)
@@ -67,17 +61,16 @@ def recover(centres: Sequence[CentreLine], paint: Sequence[Paint]) -> tuple[tupl
     if not centres:
         return (), {}
     lengths = np.array([arc_lengths(centre.points)[-1] for centre in centres])
-    whole = sample(centres, [np.array([0.0, length]) for length in lengths])
-    cuts = _cuts(whole, _without_short(whole, beside_of(whole, whole)), lengths)
+    whole, told = sample(centres, [np.array([0.0, length]) for length in lengths]), told_of(centres)
+    cuts = _cuts(whole, _without_short(whole, beside_of(whole, whole, told)), lengths)
     samples = sample(centres, cuts)
     piece_first = np.cumsum([0, *(len(cut) - 1 for cut in cuts)])
     owner_of = np.repeat(np.arange(len(centres)), np.diff(piece_first))
     bounds = np.array([(a, b) for cut in cuts for a, b in zip(cut[:-1], cut[1:], strict=True)])
-    beside = beside_of(_with_owner(samples, owner_of), whole)
+    beside = beside_of(_with_owner(samples, owner_of), whole, told)
     neighbours = _neighbours(samples, beside, piece_first, cuts, bounds)
-    bicycle = np.array([centre.bicycle for centre in centres])[owner_of]
-    offsets, kinds, found = _borders(samples, beside, neighbours, paint, bicycle)
-    successors = _successors(centres, piece_first)
+    borders = borders_of(samples, beside, neighbours, paint, centres, owner_of)
+    successors, links = _successors(centres, piece_first)
     predecessors: list[list[int]] = [[] for _ in successors]
     for row, ahead in enumerate(successors):
         for other in ahead:
@@ -89,30 +82,34 @@ def recover(centres: Sequence[CentreLine], paint: Sequence[Paint]) -> tuple[tupl
         left, right = (int(neighbour) if neighbour >= 0 else None for neighbour in neighbours[row])
         lane = Lane(
             id=row,
-            left=position + offsets[rows, :1] * normal,
-            right=position - offsets[rows, 1:] * normal,
+            left=position + borders.offsets[rows, :1] * normal,
+            right=position - borders.offsets[rows, 1:] * normal,
             successors=successors[row],
             predecessors=tuple(predecessors[row]),
             left_neighbour=left,
             right_neighbour=right,
-            left_border=kinds[row][0],
-            right_border=kinds[row][1],
-            drivable=not bool(bicycle[row]),
+            left_border=borders.kinds[row][0],
+            right_border=borders.kinds[row][1],
+            speed_limit=centres[owner].speed_limit,
+            drivable=not centres[owner].bicycle,
         )
         pieces.append(Piece(lane, centres[owner].id, position))
-    notes = {
+    level, given = int((neighbours >= 0).sum()), int((neighbours[told.lanes[owner_of]] >= 0).sum())
+    notes = links | {
         "lanes_cut_to_pieces": len(pieces) - len(centres),
-        "lane_successors_derived": sum(len(ahead) for ahead in successors),
-        "lane_neighbours_derived": int((neighbours >= 0).sum()),
-        "lane_borders_between_neighbours": int((neighbours >= 0).sum()),
-        "lane_borders_painted": found,
-        "lane_borders_by_default_width": int((neighbours < 0).sum()) - found,
+        "lane_successors_derived": sum(len(ahead) for ahead in successors) - links["lane_successors_given"],
+        "lane_neighbours_given": given,
+        "lane_neighbours_derived": level - given,
+        "lane_borders_between_neighbours": level,
+        "lane_borders_given": borders.given,
+        "lane_borders_painted": borders.found,
+        "lane_borders_by_default_width": 2 * len(pieces) - level - borders.given - borders.found,
     }
     return tuple(pieces), notes
 
 
 def _with_owner(samples: Samples, owner_of: Int[np.ndarray, "_"]) -> Samples:
-    return Samples(owner_of[samples.owner], samples.along, samples.position, samples.heading)
+    return dataclasses.replace(samples, owner=owner_of[samples.owner])
 
 
 def _stretches(owner: Int[np.ndarray, "m"], lane: Int[np.ndarray, "m"]) -> Int[np.ndarray, "_"]:
@@ -190,20 +187,35 @@ def _level(samples: Samples, rows: slice, other: slice) -> bool:
     return bool((np.abs((gap * samples.heading[ends[0]]).sum(axis=1)) < LEVEL).all())
 
 
-def _successors(centres: Sequence[CentreLine], piece_first: Int[np.ndarray, "_"]) -> list[tuple[int, ...]]:
-    """Pieces that follow each piece: the next of its lane, or by rule 1 the first of every lane that continues it."""
-    starts, ends = (np.array([centre.points[at] for centre in centres]) for at in (0, -1))
-    tree = shapely.STRtree(np.asarray(shapely.points(starts)))
-    ahead: list[tuple[int, ...]] = [(row + 1,) for row in range(int(piece_first[-1]))]
+def _successors(
+    centres: Sequence[CentreLine], piece_first: Int[np.ndarray, "_"]
+) -> tuple[list[tuple[int, ...]], dict[str, int]]:
+    """Pieces that follow each piece, by rule 1 (or the next of its lane), and what became of the links given."""
+    ends = np.array([[centre.points[0], centre.points[-1]] for centre in centres])
+    heights = np.array([(0.0, 0.0) if c.height is None else (c.height[0], c.height[-1]) for c in centres])
     out, into = (np.array([_end_heading(centre.points, last) for centre in centres]) for last in (True, False))
-    near = tree.query(shapely.points(ends), predicate="dwithin", distance=JOINED)
-    follows: list[list[int]] = [[] for _ in centres]
-    for lane, other in near.T:
-        if lane != other and out[lane] @ into[other] > JOINED_HEADING:
-            follows[lane].append(int(piece_first[other]))
+    tree = shapely.STRtree(np.asarray(shapely.points(ends[:, 0])))
+    near = tree.query(shapely.points(ends[:, 1]), predicate="dwithin", distance=JOINED)
+    row_of = {centre.id: row for row, centre in enumerate(centres)}
+    follows: list[set[int]] = [set() for _ in centres]
+    notes = {"lane_successors_given": 0, "lane_successors_apart": 0, "lane_successors_out_of_scene": 0}
+    for lane, other in near.T.tolist():
+        level, links = abs(heights[lane, 1] - heights[other, 0]) < LEVELS_APART, centres[lane].links
+        told = links is not None and links.whole
+        if not told and lane != other and level and out[lane] @ into[other] > JOINED_HEADING:
+            follows[lane].add(other)
+    for lane, centre in enumerate(centres):
+        for id in sorted(set(centre.links.successors)) if centre.links else ():
+            other = row_of.get(id)
+            joined = other is not None and np.linalg.norm(ends[lane, 1] - ends[other, 0]) < GIVEN_JOINED
+            if other is not None and joined:
+                follows[lane].add(other)
+            what = "given" if joined else "apart" if other is not None else "out_of_scene"
+            notes[f"lane_successors_{what}"] += 1
+    ahead: list[tuple[int, ...]] = [(row + 1,) for row in range(int(piece_first[-1]))]
     for lane, rows in enumerate(follows):
-        ahead[piece_first[lane + 1] - 1] = tuple(sorted(rows))
-    return ahead
+        ahead[piece_first[lane + 1] - 1] = tuple(sorted(int(piece_first[row]) for row in rows))
+    return ahead, notes
 
 
 def _end_heading(points: Polyline, last: bool) -> Float[np.ndarray, "2"]:
@@ -212,66 +224,3 @@ def _end_heading(points: Polyline, last: bool) -> Float[np.ndarray, "2"]:
     a, b = (max(at[-1] - 1.0, 0.0), at[-1]) if last else (0.0, min(1.0, at[-1]))
     chord = np.array([np.interp(b, at, line) - np.interp(a, at, line) for line in points.T])
     return chord / max(float(np.linalg.norm(chord)), 1e-9)
-
-
-def _borders(
-    samples: Samples,
-    beside: Beside,
-    neighbours: Int[np.ndarray, "_ 2"],
-    paint: Sequence[Paint],
-    bicycle: Bool[np.ndarray, "_"],
-) -> tuple[Float[np.ndarray, "m 2"], list[tuple[ElementKind, ElementKind]], int]:
-    """Half widths left and right of each sample by rule 5, what is painted there, and how many borders were found."""
-    distance, kind = _painted(samples, paint)
-    offsets = np.empty((len(samples.owner), 2))
-    kinds, found = [], 0
-    edges = np.searchsorted(samples.owner, np.arange(len(neighbours) + 1))
-    for piece in range(len(neighbours)):
-        rows = slice(edges[piece], edges[piece + 1])
-        words = []
-        for side in (0, 1):
-            seen = np.isfinite(distance[rows, side])
-            painted = 2 * seen.sum() >= len(seen)
-            words.append(ElementKind(_commonest(kind[rows, side][seen])) if painted else ElementKind.LINE_VIRTUAL)
-            between = beside.lane[rows, side] >= 0
-            if neighbours[piece, side] >= 0 and between.any():
-                offsets[rows, side] = _filled(beside.distance[rows, side] / 2, between)
-            elif painted and not bicycle[piece]:
-                offsets[rows, side] = _median(_filled(distance[rows, side], seen))
-                found += 1
-            else:
-                offsets[rows, side] = BICYCLE_HALF_WIDTH if bicycle[piece] else DEFAULT_HALF_WIDTH
-        kinds.append((words[0], words[1]))
-    return offsets, kinds, found
-
-
-def _painted(samples: Samples, paint: Sequence[Paint]) -> tuple[Float[np.ndarray, "m 2"], Int[np.ndarray, "m 2"]]:
-    """Distance to the nearest line or edge on each side (NaN: none at a plausible half width), and its kind."""
-    count = len(samples.owner)
-    start, end, line = segments_of(
-        [shapely.get_coordinates(shapely.LineString(p.points).simplify(0.05)) for p in paint]
-    )
-    distance, kind = np.full((2, count), np.nan), np.zeros((2, count), int)
-    normal = left_of(samples.heading)
-    rays = np.tile(samples.position, (2, 1)), np.concatenate([normal, -normal])
-    ray, segment, off, _ = cast(*rays, HALF_WIDTH[1], start, end)
-    ray, first = np.unique(ray, return_index=True)
-    ray, first = ray[off[first] >= HALF_WIDTH[0]], first[off[first] >= HALF_WIDTH[0]]
-    distance.reshape(-1)[ray] = off[first]
-    kind.reshape(-1)[ray] = np.array([int(p.kind) for p in paint], int)[line[segment[first]]]
-    return distance.T, kind.T
-
-
-def _commonest(values: Int[np.ndarray, "n"]) -> int:
-    kinds, counts = np.unique(values, return_counts=True)
-    return int(kinds[np.argmax(counts)])
-
-
-def _filled(values: Float[np.ndarray, "n"], known: Bool[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    rows = np.arange(len(values))
-    return np.interp(rows, rows[known], values[known])
-
-
-def _median(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """The running median of 5."""
-    return np.median(np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5), axis=1)

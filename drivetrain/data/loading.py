@@ -1,6 +1,8 @@
 """A dataset's scenarios in memory, and a shuffled order over them that resumes where it stopped."""
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from jaxtyping import Bool, Int
 
 from drivetrain.data.compiling import Capacity
 from drivetrain.data.manifest import SPLITS, Entry, Manifest
+from drivetrain.data.padding import from_arrays, pad, to_arrays, union
 from drivetrain.data.shards import read_manifest, read_scenarios
 from drivetrain.types import InputError, Scenario
 
@@ -42,12 +45,37 @@ def load(folder: str | Path, split: str | None = None, admitted_only: bool = Tru
     )
 
 
+def join(parts: Sequence[Loaded]) -> Loaded:
+    """Several datasets as one, in their order, with room for the largest of each. `InputError` where dt differs."""
+    if len(parts) == 1:
+        return parts[0]
+    if len({part.dt for part in parts}) > 1:
+        raise InputError(f"datasets: dt: {', '.join(str(part.dt) for part in parts)} s differ (convert with one --dt)")
+    capacity = functools.reduce(union, [part.capacity for part in parts])
+    scenarios = [
+        from_arrays(pad(to_arrays(scenario), capacity, name))
+        for part in parts
+        for scenario, name in zip(part.scenarios, part.names, strict=True)
+    ]
+    marks = [mark for part in parts for mark in part.admitted]
+    return Loaded(
+        scenarios=tuple(scenarios),
+        names=tuple(name for part in parts for name in part.names),
+        groups=tuple(group for part in parts for group in part.groups),
+        admitted=tuple(np.pad(mark, (0, capacity.egos - len(mark))) for mark in marks),
+        dt=parts[0].dt,
+        capacity=capacity,
+    )
+
+
 def entries_of(folder: str | Path, manifest: Manifest, split: str | None, admitted_only: bool) -> list[Entry]:
     """The recordings of a split (None: all). Raises `InputError` where there is none; see `load`."""
     if split is not None and split not in SPLITS:
         raise InputError(f"{folder}: split: {split!r} (use one of {', '.join(SPLITS)})")
     entries = [entry for entry in manifest.recordings if split in (None, entry.split)]
     if admitted_only:
+        if entries and not any(entry.egos for entry in entries):
+            raise InputError(f"{folder}: maps without traffic, and no egos (load all, or convert recordings too)")
         if entries and all(ego.cause == "" for entry in entries for ego in entry.egos):
             raise InputError(f"{folder}: no ego has been checked (check admission first, or load all egos)")
         entries = [entry for entry in entries if any(ego.cause is None for ego in entry.egos)]

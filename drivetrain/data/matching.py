@@ -82,10 +82,10 @@ def _costs(
     half = np.linalg.norm(lanes.left - lanes.right, axis=1) / 2
     cost = np.full((len(position), len(lanes.count)), np.inf)
     station = np.zeros(cost.shape, int)
-    for lane in range(len(lanes.count)):
+    for lane in _passed(lanes, position, float(half.max()) + 2.0 * REACH):
         rows = lanes.rows(lane)
         offset = position[:, None] - centre[rows]
-        index = (offset**2).sum(axis=-1).argmin(axis=1)
+        index = (offset[..., 0] ** 2 + offset[..., 1] ** 2).argmin(axis=1)
         offset, along = offset[np.arange(len(position)), index], tangent[rows][index]
         forward = (offset * along).sum(axis=1)
         lateral = offset[:, 1] * along[:, 0] - offset[:, 0] * along[:, 1]
@@ -97,6 +97,14 @@ def _costs(
         cost[:, lane] = np.where(on, here, np.inf)
         station[:, lane] = index
     return cost, station
+
+
+def _passed(lanes: Lanes, position: Float[np.ndarray, "n 2"], reach: float) -> list[int]:
+    """Lanes whose bounding box, enlarged by `reach`, holds a point: no other can be driven on."""
+    lower = np.minimum.reduceat(lanes.centre, lanes.first) - reach
+    upper = np.maximum.reduceat(lanes.centre, lanes.first) + reach
+    inside = (position[:, None] >= lower) & (position[:, None] <= upper)
+    return np.flatnonzero(inside.all(axis=-1).any(axis=0)).tolist()
 
 
 def _hops(lanes: Lanes, near: Int[np.ndarray, "m"]) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray, "m m"]]:

@@ -99,12 +99,16 @@ class Recording:
 
 
 class Reader(Protocol):
-    """What a file of `readers/` offers: files in, recordings out."""
+    """What a file of `readers/` offers: files in, recordings out.
 
-    def find(self, source: str) -> list[str]:
-        """The files below a path (or the file itself) that this reader takes, sorted."""
+    A file of many recordings is listed as its *items*, `path#00017` for record 17: `find` gives them for the file, or
+    an item itself; `read` takes one, and reaches it without reading those before. An item is a file like any other.
+    """
+
+    def find(self, source: str, /) -> list[str]:
+        """The files (or items) below a path that this reader takes, or the file (or item) itself, sorted."""
         ...
 
-    def read(self, file: str) -> Recording:
-        """Read one file. Raises `InputError` (one line: file, field, remedy) on anything it cannot trust."""
+    def read(self, file: str, /) -> Recording:
+        """Read one file or item. Raises `InputError` (one line: file, field, remedy) on anything it cannot trust."""
         ...

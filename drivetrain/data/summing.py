@@ -14,6 +14,7 @@ class Info:
     """What a dataset holds, for `data info`."""
 
     scenes: int
+    maps: int  # scenes without road users
     scenes_by_split: dict[str, int]
     groups_by_split: dict[str, int]
     hours: float  # of recorded time
@@ -46,6 +47,7 @@ def info(folder: str | Path) -> Info:
             smoothing[key] = value if isinstance(value, str) or isinstance(known, str) else max(known, value)
     return Info(
         scenes=len(entries),
+        maps=sum(not entry.agents for entry in entries),
         scenes_by_split={split: sum(entry.split == split for entry in entries) for split in SPLITS},
         groups_by_split={split: len({entry.group for entry in entries if entry.split == split}) for split in SPLITS},
         hours=sum(entry.steps for entry in entries) * manifest.dt / 3600.0,

@@ -51,11 +51,13 @@ class Admission:
 
 
 def admit_dataset(folder: str | Path, progress: Callable[..., AbstractContextManager]) -> Admission:
-    """Check every ego of a dataset, and write the causes into its manifest.
+    """Check every ego of a dataset, and write the causes into its manifest; maps without traffic have none.
 
     `progress(title, total=…, unit=…)` opens a bar, which is called with what is done and a word.
     """
     loaded = load(folder, admitted_only=False)
+    if not any(marks.any() for marks in loaded.admitted):  # maps alone
+        return Admission(np.zeros(0, np.int64), np.zeros(0, np.int64), (), {})
     bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted)
     with progress("admit", total=len(bank.episodes.map), unit="egos") as show:
         admission = admit(Env(), bank, progress=lambda done, _: show(done, "the log itself"))

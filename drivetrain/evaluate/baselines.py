@@ -13,6 +13,7 @@ from drivetrain.sim.bank import Bank, expert
 from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.simulator import movers
 from drivetrain.sim.traffic.constant import constant_velocity
 from drivetrain.sim.traffic.idm import IDM
 from drivetrain.types import Array, Key, Observation, State, replace
@@ -30,22 +31,10 @@ def log_driver(
     bank: Bank, state: State, observation: Observation, memory: Memory, key: Key
 ) -> tuple[Float[Array, "C 4"], Memory]:
     """The recorded pose of the next step; straight on where the recording has none."""
-
-    def one(c: Array) -> Array:
-        me, target = state.controlled[c], expert(bank, state.episode, c, state.time + 1)
-        motion = jax.tree.map(lambda leaf: leaf[c], state.motion)
-        return Playback().inverse(
-            state.agents.position[me],
-            state.agents.heading[me],
-            motion,
-            state.bodies.length[me],
-            target.position[None],
-            target.heading[None],
-            target.valid[None],
-            bank.dt,
-        )
-
-    return jax.vmap(one)(jnp.arange(len(state.controlled))), memory
+    agents = jnp.arange(len(state.controlled))
+    target = jax.vmap(lambda c: expert(bank, state.episode, c, state.time + 1))(agents)
+    targets = jax.tree.map(lambda leaf: leaf[:, None], target)
+    return jax.vmap(Playback().inverse, (0, 0, 0, None))(*movers(state), targets, bank.dt), memory
 
 
 def constant_driver(

@@ -79,6 +79,11 @@ def evaluate(
     return Evaluation(rows, np.asarray(bank.episodes.source)[rows], outcomes, drives)
 
 
+def select(evaluation: Evaluation, rows: Bool[np.ndarray, "E"]) -> Evaluation:
+    """Some of the episodes of an evaluation."""
+    return jax.tree.map(lambda leaf: leaf[rows], evaluation)
+
+
 def _first(count: int, result: tuple[Outcome, Drives]) -> tuple[Outcome, Drives]:
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], result)
 

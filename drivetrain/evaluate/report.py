@@ -1,7 +1,7 @@
 """`report.html` of a run: what was trained on what, how it went, how it fares, and every test drive to replay.
 
-Reads, in a run's folder, what is there: `config.json`, `facts.json`, `metrics.jsonl`, `evaluation.json`,
-`replay.safetensors`. A part that is missing is left out of the page.
+Reads, in a run's folder, what is there: `config.json`, `facts.json`, `metrics.jsonl`, `evaluation.json`, the
+`evaluation-NAME.json` of further datasets, `replay.safetensors`. A part that is missing is left out of the page.
 """
 
 import json
@@ -21,6 +21,7 @@ from drivetrain.view.plotting import Level, Series, line_chart, short
 
 STAGES = {"bc": "Behavioural cloning", "bc_ppo": "PPO"}
 OURS = "bc_ppo"
+FURTHER = "evaluation-*.json"
 
 
 def describe_data(manifest: Manifest) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def build_report(run: str | Path) -> str:
         _curves(metrics, evaluation),
         baseline_table(evaluation),
         difference_table(evaluation),
+        *[baseline_table(_read_json(file), f"On {_name_of(file)}, apart") for file in sorted(run.glob(FURTHER))],
         _trained(config, facts, evaluation, metrics),
     ]
     if replay is not None:
@@ -79,7 +81,9 @@ def build_report(run: str | Path) -> str:
 def _lead(settings: Mapping, facts: Mapping, evaluation: Mapping) -> str:
     size = f" of {short(facts['parameters'])} parameters" if facts.get("parameters") else ""
     train = (facts.get("data") or {}).get("splits", {}).get("train", {})
-    seen = f" on {train['admitted']} recorded drives" if train.get("admitted") else ""
+    seen = f" on {train['admitted']} drives" if train.get("admitted") else ""
+    for name, data in (facts.get("more") or {}).items():
+        seen += f" and {data['splits']['train']['admitted']} of {name}"
     tested = next((entry.get("scenarios") for entry in evaluation.values()), None)
     end = f", tested on {tested} others it has not seen" if tested else ""
     return escape(f"A driving policy{size}, trained{seen} by behavioural cloning, then by PPO{end}.")
@@ -150,14 +154,10 @@ def _number(value: object) -> bool:
 
 
 def _trained(config: Mapping, facts: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) -> str:
-    data, settings = facts.get("data") or {}, config.get("run") or {}
-    pairs: list[tuple[str, object]] = []
-    for name, split in (data.get("splits") or {}).items():
-        egos = f"{split.get('admitted')} of {split.get('egos')} egos"
-        pairs.append((f"Split {name}", f"{egos}, {split.get('recordings')} recordings, {split.get('groups')} groups"))
-    for cause, count in (data.get("left_out") or {}).items():
-        pairs.append((f"Left out: {cause.replace('_', ' ')}", f"{count} egos"))
-    pairs += [("Sources", ", ".join(data.get("sources") or [])), ("Licences", ", ".join(data.get("licences") or []))]
+    settings = config.get("run") or {}
+    pairs = _described(facts.get("data") or {}, "")
+    for name, data in (facts.get("more") or {}).items():
+        pairs += _described(data, f" · {name}")
     measured = evaluation.get(OURS) or next(iter(evaluation.values()), {})
     pairs += [("Time step", f"{measured['dt']} s" if "dt" in measured else "")]
     pairs += [("Box scale", measured.get("box_scale"))]
@@ -168,6 +168,24 @@ def _trained(config: Mapping, facts: Mapping, evaluation: Mapping, metrics: Sequ
     pairs += [(f"Time, {stage}", _duration(seconds)) for stage, seconds in (facts.get("seconds") or {}).items()]
     pairs += [("Device", config.get("device")), ("Versions", _versions(config.get("versions") or {}))]
     return "<h2>What was trained on what</h2>" + facts_list(pairs)
+
+
+def _described(data: Mapping, where: str) -> list[tuple[str, object]]:
+    """What a dataset holds, line by line."""
+    pairs: list[tuple[str, object]] = []
+    for name, split in (data.get("splits") or {}).items():
+        egos = f"{split.get('admitted')} of {split.get('egos')} egos"
+        counts = f"{egos}, {split.get('recordings')} recordings, {split.get('groups')} groups"
+        pairs.append((f"Split {name}{where}", counts))
+    for cause, count in (data.get("left_out") or {}).items():
+        pairs.append((f"Left out: {cause.replace('_', ' ')}{where}", f"{count} egos"))
+    pairs += [(f"{key.capitalize()}{where}", ", ".join(data.get(key) or [])) for key in ("sources", "licences")]
+    return pairs
+
+
+def _name_of(file: Path) -> str:
+    """The dataset of an `evaluation-NAME.json`."""
+    return file.stem.partition("-")[2]
 
 
 def _duration(seconds: float | int) -> str:

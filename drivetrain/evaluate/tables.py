@@ -35,7 +35,7 @@ def interval_text(figure: Mapping[str, Any], signed: bool = False) -> str:
     return form.format(100 * low, 100 * high).replace("-", "−")
 
 
-def baseline_table(evaluation: Mapping[str, Any]) -> str:
+def baseline_table(evaluation: Mapping[str, Any], title: str = "Against the baselines") -> str:
     """One row a driver, one column a figure, each with its interval."""
     if not evaluation:
         return ""
@@ -49,7 +49,7 @@ def baseline_table(evaluation: Mapping[str, Any]) -> str:
     count, groups, method = entry.get("scenarios"), entry.get("groups"), entry.get("interval", "")
     note = f"The same {count} episodes, from {groups} groups of recordings, for every driver. Small figures: {method}."
     note += " Failure: a collision or a corner off the permissible lanes, at any step. ADE: mean distance to the log."
-    return f"<h2>Against the baselines</h2><p>{escape(note)}</p>" + _table("Driver", head, rows)
+    return f"<h2>{escape(title)}</h2><p>{escape(note)}</p>" + _table("Driver", head, rows)
 
 
 def difference_table(evaluation: Mapping[str, Any]) -> str:

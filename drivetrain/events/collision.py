@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from drivetrain.events.margin import LIMIT, worst
-from drivetrain.geometry import box_clearance
+from drivetrain.events.margin import LIMIT
+from drivetrain.geometry import box, clearance_square, root
 from drivetrain.sim.bank import Bank, Index
 from drivetrain.types import Array, State
 
@@ -17,12 +17,8 @@ def collision(bank: Bank, before: State, after: State, c: Index) -> Float[Array,
     have ended are gone (`retire` clears their `valid`). Boxes are compared at steps, not between them.
     """
     me = after.controlled[c]
-    agents, bodies = after.agents, after.bodies
-
-    def clearance(position, heading, length, width):
-        mine = agents.position[me], agents.heading[me], bodies.length[me], bodies.width[me]
-        return box_clearance(*mine, position, heading, length, width)
-
-    margins = jax.vmap(clearance)(agents.position, agents.heading, bodies.length, bodies.width)
-    other = agents.valid & (jnp.arange(agents.valid.shape[0]) != me)
-    return worst(jnp.where(other, margins, LIMIT))
+    all_ = box(after.agents.position, after.agents.heading, after.bodies.length, after.bodies.width)
+    squares = clearance_square(jax.tree.map(lambda row: row[me], all_), all_)
+    other = after.agents.valid & (jnp.arange(after.agents.valid.shape[0]) != me)
+    least = jnp.min(jnp.where(other, squares, LIMIT**2), initial=LIMIT**2)
+    return jnp.maximum(jnp.where(least < 0.0, -1.0, 1.0) * root(jnp.abs(least)), -LIMIT)

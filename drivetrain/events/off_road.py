@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from drivetrain.events.margin import LIMIT, worst
-from drivetrain.geometry import box_corners, signed_distance_to_edges
-from drivetrain.sim.bank import Bank, Index, road_block
+from drivetrain.geometry import box, box_corners, signed_distance_to_edges
+from drivetrain.sim.bank import Bank, Index, road_rows
 from drivetrain.types import Array, ElementKind, State
 
 
@@ -15,10 +15,10 @@ def off_road(bank: Bank, before: State, after: State, c: Index) -> Float[Array, 
     Positive on the edge's left, where the drivable side is. +50 m where the road block holds no edge.
     """
     me = after.controlled[c]
-    corners = box_corners(
-        after.agents.position[me], after.agents.heading[me], after.bodies.length[me], after.bodies.width[me]
-    )
-    segments, kind = road_block(bank, after.episode, after.agents.position[me])
-    edges = kind == ElementKind.ROAD_EDGE
-    distances = signed_distance_to_edges(corners, segments, edges)
+    agents, bodies = after.agents, after.bodies
+    corners = box_corners(box(agents.position[me], agents.heading[me], bodies.length[me], bodies.width[me]))
+    block = road_rows(bank, after.episode, agents.position[me])
+    edges = block[4] == ElementKind.ROAD_EDGE
+    x, y = (jnp.stack(rows) for rows in zip(*corners, strict=True))
+    distances = signed_distance_to_edges(x, y, block[:4], edges)
     return worst(jnp.where(jnp.any(edges), distances, LIMIT))

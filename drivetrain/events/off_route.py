@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from drivetrain.events.margin import LIMIT, worst
-from drivetrain.geometry import box_corners, signed_distance_to_pieces
+from drivetrain.geometry import Pieces, box, box_corners, signed_distance_to_pieces
 from drivetrain.sim.bank import Bank, Index, lane_window
 from drivetrain.types import Array, RouteFlag, State
 
@@ -19,26 +19,25 @@ def off_route(bank: Bank, before: State, after: State, c: Index) -> Float[Array,
     the window.
     """
     me = after.controlled[c]
-    corners = box_corners(
-        after.agents.position[me], after.agents.heading[me], after.bodies.length[me], after.bodies.width[me]
-    )
+    agents, bodies = after.agents, after.bodies
+    corners = box_corners(box(agents.position[me], agents.heading[me], bodies.length[me], bodies.width[me]))
     lanes = lane_window(bank, after.episode, c, after.cursor[c], REACH, REACH)
-    pieces = lanes.flags[:-1]  # a piece runs from its station to the next
+    flags = lanes.flags[:-1].reshape(-1)  # a piece runs from its station to the next
 
-    def has(flag: RouteFlag):
-        return (pieces & flag.value != 0).reshape(-1)
+    def has(flag: RouteFlag) -> Array:
+        return (flags & flag.value) != 0
 
-    exists = has(RouteFlag.LINKED)
-    distances = signed_distance_to_pieces(
-        corners,
-        lanes.left[:-1].reshape(-1, 2),
-        lanes.right[:-1].reshape(-1, 2),
-        lanes.left[1:].reshape(-1, 2),
-        lanes.right[1:].reshape(-1, 2),
-        exists,
-        has(RouteFlag.OPEN_LEFT),
-        has(RouteFlag.OPEN_RIGHT),
-        has(RouteFlag.OPEN_START),
-        has(RouteFlag.OPEN_END),
+    def ends(points: Array) -> tuple[Array, Array]:
+        return points[0].reshape(-1), points[1].reshape(-1)
+
+    pieces = Pieces(
+        left0=ends(lanes.left[:, :-1]),
+        right0=ends(lanes.right[:, :-1]),
+        left1=ends(lanes.left[:, 1:]),
+        right1=ends(lanes.right[:, 1:]),
+        exists=has(RouteFlag.LINKED),
+        opens=(has(RouteFlag.OPEN_LEFT), has(RouteFlag.OPEN_RIGHT), has(RouteFlag.OPEN_START), has(RouteFlag.OPEN_END)),
     )
-    return worst(jnp.where(jnp.any(exists), distances, LIMIT))
+    x, y = (jnp.stack(rows) for rows in zip(*corners, strict=True))
+    distances = signed_distance_to_pieces(x, y, pieces)
+    return worst(jnp.where(jnp.any(pieces.exists), distances, LIMIT))

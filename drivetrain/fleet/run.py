@@ -41,6 +41,11 @@ class Data:
     dt: float = 0.2  # s
     workers: int = 2
 
+    @property
+    def name(self) -> str:
+        """The dataset's own name: that of its folder."""
+        return Path(self.dataset).name
+
 
 @component
 class Cloning:
@@ -74,6 +79,9 @@ class Run:
 
     name: str
     data: Data = Data()
+    episode_seconds: float = 8.0  # drives are cut to episodes of at most this length to learn from, not to be judged by
+    more: tuple[Data, ...] = ()  # also learnt from; they choose no policy, and their test drives stand apart
+    own_share: float = 0.75  # of the episodes drawn in reinforcement learning, where there are more datasets
     env: Env = Env()
     policy: Sizes = Sizes(width=64, heads=4, latents=2)
     cloning: Cloning = Cloning()

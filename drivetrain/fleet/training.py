@@ -9,7 +9,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from drivetrain.data.converting import convert
-from drivetrain.data.loading import load
+from drivetrain.data.loading import join, load
 from drivetrain.data.shards import MANIFEST, read_manifest
 from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.evaluate.baselines import BASELINES
-from drivetrain.evaluate.benchmark import Evaluation, compare, evaluate, summarise
+from drivetrain.evaluate.benchmark import Evaluation, compare, evaluate, select, summarise
 from drivetrain.evaluate.greedy import Greedy
 from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.report import describe_data, write_report
@@ -60,11 +61,21 @@ LEAST_PROGRESS = 0.9
 
 @record
 class Split:
-    """One split of a dataset on the device."""
+    """One split of the datasets on the device."""
 
     bank: Bank
-    names: tuple[str, ...]
-    groups: tuple[str, ...]
+    names: tuple[str, ...]  # of its recordings
+    dataset: tuple[int, ...]  # of each recording: the first is the run's own, others follow
+
+    def episode_dataset(self) -> Int[np.ndarray, "E"]:
+        """The dataset of each episode."""
+        return np.asarray(self.dataset)[np.asarray(self.bank.episodes.log)]
+
+    def drawn(self, own_share: float) -> Int[Array, "n"]:
+        """Rows of episodes to draw from: those of the first dataset repeated until they are about such a share."""
+        own = self.episode_dataset() == 0
+        times = max(round(own_share / max(1.0 - own_share, 1e-6) * np.sum(~own) / np.sum(own)), 1)
+        return jnp.asarray(np.repeat(np.arange(len(own)), np.where(own, times, 1)))
 
 
 @dataclass(frozen=True)
@@ -120,8 +131,11 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
         InputError: the folder is in the way, or no run's; the recordings or the dataset cannot be used.
     """
     run = open_run(run, folder, resume)
-    digest = prepare_dataset(run.data, progress)
-    splits = {name: load_split(run.data, name) for name in ("train", "val", "test")}
+    datasets = (run.data, *run.more)
+    digest = "+".join(prepare_dataset(data, progress) for data in datasets)
+    paths = run.env.traffic.needs_paths
+    splits = {"train": load_split(datasets, "train", run.episode_seconds, paths)}
+    splits |= {name: load_split(used, name, paths=paths) for name, used in (("val", (run.data,)), ("test", datasets))}
     site = Site(folder, digest, progress)
     cloned, improved = _stages(run, splits, site)
     evaluate_run(run, splits["test"], {BC: cloned, BC_PPO: improved}, site)
@@ -146,11 +160,18 @@ def prepare_dataset(data: Data, progress: Progress) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def load_split(data: Data, name: str) -> Split:
-    """The admitted egos of one split, one controlled agent an episode."""
-    loaded = load(data.dataset, name)
-    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups)
-    return Split(bank, loaded.names, loaded.groups)
+def load_split(datasets: Sequence[Data], name: str, seconds: float | None = None, paths: bool = False) -> Split:
+    """The admitted egos of one split of every dataset, one controlled agent an episode, of at most so many seconds.
+
+    `paths` are laid for traffic that needs them.
+    """
+    parts = [load(data.dataset, name) for data in datasets]
+    loaded = join(parts)
+    longest = None if seconds is None else max(round(seconds / loaded.dt), 1)
+    bank = make_bank(
+        loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups, longest=longest, paths=paths
+    )
+    return Split(bank, loaded.names, tuple(row for row, part in enumerate(parts) for _ in part.names))
 
 
 # --------------------------------------------------------------------------------------------------------------- stages
@@ -159,21 +180,22 @@ def load_split(data: Data, name: str) -> Split:
 def _stages(run: Run, splits: dict[str, Split], site: Site) -> tuple[Perceiver, Perceiver]:
     """Cloning, then improvement, each from its newest good checkpoint: the policies before and after PPO."""
     keys = jax.random.split(jax.random.key(run.seed), 4)
-    policy, bank = make_policy(run, keys[0]), splits["train"].bank
-    later = site.restore(BC_PPO, lambda: _first_improved(run, bank, policy, keys))
+    policy = make_policy(run, keys[0])
+    later = site.restore(BC_PPO, lambda: _first_improved(run, splits["train"], policy, keys))
     if later is None:
         cloned, lines = _clone(run, splits, policy, keys[1], site)
-        later = _first_improved(run, bank, cloned.best, keys), {"step": 0, "lines": lines}
+        later = _first_improved(run, splits["train"], cloned.best, keys), {"step": 0, "lines": lines}
     improved = _improve(run, splits, *later, site)
     return improved.cloned, improved.best
 
 
-def _first_improved(run: Run, bank: Bank, policy: Perceiver, keys: Key) -> Improved:
+def _first_improved(run: Run, split: Split, policy: Perceiver, keys: Key) -> Improved:
+    bank = split.bank
+
     def copy(tree: Any) -> Any:  # the learner's buffers are donated
         return jax.tree.map(jnp.copy, tree)
 
-    episodes = jnp.arange(len(bank.episodes.map))
-    carry = open_scenes(run.env, bank, run.improvement.scenes, episodes, keys[2])
+    carry = open_scenes(run.env, bank, run.improvement.scenes, split.drawn(run.own_share), keys[2])
     learner = Learner(begin(run.improvement.optimiser, copy(policy), keys[3]), carry)
     return Improved(learner, copy(policy), copy(policy), jnp.asarray(jnp.inf))
 
@@ -217,7 +239,7 @@ def _keep_lower(state: Cloned, train: TrainState, loss: Array) -> Cloned:
 def _improve(run: Run, splits: dict[str, Split], state: Improved, notes: dict[str, Any], site: Site) -> Improved:
     """Updates of PPO until the budget of agent-steps is spent; the best policy by its drives on validation."""
     settings, bank = run.improvement, splits["train"].bank
-    episodes = jnp.arange(len(bank.episodes.map))
+    episodes = splits["train"].drawn(run.own_share)
     steps = settings.scenes * settings.window
     updates = -(-settings.agent_steps // steps)
     update, journal = notes["step"], Journal(site.folder, notes["lines"])
@@ -275,7 +297,10 @@ def drive_greedily(env: Env, bank: Bank, policy: Perceiver, progress: Callable |
 
 
 def evaluate_run(run: Run, test: Split, policies: dict[str, Perceiver], site: Site) -> dict[str, Any]:
-    """The policies and the baselines on the test episodes: `evaluation.json`, `facts.json`, `replay.safetensors`."""
+    """The policies and the baselines on the test episodes: `evaluation.json`, `facts.json`, `replay.safetensors`.
+
+    Figures are those of the run's own dataset; each of `more` has a file of its own, `evaluation-NAME.json`.
+    """
     drivers = list(BASELINES) + list(policies)
     results: dict[str, Evaluation] = {}
     with site.progress("evaluate", total=len(drivers), unit="drivers") as show:
@@ -286,14 +311,31 @@ def evaluate_run(run: Run, test: Split, policies: dict[str, Perceiver], site: Si
             else:
                 results[name] = drive_greedily(run.env, test.bank, policies[name])
             show(len(results), name)
-    figures = {
-        name: summarise(result, name, run.data.dataset, "test", run.data.dt, run.seed)
-        for name, result in results.items()
+    datasets = (run.data, *run.more)
+    dataset = test.episode_dataset()
+    figures = [
+        _figures(run, data, {name: select(result, dataset == row) for name, result in results.items()})
+        for row, data in enumerate(datasets)
+    ]
+    facts = {
+        "data": describe_data(read_manifest(run.data.dataset)),
+        "more": {data.name: describe_data(read_manifest(data.dataset)) for data in run.more},
+        "parameters": count_parameters(policies[BC_PPO]),
     }
-    for other in drivers[:-1]:
-        figures[BC_PPO].setdefault("against", {})[other] = compare(results[BC_PPO], results[other])  # type: ignore[union-attr]
-    facts = {"data": describe_data(read_manifest(run.data.dataset)), "parameters": count_parameters(policies[BC_PPO])}
     write_replay(site.folder / "replay.safetensors", test.bank, results, test.names)
     write_atomically(site.folder / "facts.json", json.dumps(facts, indent=1).encode())
-    write_atomically(site.folder / "evaluation.json", json.dumps(figures, indent=1).encode())
+    for data, those in zip(run.more, figures[1:], strict=True):
+        write_atomically(site.folder / f"evaluation-{data.name}.json", json.dumps(those, indent=1).encode())
+    write_atomically(site.folder / "evaluation.json", json.dumps(figures[0], indent=1).encode())
+    return figures[0]
+
+
+def _figures(run: Run, data: Data, results: dict[str, Evaluation]) -> dict[str, Any]:
+    """The object of one `evaluation.json`: an entry a driver, and the last one's differences from all others."""
+    figures: dict[str, Any] = {
+        name: summarise(result, name, data.dataset, "test", data.dt, run.seed) for name, result in results.items()
+    }
+    figures[BC_PPO]["against"] = {
+        other: compare(results[BC_PPO], result) for other, result in results.items() if other != BC_PPO
+    }
     return figures

@@ -17,6 +17,7 @@ from drivetrain.env import Env
 from drivetrain.learn.returns import discounted_returns, explained_variance
 from drivetrain.sim.bank import Bank, expert
 from drivetrain.sim.dynamics.base import action_at, nearest
+from drivetrain.sim.simulator import movers
 from drivetrain.types import Array, Key, State, component, record
 
 
@@ -136,23 +137,9 @@ class Bc:
 
 def expert_actions(env: Env, bank: Bank, state: State, horizon: int) -> Float[Array, "C width"]:
     """The actions, not limited, that bring each controlled agent back to its log over the next `horizon` steps."""
-    later = state.time + 1 + jnp.arange(horizon)
-
-    def one(c: Array) -> Array:
-        own = jnp.maximum(state.controlled[c], 0)
-        target = jax.vmap(lambda time: expert(bank, state.episode, c, time))(later)
-        return env.dynamics.inverse(
-            state.agents.position[own],
-            state.agents.heading[own],
-            jax.tree.map(lambda leaf: leaf[c], state.motion),
-            state.bodies.length[own],
-            target.position,
-            target.heading,
-            target.valid,
-            bank.dt,
-        )
-
-    return jax.vmap(one)(jnp.arange(state.alive.shape[0]))
+    later, agents = state.time + 1 + jnp.arange(horizon), jnp.arange(state.alive.shape[0])
+    targets = jax.vmap(lambda c: jax.vmap(lambda time: expert(bank, state.episode, c, time))(later))(agents)
+    return jax.vmap(env.dynamics.inverse, (0, 0, 0, None))(*movers(state), targets, bank.dt)
 
 
 def _distance_to_log(bank: Bank, state: State) -> Float[Array, "C"]:

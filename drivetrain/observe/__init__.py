@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Int
 
-from drivetrain.observe import agents, ego, road
+from drivetrain.observe import agents, ego, road, route
 from drivetrain.observe.agents import observe_agents
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.road import observe_road
@@ -20,6 +20,8 @@ class Widths:
     agents: int
     road: int
     route: int
+    chunk: int  # points of one lane's route that make a token
+    lanes: int  # of a route: its points stand station by station
 
 
 @component
@@ -34,7 +36,9 @@ class Observer:
     @property
     def widths(self) -> Widths:
         """Features of each modality."""
-        return Widths(ego.FEATURES, agents.FEATURES, road.FEATURES, self.route.features)
+        return Widths(
+            ego.FEATURES, agents.FEATURES, road.FEATURES, route.POINT_FEATURES, self.route.chunk, self.route.lanes
+        )
 
     def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
         """What controlled agent `c` sees; `remaining` is the share of a full episode that its recording still has."""

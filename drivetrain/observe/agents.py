@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from drivetrain.geometry import box_clearance, norm, to_frame, unrotate
+from drivetrain.geometry import Box, box_clearance, root
 from drivetrain.observe.nearest import nearest
 from drivetrain.observe.scales import LENGTH, SPEED, WIDTH, compress
 from drivetrain.types import AgentKind, Array, State, Tokens
@@ -23,38 +23,38 @@ def observe_agents(state: State, c: Int[Array, ""] | int, count: int) -> Tokens:
     """
     own = jnp.maximum(state.controlled[c], 0)
     agents, bodies = state.agents, state.bodies
-    position, heading = agents.position[own], agents.heading[own]
-    radius = 0.5 * norm(jnp.stack([bodies.length, bodies.width], axis=-1))
-    gap = norm(agents.position - position) - radius
+    sizes = jnp.stack([bodies.length, bodies.width, bodies.kind.astype(jnp.float32)])
+    table = jnp.concatenate([agents.position.T, agents.heading.T, agents.velocity.T, sizes])  # a column an agent
+    me = table[:, own]
+    x, y = table[0] - me[0], table[1] - me[1]
+    radius = 0.5 * root(table[6] ** 2 + table[7] ** 2)
+    gap = root(x * x + y * y) - radius
     others = agents.valid & (jnp.arange(agents.valid.shape[0]) != own)
     index, mask = nearest(jax.lax.stop_gradient(gap), others, count)
 
-    features = jax.vmap(
-        lambda i: jnp.concatenate(
-            [
-                compress(to_frame(agents.position[i], position, heading)),
-                unrotate(agents.heading[i], heading),
-                unrotate(agents.velocity[i] - agents.velocity[own], heading) / SPEED,
-                jnp.stack(
-                    [
-                        bodies.length[i] / LENGTH,
-                        bodies.width[i] / WIDTH,
-                        compress(
-                            box_clearance(
-                                position,
-                                heading,
-                                bodies.length[own],
-                                bodies.width[own],
-                                agents.position[i],
-                                agents.heading[i],
-                                bodies.length[i],
-                                bodies.width[i],
-                            )
-                        ),
-                    ]
-                ),
-                (bodies.kind[i] == KINDS).astype(jnp.float32),
-            ]
-        )
-    )(index)
-    return Tokens(features=jnp.where(mask[:, None], features, 0.0), mask=mask)
+    rows = jnp.take(table, index, axis=1, mode="clip")
+    x, y, cos, sin = rows[0] - me[0], rows[1] - me[1], me[2], me[3]
+    across, up = rows[4] - me[4], rows[5] - me[5]
+    there = Box(
+        x=x * cos + y * sin,
+        y=y * cos - x * sin,
+        cos=rows[2] * cos + rows[3] * sin,
+        sin=rows[3] * cos - rows[2] * sin,
+        length=rows[6],
+        width=rows[7],
+    )
+    zero = jnp.zeros(())
+    here = Box(zero, zero, jnp.ones(()), zero, me[6], me[7])
+    features = [
+        compress(there.x),
+        compress(there.y),
+        there.cos,
+        there.sin,
+        (across * cos + up * sin) / SPEED,
+        (up * cos - across * sin) / SPEED,
+        there.length / LENGTH,
+        there.width / WIDTH,
+        compress(box_clearance(here, there)),
+        *[(rows[8] == kind).astype(jnp.float32) for kind in KINDS.tolist()],
+    ]
+    return Tokens(features=jnp.where(mask, jnp.stack(features), 0.0), mask=mask)

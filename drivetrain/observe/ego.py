@@ -20,7 +20,7 @@ def observe_ego(bank: Bank, state: State, c: Int[Array, ""] | int) -> Float[Arra
     own = jnp.maximum(state.controlled[c], 0)
     heading, motion = state.agents.heading[own], jax.tree.map(lambda x: x[c], state.motion)
     lane, exists = reference_window(bank, state.episode, c, state.cursor[c], 0, 0)
-    lane, exists = lane[0], exists[0]
+    lane, exists = lane[:, 0], exists[0]
     limit, along = lane[Cross.LIMIT], lane[Cross.COS : Cross.SIN + 1]
     offset = unrotate(state.agents.position[own] - lane[Cross.CENTRE_X : Cross.CENTRE_Y + 1], along)[1]
     direction = unrotate(heading, along)

@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from drivetrain.geometry import norm, point_segment_distance, to_frame, unrotate
+from drivetrain.geometry import line, line_square, root
 from drivetrain.observe.nearest import nearest
 from drivetrain.observe.scales import LENGTH, compress
-from drivetrain.sim.bank import Bank, road_block
+from drivetrain.sim.bank import Bank, road_rows
 from drivetrain.types import Array, ElementKind, State, Tokens
 
 KINDS = np.asarray([kind for kind in ElementKind if kind != ElementKind.NONE])
@@ -19,23 +19,19 @@ FEATURES = 8 + len(KINDS)
 def observe_road(bank: Bank, state: State, c: Int[Array, ""] | int, count: int) -> Tokens:
     """The `count` road elements nearest to the centre of controlled agent `c`, in its frame, of its cell's block."""
     own = jnp.maximum(state.controlled[c], 0)
-    position, heading = state.agents.position[own], state.agents.heading[own]
-    segments, kind = road_block(bank, state.episode, position)
-    distance = jax.vmap(point_segment_distance, in_axes=(None, 0, 0))(position, segments[:, :2], segments[:, 2:])
-    index, mask = nearest(jax.lax.stop_gradient(distance), kind > 0, count)
+    (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
+    block = road_rows(bank, state.episode, state.agents.position[own])
+    square = line_square(line(*block[:4]), x, y)
+    index, mask = nearest(jax.lax.stop_gradient(square), block[4] > 0.0, count)
 
-    def token(segment: Float[Array, "4"], kind: Array, distance: Float[Array, ""]) -> Float[Array, "f"]:
-        along = unrotate(segment[2:] - segment[:2], heading)
-        length = norm(along)
-        return jnp.concatenate(
-            [
-                compress(to_frame(segment[:2], position, heading)),
-                compress(to_frame(segment[2:], position, heading)),
-                along / jnp.maximum(length, 1e-3),
-                jnp.stack([length / LENGTH, compress(distance)]),
-                (kind == KINDS).astype(jnp.float32),
-            ]
-        )
-
-    features = jax.vmap(token)(segments[index], kind[index], distance[index])
-    return Tokens(features=jnp.where(mask[:, None], features, 0.0), mask=mask)
+    x0, y0, x1, y1, kind = jnp.where(mask, jnp.take(block, index, axis=1, mode="clip"), 0.0)
+    x0, y0, x1, y1 = x0 - x, y0 - y, x1 - x, y1 - y
+    start, end = (x0 * cos + y0 * sin, y0 * cos - x0 * sin), (x1 * cos + y1 * sin, y1 * cos - x1 * sin)
+    along = end[0] - start[0], end[1] - start[1]
+    length = root(along[0] ** 2 + along[1] ** 2)
+    inverse = 1.0 / jnp.maximum(length, 1e-3)
+    distance = root(line_square(line(*start, *end), 0.0, 0.0))
+    rows = [compress(row) for row in (*start, *end)]
+    rows += [along[0] * inverse, along[1] * inverse, length / LENGTH, compress(distance)]
+    rows += [(kind == each).astype(jnp.float32) for each in KINDS.tolist()]
+    return Tokens(features=jnp.where(mask, jnp.stack(rows), 0.0), mask=mask)

@@ -3,18 +3,18 @@
 import jax.numpy as jnp
 from jaxtyping import Int
 
-from drivetrain.geometry import to_frame, unrotate
 from drivetrain.observe.scales import SPEED, compress
 from drivetrain.sim.bank import Bank, lane_window
 from drivetrain.types import Array, RouteFlag, State, Tokens, component
 
-POINT_FEATURES = 11
-"""left x, y · right x, y · heading cos, sin · speed limit · reference lane · left, right border open · exists."""
+POINT_FEATURES = 12
+"""left x, y · right x, y · heading cos, sin · speed limit · recorded lane · left, right border open · exists · where
+the point is along the window, 0 to 1."""
 
 
 @component
 class RouteView:
-    """Which stations of a route are seen, and how they are dealt to tokens: `chunk` points of one lane each."""
+    """Which stations of a route are seen; a policy takes `chunk` points of one lane together as a token."""
 
     lanes: int = 8
     behind: int = 10  # stations of 2 m
@@ -31,48 +31,31 @@ class RouteView:
         """Points of one lane."""
         return (self.behind + self.ahead) // self.stride + 1
 
-    @property
-    def tokens(self) -> int:
-        """Tokens of all lanes."""
-        return self.lanes * self.points // self.chunk
-
-    @property
-    def features(self) -> int:
-        """Width of one token: its points, then where its first point is along the window."""
-        return POINT_FEATURES * self.chunk + 1
-
 
 def observe_route(bank: Bank, state: State, c: Int[Array, ""] | int, view: RouteView) -> Tokens:
-    """The lanes of controlled agent `c`'s route around its cursor, in its frame.
+    """The lanes of controlled agent `c`'s route around its cursor, in its frame, station by station of all lanes.
 
-    A token is masked where none of its points exists. Raises ValueError where routes have more lanes than the view.
+    Raises ValueError where routes have more lanes than the view.
     """
     own = jnp.maximum(state.controlled[c], 0)
-    position, heading = state.agents.position[own], state.agents.heading[own]
+    (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
     window = lane_window(bank, state.episode, c, state.cursor[c], view.behind, view.ahead, view.stride)
     points, lanes = window.exists.shape
     if lanes > view.lanes:
         raise ValueError(f"routes have {lanes} lanes, the observer sees {view.lanes}: raise RouteView.lanes")
 
-    def bit(flag: RouteFlag) -> Array:
-        return (window.flags & int(flag)) != 0
+    def local(x: Array, y: Array) -> tuple[Array, Array]:
+        return x * cos + y * sin, y * cos - x * sin
 
-    reference = window.reference[:, None] == jnp.arange(lanes)
-    columns = [window.limit / SPEED, reference, bit(RouteFlag.OPEN_LEFT), bit(RouteFlag.OPEN_RIGHT), window.exists]
-    features = jnp.concatenate(
-        [
-            compress(to_frame(window.left, position, heading)),
-            compress(to_frame(window.right, position, heading)),
-            unrotate(window.heading, heading),
-            jnp.stack([column.astype(jnp.float32) for column in columns], axis=-1),
-        ],
-        axis=-1,
+    borders = (*local(window.left[0] - x, window.left[1] - y), *local(window.right[0] - x, window.right[1] - y))
+    opens = [(window.flags & int(flag)) != 0 for flag in (RouteFlag.OPEN_LEFT, RouteFlag.OPEN_RIGHT)]
+    along = jnp.broadcast_to(jnp.arange(points)[:, None] / max(points - 1, 1), (points, lanes))
+    rows = [*[compress(border) for border in borders], *local(*window.heading), window.limit / SPEED]
+    rows += [window.recorded, *opens, window.exists, along]
+    features = jnp.stack([row.astype(jnp.float32) for row in rows])
+    features = jnp.where(window.exists, features, 0.0)
+    more = ((0, 0), (0, view.lanes - lanes))
+    return Tokens(
+        features=jnp.pad(features, ((0, 0), *more)).reshape(POINT_FEATURES, -1),
+        mask=jnp.pad(window.exists, more).reshape(-1),
     )
-    features = jnp.where(window.exists[..., None], features, 0.0)
-    features = jnp.pad(jnp.swapaxes(features, 0, 1), ((0, view.lanes - lanes), (0, 0), (0, 0)))
-    exists = jnp.pad(window.exists.T, ((0, view.lanes - lanes), (0, 0))).reshape(view.tokens, view.chunk).any(axis=-1)
-    first = jnp.arange(0, points, view.chunk) * (view.stride / (view.behind + view.ahead))
-    tokens = jnp.concatenate(
-        [features.reshape(view.tokens, view.features - 1), jnp.tile(first, view.lanes)[:, None]], axis=-1
-    )
-    return Tokens(features=jnp.where(exists[:, None], tokens, 0.0), mask=exists)

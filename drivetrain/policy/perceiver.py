@@ -7,13 +7,13 @@ The paper gives the order and the parameter counts; widths and depths are ours.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from drivetrain.observe import Widths
 from drivetrain.policy.attention import CrossAttention, SelfAttention
 from drivetrain.policy.dense import Block, Dense, Embedding, Norm
 from drivetrain.policy.heads import Discrete
-from drivetrain.types import Array, Key, Observation, component
+from drivetrain.types import Array, Key, Observation, Tokens, component
 
 
 @component
@@ -48,6 +48,8 @@ class Perceiver(eqx.Module):
     critic_join: Dense
     critic: tuple[Block, ...]
     worth: Dense
+    chunk: int = eqx.field(static=True)  # points of a route's lane that make a token
+    lanes: int = eqx.field(static=True)
 
     def __init__(self, sizes: Sizes, widths: Widths, actions: tuple[int, ...], key: Key):
         """Build for an observer's `widths` and the number of values of each action column. The key is consumed."""
@@ -56,7 +58,7 @@ class Perceiver(eqx.Module):
         self.ego = Embedding(widths.ego, d, next(keys), dtype)
         self.agents = Embedding(widths.agents, d, next(keys), dtype)
         self.road = Embedding(widths.road, d, next(keys), dtype)
-        self.route = Embedding(widths.route, d, next(keys), dtype)
+        self.route = Embedding(widths.route * widths.chunk, d, next(keys), dtype)
         self.remaining = Embedding(1, d, next(keys), dtype)
         self.latents = jax.random.normal(next(keys), (sizes.latents, d))
         self.social = tuple(SelfAttention(d, sizes.heads, hidden, next(keys), dtype) for _ in range(sizes.social))
@@ -68,23 +70,31 @@ class Perceiver(eqx.Module):
         self.critic_join = Dense(2 * d, d, next(keys), 1.0, dtype)
         self.critic = tuple(Block(d, hidden, next(keys), dtype) for _ in range(sizes.blocks))
         self.worth = Dense(d, 1, next(keys), 0.01, dtype)
+        self.chunk, self.lanes = widths.chunk, widths.lanes
 
     def encode(self, observation: Observation) -> Float[Array, "d"]:
         """What the agent makes of what it sees: all that both heads know of the scene."""
         ego = self.ego(observation.ego)
-        tokens = jnp.concatenate([ego[None], self.agents(observation.agents.features)])
+        tokens = jnp.concatenate([ego[None], self.agents(observation.agents.features.T)])
         mask = jnp.concatenate([jnp.ones(1, bool), observation.agents.mask])
         for layer in self.social:
             tokens = layer(tokens, mask)
         seen = (
             (tokens, mask),
-            (self.road(observation.road.features), observation.road.mask),
-            (self.route(observation.route.features), observation.route.mask),
+            (self.road(observation.road.features.T), observation.road.mask),
+            self.stretches(observation.route),
         )
         latents = self.latents + ego
         for index, look in enumerate(self.looks):
             latents = look(latents, *seen[index % 3])
         return self.join(self.norm(latents.reshape(-1)))
+
+    def stretches(self, route: Tokens) -> tuple[Float[Array, "n d"], Bool[Array, "n"]]:
+        """Tokens of a route, each a few points of one lane on end; masked where none of its points exists."""
+        points = route.features.reshape(route.features.shape[0], -1, self.chunk, self.lanes)
+        tokens = jnp.transpose(points, (3, 1, 2, 0)).reshape(-1, self.chunk * points.shape[0])
+        exists = jnp.any(route.mask.reshape(-1, self.chunk, self.lanes), axis=1)
+        return self.route(tokens), exists.T.reshape(-1)
 
     def __call__(
         self, observation: Observation, memory: tuple[()], key: Key

@@ -5,33 +5,31 @@ worlds share a map, many episodes a log, and a restart is an index.
 """
 
 from collections.abc import Sequence
-from enum import IntEnum
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.data.along import arc_lengths, place_on_route
-from drivetrain.sim.episodes import Episodes, Window, windows
+from drivetrain.sim.episodes import Episodes, Window, cut, windows
+from drivetrain.sim.paths import Paths, lay_paths
+from drivetrain.sim.ribbons import AFTER, ARC, BEFORE, MARKS, Cross, Ribbon, ribbon
 from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
 
-__all__ = ["Bank", "Cross", "Episodes", "Indexing", "LaneWindow", "Placement", "RoadIndex", "host_bank", "make_bank"]
-
-
-class Cross(IntEnum):
-    """Columns of `Map.stations`: one cross-section of a lane."""
-
-    LEFT_X = 0
-    LEFT_Y = 1
-    RIGHT_X = 2
-    RIGHT_Y = 3
-    CENTRE_X = 4
-    CENTRE_Y = 5
-    COS = 6
-    SIN = 7
-    LIMIT = 8
+__all__ = [
+    "ARC",
+    "Bank",
+    "Cross",
+    "Episodes",
+    "Indexing",
+    "LaneWindow",
+    "Placement",
+    "RoadIndex",
+    "host_bank",
+    "make_bank",
+]
 
 
 @record
@@ -42,22 +40,24 @@ class Bank:
     roads: RoadIndex  # [M]
     cell: Float[Array, ""]  # side of a road cell, m
     logs: Log  # [N]
+    paths: Paths  # [N]; without a point unless they were asked for
     episodes: Episodes  # [E]
+    ribbons: Ribbon  # [E, C]: the episodes' routes, unrolled
     dt: Float[Array, ""]  # s
 
 
 @record
 class LaneWindow:
-    """A stretch of one route: W stations of L lanes. Zeros where a lane does not exist."""
+    """A stretch of one route: W stations of L lanes, x and y apart. Zeros where a lane does not exist."""
 
-    left: Float[Array, "W L 2"]
-    right: Float[Array, "W L 2"]
-    centre: Float[Array, "W L 2"]
-    heading: Float[Array, "W L 2"]
+    left: Float[Array, "2 W L"]
+    right: Float[Array, "2 W L"]
+    centre: Float[Array, "2 W L"]
+    heading: Float[Array, "2 W L"]
     limit: Float[Array, "W L"]  # m/s; 0: unknown
-    flags: UInt[Array, "W L"]  # RouteFlag bits of the piece to the next station
+    flags: Int[Array, "W L"]  # RouteFlag bits of the piece to the next station
     exists: Bool[Array, "W L"]
-    reference: Int[Array, "W"]  # slot of the recorded lane
+    recorded: Bool[Array, "W L"]  # the lane that was driven
 
 
 @record
@@ -73,12 +73,12 @@ class ControlLines:
 
 @record
 class Placement:
-    """Where one agent is."""
+    """Where the log has one agent, at one step or at several."""
 
-    position: Float[Array, "2"]
-    heading: Float[Array, "2"]
-    velocity: Float[Array, "2"]
-    valid: Bool[Array, ""]
+    position: Float[Array, "*time 2"]
+    heading: Float[Array, "*time 2"]
+    velocity: Float[Array, "*time 2"]
+    valid: Bool[Array, "*time"]
 
 
 # -------------------------------------------------------------------------------------------------------------- loading
@@ -90,15 +90,19 @@ def make_bank(
     controlled: int = 1,
     admitted: Sequence[Bool[np.ndarray, "_"]] | None = None,
     groups: Sequence[str] | None = None,
+    longest: int | None = None,
     indexing: Indexing = Indexing(),  # noqa: B008 - frozen
+    paths: bool = False,
 ) -> Bank:
     """Put compiled recordings on the device.
 
     With `controlled` > 1, egos of one recording are grouped where they share at least 4 s. `admitted` [E] says per
     recording which of its egos may be controlled (all of them by default); recordings of one group of `groups` are one
-    source of episodes (each its own by default). Raises `InputError` without any episode.
+    source of episodes (each its own by default). Episodes of more than `longest` steps are cut. `paths` are laid for
+    traffic that follows them (`Follow`): as much memory again as the log. Raises `InputError` without any episode.
     """
-    return jax.tree.map(jnp.asarray, host_bank(scenarios, dt, controlled, admitted, groups, indexing))
+    bank = host_bank(scenarios, dt, controlled, admitted, groups, longest, indexing, paths)
+    return jax.tree.map(jnp.asarray, bank)
 
 
 def host_bank(
@@ -107,24 +111,30 @@ def host_bank(
     controlled: int = 1,
     admitted: Sequence[Bool[np.ndarray, "_"]] | None = None,
     groups: Sequence[str] | None = None,
+    longest: int | None = None,
     indexing: Indexing = Indexing(),  # noqa: B008 - frozen
+    paths: bool = False,
     cells: int = 0,
 ) -> Bank:
-    """`make_bank` in NumPy, not yet on the device; with room for `cells` cells of every road, at least."""
+    """`make_bank` in NumPy, not yet on the device; with room for `cells` cells of every road and whole blocks."""
     rows: list[tuple[int, Window]] = []
     for row, scenario in enumerate(scenarios):
         allowed = None if admitted is None else np.asarray(admitted[row])
-        rows += [(row, window) for window in windows(scenario, allowed, controlled, dt)]
+        whole = windows(scenario, allowed, controlled, dt)
+        rows += [(row, part) for window in whole for part in (cut(window, longest) if longest else [window])]
     if not rows:
         raise InputError(f"bank: episodes: none in {len(scenarios)} recordings (admit egos or control fewer)")
     sources = np.arange(len(scenarios)) if groups is None else np.unique(groups, return_inverse=True)[1]
     episodes = [_episode(scenarios[row], row, int(sources[row]), window) for row, window in rows]
+    ribbons = [_ribbons(row, scenarios[int(row.map)]) for row in episodes]
     return Bank(
         maps=_stack([scenario.map for scenario in scenarios]),
-        roads=stack_roads([index_road(scenario.map, indexing) for scenario in scenarios], cells),
+        roads=stack_roads([index_road(each.map, indexing) for each in scenarios], cells, cells and indexing.width),
         cell=np.asarray(indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
+        paths=_stack([lay_paths(scenario, paths) for scenario in scenarios]),
         episodes=_stack(episodes),
+        ribbons=_stack(ribbons),
         dt=np.asarray(dt, np.float32),
     )
 
@@ -162,6 +172,13 @@ def _episode(scenario: Scenario, row: int, source: int, window: Window) -> Episo
     )
 
 
+def _ribbons(episode: Episodes, scenario: Scenario) -> Ribbon:
+    """The routes of one episode, unrolled."""
+    stations, arcs = np.asarray(scenario.map.stations), np.asarray(episode.arc)
+    routes = [jax.tree.map(lambda leaf, c=c: leaf[c], episode.route) for c in range(len(arcs))]
+    return _stack([ribbon(route, arc, stations) for route, arc in zip(routes, arcs, strict=True)])
+
+
 # -------------------------------------------------------------------------------------------------------------- reading
 
 Index = Int[Array, ""] | int
@@ -196,8 +213,8 @@ def expert(bank: Bank, episode: Index, c: Index, time: Index) -> Placement:
     )
 
 
-def road_block(bank: Bank, episode: Index, position: Float[Array, "2"]) -> tuple[Float[Array, "B 4"], Int[Array, "B"]]:
-    """Road elements near a position, and their kinds (0 is padding): one contiguous read of a cell's block.
+def road_rows(bank: Bank, episode: Index, position: Float[Array, "2"]) -> Float[Array, "5 B"]:
+    """Road elements near a position, x0, y0, x1, y1, ElementKind (0 is padding): one contiguous read of a cell's block.
 
     Holds everything within the cell's `reach`; a position beyond the grid reads its nearest cell.
     """
@@ -205,62 +222,63 @@ def road_block(bank: Bank, episode: Index, position: Float[Array, "2"]) -> tuple
     size = bank.roads.size[row]
     cell = jnp.floor((position - bank.roads.origin[row]) / bank.cell).astype(jnp.int32)
     cell = jnp.clip(cell, 0, size - 1)
-    block = bank.roads.block[row, cell[0] + cell[1] * size[0]]
+    return bank.roads.block[row, cell[0] + cell[1] * size[0]]
+
+
+def road_block(bank: Bank, episode: Index, position: Float[Array, "2"]) -> tuple[Float[Array, "B 4"], Int[Array, "B"]]:
+    """The same as segments and their kinds."""
+    block = road_rows(bank, episode, position)
     return block[:4].T, block[4].astype(jnp.int32)
 
 
 def lane_window(
     bank: Bank, episode: Index, c: Index, cursor: Index, behind: int, ahead: int, stride: int = 1
 ) -> LaneWindow:
-    """Stations cursor − behind .. cursor + ahead, both included, of an agent's route, every `stride`."""
-    route = bank.episodes.route
-    asked = cursor + jnp.arange(-behind, ahead + 1, stride)
-    within = (asked >= 0) & (asked < route.length[episode, c])
-    row = jnp.clip(asked, 0, route.reference.shape[-1] - 1)
-    station = route.stations[episode, c, row]
-    exists = (station >= 0) & within[:, None]
-    cross = bank.maps.stations[bank.episodes.map[episode], jnp.maximum(station, 0)]
-    flags = route.flags[episode, c, row]
-    columns = jnp.concatenate([cross, flags[..., None].astype(jnp.float32)], axis=-1)
-    columns = jnp.where(exists[..., None], columns, 0.0).reshape(-1, len(Cross) + 1)
-    columns = settle(columns.T).reshape(-1, *exists.shape)
+    """Stations cursor − behind .. cursor + ahead, both included, of an agent's route, every `stride`.
 
-    def pair(x: Cross) -> Array:
-        return jnp.stack([columns[x], columns[x + 1]], axis=-1)
-
+    The cursor is a station of the route. Raises ValueError for more than `BEFORE` behind or `AFTER` ahead.
+    """
+    lanes = bank.episodes.route.stations.shape[-1]
+    columns = _stretch(bank.ribbons.lanes, (episode, c), cursor, (behind, ahead), lanes)
+    columns = columns.reshape(len(columns), -1, lanes)[:, ::stride]
     return LaneWindow(
-        left=pair(Cross.LEFT_X),
-        right=pair(Cross.RIGHT_X),
-        centre=pair(Cross.CENTRE_X),
-        heading=pair(Cross.COS),
+        left=columns[Cross.LEFT_X : Cross.LEFT_Y + 1],
+        right=columns[Cross.RIGHT_X : Cross.RIGHT_Y + 1],
+        centre=columns[Cross.CENTRE_X : Cross.CENTRE_Y + 1],
+        heading=columns[Cross.COS : Cross.SIN + 1],
         limit=columns[Cross.LIMIT],
-        flags=columns[-1].astype(flags.dtype),
-        exists=exists,
-        reference=route.reference[episode, c, row],
+        flags=columns[MARKS].astype(jnp.int32),
+        exists=columns[MARKS + 1] > 0.0,
+        recorded=columns[MARKS + 2] > 0.0,
     )
+
+
+def _stretch(
+    ribbons: Float[Array, "E C k cells"], at: tuple[Index, Index], cursor: Index, window: tuple[int, int], lanes: int
+) -> Float[Array, "k window"]:
+    """Stations of a ribbon around one of them, which every column holds side by side: no scattered reads."""
+    behind, ahead = window
+    if behind > BEFORE or ahead > AFTER:
+        raise ValueError(f"a window of {behind} + {ahead} stations: at most {BEFORE} behind and {AFTER} ahead are kept")
+    start = (*at, 0, (cursor + (BEFORE - behind)) * lanes)
+    return jax.lax.dynamic_slice(ribbons, start, (1, 1, ribbons.shape[2], (behind + ahead + 1) * lanes))[0, 0]
 
 
 def settle(columns: Float[Array, "k n"]) -> Float[Array, "k n"]:
     """The same numbers, read once: a product with the identity, exact in float32.
 
     XLA's CPU backend would otherwise repeat a gather inside everything that reads its result, element by element, and
-    it removes `optimization_barrier` before it fuses. `env.step` takes 23 instead of 59 µs (two cores, 512 scenes).
+    it removes `optimization_barrier` before it fuses.
     """
     return jnp.matmul(jnp.eye(len(columns)), columns, precision=jax.lax.Precision.HIGHEST)
 
 
 def reference_window(
     bank: Bank, episode: Index, c: Index, cursor: Index, behind: int, ahead: int
-) -> tuple[Float[Array, "W 9"], Bool[Array, "W"]]:
-    """Cross-sections (columns: `Cross`) of the recorded lane alone around a station, and whether each exists."""
-    route = bank.episodes.route
-    asked = cursor + jnp.arange(-behind, ahead + 1)
-    within = (asked >= 0) & (asked < route.length[episode, c])
-    row = jnp.clip(asked, 0, route.reference.shape[-1] - 1)
-    station = route.stations[episode, c, row, route.reference[episode, c, row]]
-    exists = (station >= 0) & within
-    cross = bank.maps.stations[bank.episodes.map[episode], jnp.maximum(station, 0)]
-    return jnp.where(exists[:, None], cross, 0.0), exists
+) -> tuple[Float[Array, "10 W"], Bool[Array, "W"]]:
+    """The recorded lane alone around a station: rows by `Cross` and `ARC`, and where it exists."""
+    rows = _stretch(bank.ribbons.path, (episode, c), cursor, (behind, ahead), 1)
+    return rows[:-1], rows[-1] > 0.0
 
 
 def control_lines(bank: Bank, episode: Index, c: Index) -> ControlLines:

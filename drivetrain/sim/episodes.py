@@ -36,6 +36,14 @@ class Window(NamedTuple):
     last: int
 
 
+def cut(window: Window, longest: int) -> list[Window]:
+    """A window as consecutive ones of about equal length, none longer than so many steps."""
+    steps = window.last - window.first
+    parts = max(-(-steps // longest), 1)
+    ends = [window.first + steps * part // parts for part in range(parts + 1)]
+    return [Window(window.egos, first, last) for first, last in zip(ends, ends[1:], strict=False)]
+
+
 def windows(scenario: Scenario, admitted: Bool[np.ndarray, "E"] | None, controlled: int, dt: float) -> list[Window]:
     """The episodes of one recording: each admitted ego once, or disjoint groups that share the longest windows.
 

@@ -45,14 +45,15 @@ def prepare(
     if (cells := bank.roads.reach.shape[1]) > slots.cells:
         raise InputError(f"bank: cells: {cells} in slots of {slots.cells} (give slots more cells)")
     again = np.arange(slots.episodes) % len(bank.episodes.map)
-    episodes = jax.tree.map(lambda leaf: leaf[again], bank.episodes)
-    return replace(bank, episodes=replace(episodes, source=np.full(slots.episodes, group, np.int32)))
+    episodes, ribbons = (jax.tree.map(lambda leaf: leaf[again], part) for part in (bank.episodes, bank.ribbons))
+    episodes = replace(episodes, source=np.full(slots.episodes, group, np.int32))
+    return replace(bank, episodes=episodes, ribbons=ribbons)
 
 
 def join(pieces: Sequence[Bank]) -> Bank:
     """Several prepared recordings in one, to be handed over together (NumPy)."""
     first = pieces[0]
-    parts = ("maps", "roads", "logs", "episodes")
+    parts = ("maps", "roads", "logs", "paths", "episodes", "ribbons")
     together = {
         part: jax.tree.map(lambda *rows: np.concatenate(rows), *(getattr(piece, part) for piece in pieces))
         for part in parts
@@ -82,6 +83,8 @@ def refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
         roads=put(bank.roads, pieces.roads, into),
         cell=bank.cell,
         logs=put(bank.logs, pieces.logs, into),
+        paths=put(bank.paths, pieces.paths, into),
         episodes=put(bank.episodes, episodes, rows),
+        ribbons=put(bank.ribbons, pieces.ribbons, rows),
         dt=bank.dt,
     )

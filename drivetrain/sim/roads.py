@@ -9,6 +9,13 @@ from jaxtyping import Float, Int
 
 from drivetrain.types import Array, ElementKind, Map, component, record, replace
 
+CHUNK = 64
+"""Cells whose distances are found at once: more would not stay in the cache."""
+
+
+LANES = 16
+"""float32 numbers in the widest vector registers."""
+
 
 @component
 class Indexing:
@@ -16,7 +23,7 @@ class Indexing:
 
     cell: float = 20.0  # side of a cell, m
     radius: float = 50.0  # a block holds what lies within this distance of its cell, m
-    width: int = 256  # at most this many elements, the nearest
+    width: int = 384  # at most this many elements, the nearest
 
 
 @record
@@ -38,39 +45,62 @@ def index_road(map_: Map, indexing: Indexing) -> RoadIndex:
     origin = np.floor(ends.min(0) - indexing.radius).astype(np.float32)
     size = np.maximum(np.ceil((ends.max(0) + indexing.radius - origin) / indexing.cell), 1).astype(np.int32)
 
-    cells, width = int(size[0]) * int(size[1]), indexing.width
-    block = np.zeros((cells, 5, width), np.float32)
+    cells = int(size[0]) * int(size[1])
+    block = np.zeros((cells, 5, indexing.width), np.float32)
     reach = np.full(cells, indexing.radius, np.float32)
-    element, cell = _pairs(elements - np.tile(origin, 2), size, indexing)
-    lower = origin + indexing.cell * np.stack([cell % size[0], cell // size[0]], 1).astype(np.float32)
-    distance = box_distance(elements[element], lower, indexing.cell)
-    near = distance <= indexing.radius
-    element, cell, distance = element[near], cell[near], distance[near]
-    order = np.lexsort((element, distance, cell))
-    element, cell, distance = element[order], cell[order], distance[order]
-    place = np.arange(len(cell)) - np.searchsorted(cell, cell)  # within its cell, the nearest first
-    kept, next_ = place < width, place == width
     table = np.concatenate([elements, kind[:, None]], 1)
-    for column, values in enumerate(table[element[kept]].T):
-        block[cell[kept], column, place[kept]] = values
-    reach[cell[next_]] = distance[next_]
-    return RoadIndex(origin=origin, size=size, block=block, reach=reach)
+    widest = 1
+    row = np.arange(cells)
+    lower = origin + np.float32(indexing.cell) * np.stack([row % size[0], row // size[0]], 1).astype(np.float32)
+    for start in range(0, cells, CHUNK):
+        for cell, distance in enumerate(box_distance(elements, lower[start : start + CHUNK], indexing.cell), start):
+            near = np.flatnonzero(distance <= indexing.radius)
+            near = near[np.argsort(distance[near], kind="stable")]
+            if len(near) > indexing.width:
+                reach[cell] = distance[near[indexing.width]]
+                near = near[: indexing.width]
+            block[cell, :, : len(near)] = table[near].T
+            widest = max(widest, len(near))
+    return RoadIndex(origin=origin, size=size, block=block[:, :, : _rounded(widest, indexing)], reach=reach)
 
 
-def _pairs(
-    elements: Float[np.ndarray, "n 4"], size: Int[np.ndarray, "2"], indexing: Indexing
-) -> tuple[Int[np.ndarray, "k"], Int[np.ndarray, "k"]]:
-    """Every element with every cell that may be within `radius` of it, by their boxes; `elements` from the origin."""
-    ends = elements.reshape(-1, 2, 2).astype(np.float64)
-    margin = indexing.radius + 0.01
-    low = np.floor((ends.min(1) - margin) / indexing.cell).astype(int).clip(0, size - 1)
-    high = np.floor((ends.max(1) + margin) / indexing.cell).astype(int).clip(0, size - 1)
-    spans = high - low + 1
-    count = spans.prod(1)
-    element = np.repeat(np.arange(len(elements)), count)
-    rank = np.arange(len(element)) - np.repeat(np.cumsum(count) - count, count)
-    x, y = low[element, 0] + rank % spans[element, 0], low[element, 1] + rank // spans[element, 0]
-    return element, x + y * size[0]
+def _rounded(widest: int, indexing: Indexing) -> int:
+    """Columns of a block: no more than a map needs, in whole vectors of `LANES` numbers where there is room."""
+    return min(-(-widest // LANES) * LANES, indexing.width)
+
+
+def box_distance(
+    segments: Float[np.ndarray, "n 4"], lower: Float[np.ndarray, "m 2"], side: float
+) -> Float[np.ndarray, "m n"]:
+    """Distance of segments to axis-aligned squares given by their lower corners, m; 0 where they meet."""
+    ax, ay = (segments[:, axis] - lower[:, axis, None] for axis in (0, 1))
+    bx, by = (segments[:, 2 + axis] - lower[:, axis, None] for axis in (0, 1))
+    along, up = segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1]
+    (first_x, last_x), (first_y, last_y) = _within(ax, along, side), _within(ay, up, side)
+    first, last = np.maximum(first_x, first_y), np.minimum(last_x, last_y)
+    meets = np.maximum(first, 0.0) <= np.minimum(last, 1.0)
+
+    # Apart, the nearest points include an end of the segment or a corner of the square.
+    square = np.minimum(_beyond(ax, side) + _beyond(ay, side), _beyond(bx, side) + _beyond(by, side))
+    inverse = 1.0 / np.maximum(along**2 + up**2, 1e-12)
+    for x, y in ((0.0, 0.0), (side, 0.0), (side, side), (0.0, side)):
+        share = np.clip(((x - ax) * along + (y - ay) * up) * inverse, 0.0, 1.0)
+        square = np.minimum(square, (x - ax - share * along) ** 2 + (y - ay - share * up) ** 2)
+    return np.where(meets, 0.0, np.sqrt(square))
+
+
+def _within(start: np.ndarray, extent: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
+    """From where to where along segments one coordinate is within 0 .. side (Liang and Barsky 1984)."""
+    flat = extent == 0.0
+    safe = np.where(flat, 1.0, extent)
+    enter, leave = -start / safe, (side - start) / safe
+    outside = np.where((start < 0.0) | (start > side), np.inf, 0.0)
+    return np.where(flat, outside, np.minimum(enter, leave)), np.where(flat, 1.0, np.maximum(enter, leave))
+
+
+def _beyond(coordinate: np.ndarray, side: float) -> np.ndarray:
+    """Squared distance of a coordinate from 0 .. side."""
+    return np.maximum(np.maximum(-coordinate, coordinate - side), 0.0) ** 2
 
 
 def most_cells(area: Sequence[float], indexing: Indexing) -> int:
@@ -79,36 +109,14 @@ def most_cells(area: Sequence[float], indexing: Indexing) -> int:
     return math.prod(across)
 
 
-def box_distance(
-    segments: Float[np.ndarray, "n 4"], lower: Float[np.ndarray, "... 2"], side: float
-) -> Float[np.ndarray, "n"]:
-    """Distance of segments to squares, each to its own or all to one, by their lower corners, m; 0 where they meet."""
-    a, b = (segments[:, :2] - lower).T, (segments[:, 2:] - lower).T  # rows x and y: NumPy reduces those fast
-    edge = b - a
-    # The part of the segment inside the square (Liang and Barsky 1984): it meets the square where that is not empty.
-    safe = np.where(edge == 0.0, 1.0, edge)
-    enter, leave = -a / safe, (side - a) / safe
-    first, last = np.minimum(enter, leave), np.maximum(enter, leave)
-    beside = (edge == 0.0) & ((a < 0.0) | (a > side))
-    first = np.where(edge == 0.0, 0.0, first).max(0).clip(0.0)
-    last = np.where(edge == 0.0, 1.0, last).min(0).clip(None, 1.0)
-    meets = (first <= last) & ~beside.any(0)
-    # Apart, the nearest points include an end of the segment or a corner of the square.
-    ends = [np.hypot(*np.maximum(np.maximum(-end, end - side), 0.0)) for end in (a, b)]
-    corners = side * np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    square = np.maximum((edge**2).sum(0), 1e-12)
-    offset = corners[:, :, None] - a
-    share = np.clip((offset * edge).sum(1) / square, 0.0, 1.0)
-    sides = np.sqrt(((offset - share[:, None] * edge) ** 2).sum(1)).min(0)
-    return np.where(meets, 0.0, np.minimum(np.minimum(*ends), sides))
+def stack_roads(roads: list[RoadIndex], cells: int = 0, width: int = 0) -> RoadIndex:
+    """Stack indices [M], padded to the most cells and the widest block, or to those given."""
+    cells = max([cells, *(road.block.shape[0] for road in roads)])
+    width = max([width, *(road.block.shape[2] for road in roads)])
 
+    def pad(road: RoadIndex) -> RoadIndex:
+        more = cells - road.block.shape[0]
+        block = np.pad(road.block, ((0, more), (0, 0), (0, width - road.block.shape[2])))
+        return replace(road, block=block, reach=np.pad(road.reach, (0, more)))
 
-def stack_roads(roads: list[RoadIndex], cells: int = 0) -> RoadIndex:
-    """Stack indices [M], padded to the most cells, or to `cells`."""
-    cells = max([cells, *(len(road.reach) for road in roads)])
-
-    def pad(rows: np.ndarray) -> np.ndarray:
-        return np.concatenate([rows, np.zeros((cells - len(rows), *rows.shape[1:]), rows.dtype)])
-
-    padded = [replace(road, block=pad(np.asarray(road.block)), reach=pad(np.asarray(road.reach))) for road in roads]
-    return jax.tree.map(lambda *rows: np.stack(rows), *padded)
+    return jax.tree.map(lambda *rows: np.stack(rows), *map(pad, roads))

@@ -1,12 +1,11 @@
 """One scene: how it starts, and one step of it. Pure functions; batch with `jax.vmap`, roll with `jax.lax.scan`."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from drivetrain.sim.bank import (
+    ARC,
     Bank,
     Cross,
     Index,
@@ -16,26 +15,24 @@ from drivetrain.sim.bank import (
     log_at,
     reference_window,
 )
-from drivetrain.sim.dynamics.base import Dynamics
+from drivetrain.sim.dynamics.base import Body, Dynamics, Pose
+from drivetrain.sim.traffic.base import Traffic
+from drivetrain.sim.traffic.replay import Replay
 from drivetrain.types import Agents, Array, State
-
-Traffic = Callable[[Bank, State], Agents]
-"""A rule for everyone: all agents [A] one step after a state. What it says of controlled agents is not used."""
 
 BACK, ON = 4, 12
 """Stations behind and ahead of the last cursor among which the next is sought: 24 m a step is 120 m/s at 5 Hz."""
 
 
-def reset(bank: Bank, dynamics: Dynamics, episode: Index) -> State:
-    """The first state of an episode: everyone where the log has them."""
+def reset(bank: Bank, dynamics: Dynamics, episode: Index, traffic: Traffic = Replay()) -> State:  # noqa: B008 - frozen
+    """The first state of an episode: everyone where the log has them; to be gone on with under the same rules."""
     first, track = bank.episodes.first[episode], bank.episodes.track[episode]
     agents, bodies = log_at(bank, episode, first), bodies_of(bank, episode)
     alive = track >= 0
 
     def start(c: Array):
         now, later = expert(bank, episode, c, first), expert(bank, episode, c, first + 1)
-        next_heading = jnp.where(later.valid, later.heading, now.heading)
-        motion = dynamics.start(now.heading, now.velocity, next_heading, bodies.length[track[c]], bank.dt)
+        motion = dynamics.start(now, later, Body(bodies.length[track[c]], bodies.kind[track[c]]), bank.dt)
         cursor, along = advance(bank, episode, c, bank.episodes.cursor[episode, c], now.position)
         return motion, cursor, along
 
@@ -52,6 +49,7 @@ def reset(bank: Bank, dynamics: Dynamics, episode: Index) -> State:
         cursor=cursor,
         along=along,
         stopped=jnp.zeros((len(track), bank.maps.line_kind.shape[1]), bool),
+        traffic=traffic.start(bank, episode, first),
     )
 
 
@@ -61,29 +59,25 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
     A controlled agent is there as long as it is alive, also where its own record has ended; one that is not alive is
     gone, and stays where it was. What has been stopped for is left to the events.
     """
-    others = traffic(bank, state)
-    mine = jax.tree.map(lambda leaf: leaf[state.controlled], state.agents)
-    lengths = state.bodies.length[state.controlled]
-
-    position, heading, velocity, motion = jax.vmap(dynamics.forward, (0, 0, 0, 0, 0, None))(
-        mine.position, mine.heading, state.motion, lengths, action, bank.dt
-    )
+    others, memory = traffic(bank, state)
+    before, bodies = movers(state)
+    pose, velocity = jax.vmap(dynamics.forward, (0, 0, 0, None))(before, bodies, action, bank.dt)
 
     def lives(new: Array, old: Array) -> Array:
         return jnp.where(state.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-    position, heading = lives(position, mine.position), lives(heading, mine.heading)
-    velocity, motion = lives(velocity, mine.velocity), jax.tree.map(lives, motion, state.motion)
+    pose = jax.tree.map(lives, pose, before)
+    velocity = lives(velocity, state.agents.velocity[state.controlled])
     # Padding (−1) is written beyond the end, which drops it.
     row = jnp.where(state.controlled < 0, len(state.agents.valid), state.controlled)
     agents = Agents(
-        position=jnp.asarray(others.position).at[row].set(position, mode="drop"),
-        heading=jnp.asarray(others.heading).at[row].set(heading, mode="drop"),
+        position=jnp.asarray(others.position).at[row].set(pose.position, mode="drop"),
+        heading=jnp.asarray(others.heading).at[row].set(pose.heading, mode="drop"),
         velocity=jnp.asarray(others.velocity).at[row].set(velocity, mode="drop"),
         valid=jnp.asarray(others.valid).at[row].set(state.alive, mode="drop"),
     )
     cursor, along = jax.vmap(advance, (None, None, 0, 0, 0))(
-        bank, state.episode, jnp.arange(len(row)), state.cursor, position
+        bank, state.episode, jnp.arange(len(row)), state.cursor, pose.position
     )
     return State(
         episode=state.episode,
@@ -93,11 +87,19 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
         lights=lights_at(bank, state.episode, state.time + 1),
         controlled=state.controlled,
         alive=state.alive,
-        motion=motion,
+        motion=pose.motion,
         cursor=lives(cursor, state.cursor),
         along=lives(along, state.along),
         stopped=state.stopped,
+        traffic=memory,
     )
+
+
+def movers(state: State) -> tuple[Pose, Body]:
+    """The controlled agents [C] as their dynamics see them."""
+    me, agents, bodies = state.controlled, state.agents, state.bodies
+    pose = jax.vmap(Pose)(agents.position[me], agents.heading[me], state.motion)
+    return pose, jax.vmap(Body)(bodies.length[me], bodies.kind[me])
 
 
 def advance(
@@ -108,9 +110,8 @@ def advance(
     Between stations, the agent is projected on the recorded lane's heading; also before the first and beyond the last.
     """
     rows, exists = reference_window(bank, episode, c, cursor, BACK, ON)
-    offset = position - rows[:, Cross.CENTRE_X : Cross.CENTRE_Y + 1]
-    square = jnp.where(exists, offset[:, 0] ** 2 + offset[:, 1] ** 2, jnp.inf)
-    best = jnp.where(jnp.any(exists), jnp.argmin(square), BACK)
+    x, y = position[0] - rows[Cross.CENTRE_X], position[1] - rows[Cross.CENTRE_Y]
+    best = jnp.where(jnp.any(exists), jnp.argmin(jnp.where(exists, x * x + y * y, jnp.inf)), BACK)
     nearest = jnp.maximum(cursor + best - BACK, 0).astype(jnp.int32)
-    beyond = jnp.sum(offset[best] * rows[best, Cross.COS : Cross.SIN + 1])
-    return nearest, bank.episodes.arc[episode, c, nearest] + beyond
+    beyond = x * rows[Cross.COS] + y * rows[Cross.SIN]
+    return nearest, (rows[ARC] + beyond)[best]

@@ -80,6 +80,14 @@ def test_stop_lines_and_features_are_drawn():
     assert length(of_kind(found, ElementKind.CROSSWALK)).sum() == 22.0
 
 
+def test_what_has_no_length_is_not_drawn():
+    """As the borders of a lane of centimetres, or an outline of one point."""
+    recording = scenes.straight_road()
+    before = len(elements(recording).kind)
+    point = Feature(ElementKind.CROSSWALK, np.tile([[5.0, 1.0]], (3, 1)))
+    assert len(elements(dataclasses.replace(recording, features=(point,))).kind) == before
+
+
 def test_edges_that_the_recording_draws_are_taken_as_they_are():
     edge = np.array([[0.0, -1.0], [100.0, -1.0]])
     recording = dataclasses.replace(scenes.straight_road(), features=(Feature(ElementKind.ROAD_EDGE, edge),))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from drivetrain.data.lane_recovery import Paint, recover
-from drivetrain.data.lane_sampling import CentreLine
+from drivetrain.data.lane_borders import Paint
+from drivetrain.data.lane_recovery import recover
+from drivetrain.data.lane_sampling import CentreLine, Links, Stretch
 from drivetrain.types import ElementKind
 
 
@@ -88,3 +89,53 @@ def test_a_rigid_motion_of_the_scene_changes_nothing():
 
 def test_no_lanes_are_no_lanes():
     assert recover([], [Paint(straight(0.0, 0, 50), ElementKind.ROAD_EDGE)]) == ((), {})
+
+
+def level(line, height):
+    return np.full(len(line), float(height))
+
+
+@pytest.mark.parametrize(("height", "apart"), [(0.0, False), (2.0, False), (6.0, True), (-6.0, True)])
+def test_what_lies_on_another_level_neither_follows_nor_neighbours_nor_borders(height, apart):
+    lines = [straight(0.0, 0, 50), straight(3.5, 0, 50), straight(0.0, 50, 90)]
+    heights = [0.0, height, height]
+    centres = [CentreLine(n, p, height=level(p, h)) for n, (p, h) in enumerate(zip(lines, heights, strict=True))]
+    edge = straight(-2.0, 0, 90)
+    pieces, _ = recover(centres, [Paint(edge, ElementKind.ROAD_EDGE, height=level(edge, height))])
+    (own,), (onward,) = by_source(pieces, 0), by_source(pieces, 2)
+    assert (own.left_neighbour is None) == apart and own.successors == (() if apart else (onward.id,))
+    assert own.right_border == (ElementKind.LINE_VIRTUAL if apart else ElementKind.ROAD_EDGE)
+
+
+def test_a_ramp_leads_from_one_level_to_the_other():
+    up = straight(0.0, 50, 110)
+    lines = [(straight(0.0, 0, 50), 0.0), (up, np.linspace(0.0, 6.0, len(up))), (straight(0.0, 110, 150), 6.0)]
+    centres = [CentreLine(n, p, height=np.broadcast_to(h, len(p)).astype(float)) for n, (p, h) in enumerate(lines)]
+    pieces, _ = recover(centres, [])
+    assert [piece.lane.successors for piece in pieces] == [(1,), (2,), ()]
+
+
+def test_what_the_source_gives_goes_before_geometry():
+    links = [
+        Links(successors=(2, 9), left=(Stretch(1, 20.0, 60.0),), right_lines=(Stretch(7, 0.0, 60.0),)),
+        Links(right=(Stretch(0, 20.0, 60.0),)),
+        Links(successors=(0,)),
+    ]
+    lines = [straight(0.0, 0, 60), straight(3.5, 0, 60), straight(0.0, 61.5, 99)]  # 1.5 m further on, and far back
+    centres = [CentreLine(n, p, speed_limit=9.0, links=k) for n, (p, k) in enumerate(zip(lines, links, strict=True))]
+    pieces, notes = recover(centres, [Paint(straight(-3.2, 0, 60), ElementKind.LINE_SOLID, id=7)])
+    before, beside = by_source(pieces, 0)
+    (onward,) = by_source(pieces, 2)
+    assert before.left_neighbour is None and abs(before.left[-1, 0] - 20.0) < 2.0
+    assert beside.left_neighbour == by_source(pieces, 1)[-1].id and beside.successors == (onward.id,)
+    np.testing.assert_allclose(before.right[:, 1], -3.2, atol=1e-6)
+    assert before.right_border == ElementKind.LINE_SOLID and before.speed_limit == 9.0
+    given = [notes[f"lane_successors_{word}"] for word in ("given", "apart", "out_of_scene")]
+    assert given == [1, 1, 1] and notes["lane_borders_given"] == 2 and notes["lane_neighbours_derived"] == 0
+
+
+def test_successors_that_are_not_the_whole_truth_add_to_geometry():
+    lines = [straight(0.0, 0, 50), straight(0.0, 50, 90), straight(0.0, 51, 90)]
+    links = Links(successors=(2,), whole=False)
+    pieces, _ = recover([CentreLine(n, p, links=links if n == 0 else None) for n, p in enumerate(lines)], [])
+    assert pieces[0].lane.successors == (1, 2)

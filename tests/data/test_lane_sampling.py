@@ -3,7 +3,7 @@
 import numpy as np
 import shapely
 
-from drivetrain.data.lane_sampling import CentreLine, arc_lengths, beside_of, cast, left_of, sample
+from drivetrain.data.lane_sampling import CentreLine, arc_lengths, beside_of, cast, left_of, sample, told_of
 
 
 def test_rays_meet_what_shapely_says_they_meet():
@@ -49,7 +49,7 @@ def test_what_runs_beside_is_level_and_goes_the_same_way():
     lanes = [straight(0.0, 0, 60), straight(3.5, 30, 60), straight(-3.5, 60, 0), straight(8.0, 0, 60)]
     centres = [CentreLine(number, line) for number, line in enumerate(lanes)]
     samples = sample(centres, [np.array([0.0, arc_lengths(line)[-1]]) for line in lanes])
-    beside = beside_of(samples, samples)
+    beside = beside_of(samples, samples, told_of(centres))
     x = samples.position[:, 0]
     own = samples.owner == 0
     np.testing.assert_array_equal(beside.lane[own & (x > 30.1), 0], 1)

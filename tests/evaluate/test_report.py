@@ -45,6 +45,17 @@ def test_the_whole_report(run):
     assert not (run / "report.html.part").exists()
 
 
+def test_a_further_dataset_has_a_table_of_its_own(run):
+    figures = json.loads((run / "evaluation.json").read_text())
+    (run / "evaluation-bologna.json").write_text(json.dumps({"idm": figures["bc"]}))
+    split = {"admitted": 7, "egos": 9, "recordings": 2, "groups": 1}
+    more = {"bologna": {"splits": {"train": split}, "left_out": {"collision": 2}, "sources": ["SUMO"]}}
+    (run / "facts.json").write_text(json.dumps({"data": {"splits": {"train": split}}, "more": more}))
+    text = text_of(build_report(run))
+    assert "On bologna, apart" in text and "trained on 7 drives and 7 of bologna" in text
+    assert "Split train · bologna 7 of 9 egos, 2 recordings, 1 groups" in text
+
+
 @pytest.mark.parametrize(
     "missing", ["config.json", "facts.json", "metrics.jsonl", "evaluation.json", "replay.safetensors"]
 )

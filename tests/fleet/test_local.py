@@ -19,7 +19,7 @@ from drivetrain.learn.update import begin
 
 
 def test_demonstrations_hold_every_step_of_every_ego_and_no_padding(run):
-    bank = load_split(run.data, "train").bank
+    bank = load_split((run.data,), "train").bank
     shown, figures = demonstrate(run.env, bank, run.cloning.loss)
     steps = np.asarray(bank.episodes.last) - np.asarray(bank.episodes.first)
     assert shown.mask.shape == (steps.sum(),) and bool(shown.mask.all())
@@ -29,7 +29,7 @@ def test_demonstrations_hold_every_step_of_every_ego_and_no_padding(run):
 
 
 def test_cloning_lowers_the_loss_on_what_it_is_shown(run):
-    bank = load_split(run.data, "train").bank
+    bank = load_split((run.data,), "train").bank
     shown, _ = demonstrate(run.env, bank, run.cloning.loss)
     train = begin(run.cloning.optimiser, make_policy(run, jax.random.key(0)), jax.random.key(1))
     before = clone_loss(run.env, run.cloning.loss, 16, bank, train.policy, shown)
@@ -41,7 +41,7 @@ def test_cloning_lowers_the_loss_on_what_it_is_shown(run):
 
 
 def test_the_loss_of_all_does_not_depend_on_the_batch(run):
-    bank = load_split(run.data, "val").bank
+    bank = load_split((run.data,), "val").bank
     held, _ = demonstrate(run.env, bank, run.cloning.loss)
     policy = make_policy(run, jax.random.key(3))
     losses = [float(clone_loss(run.env, run.cloning.loss, batch, bank, policy, held).loss) for batch in (7, 64)]
@@ -49,7 +49,7 @@ def test_the_loss_of_all_does_not_depend_on_the_batch(run):
 
 
 def test_an_update_counts_its_steps_and_moves_the_policy(run):
-    bank, episodes = load_split(run.data, "train").bank, jnp.arange(4)
+    bank, episodes = load_split((run.data,), "train").bank, jnp.arange(4)
     policy = make_policy(run, jax.random.key(0))
     before = jax.tree.map(np.asarray, policy)
     carry = open_scenes(run.env, bank, run.improvement.scenes, episodes, jax.random.key(1))

@@ -60,7 +60,7 @@ def box(state: State, row: int) -> shapely.Polygon:
 def test_pose_velocity_and_clearance_of_the_nearest():
     state = crowd()
     tokens = observe(state, 0, 6)
-    assert tokens.features.shape == (6, FEATURES) and bool(tokens.mask.all())
+    assert tokens.features.shape == (FEATURES, 6) and bool(tokens.mask.all())
 
     position = np.asarray(state.agents.position, float)
     radius = np.hypot(state.bodies.length, state.bodies.width) / 2
@@ -80,7 +80,7 @@ def test_pose_velocity_and_clearance_of_the_nearest():
         expected.append(np.concatenate([pose, turn @ velocity, [length, width, distance], one_hot]))
     expected = np.array(expected)
 
-    seen = np.array(tokens.features, float)
+    seen = np.array(tokens.features, float).T
     seen[:, [0, 1, 8]] = metres(seen[:, [0, 1, 8]])
     seen[:, 4:6] *= 10.0
     seen[:, 6:8] *= [5.0, 2.0]
@@ -133,5 +133,5 @@ def test_gradient_is_finite_where_boxes_coincide():
 def test_kind_is_one_hot():
     state = crowd()
     state = replace(state, bodies=replace(state.bodies, kind=jnp.full(12, int(AgentKind.PEDESTRIAN), jnp.int32)))
-    kinds = np.asarray(observe(state, 0, 3).features)[:, 9:]
+    kinds = np.asarray(observe(state, 0, 3).features)[9:].T
     assert (kinds == np.eye(7)[AgentKind.PEDESTRIAN - 1]).all()

@@ -36,9 +36,9 @@ def test_declared_widths_and_counts_are_true(road, observer):
     bank, state = road
     seen = jax.jit(lambda s: observer(bank, s, 0))(state)
     assert seen.ego.shape == (observer.widths.ego,)
-    assert seen.agents.features.shape == (observer.agents, observer.widths.agents)
-    assert seen.road.features.shape == (observer.road, observer.widths.road)
-    assert seen.route.features.shape == (observer.route.tokens, observer.widths.route)
+    assert seen.agents.features.shape == (observer.widths.agents, observer.agents)
+    assert seen.road.features.shape == (observer.widths.road, observer.road)
+    assert seen.route.features.shape == (observer.widths.route, observer.route.lanes * observer.route.points)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(seen))
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(seen)) <= 5.0
 
@@ -58,9 +58,9 @@ def test_remaining_falls_to_nothing_at_the_end_of_the_recording(road):
 
 def test_borders_of_a_straight_route(road):
     bank, state = road
-    view = RouteView(stride=1, chunk=1)
-    tokens = observe_route(bank, state, 0, view)
-    points = np.array(tokens.features)[np.asarray(tokens.mask), :POINT_FEATURES]
+    tokens = observe_route(bank, state, 0, RouteView(stride=1))
+    points = np.array(tokens.features).T[np.asarray(tokens.mask)]
+    assert points.shape[1] == POINT_FEATURES
     own = points[points[:, 7] == 1.0]  # the reference lane
     assert len(own) >= 60
     np.testing.assert_allclose(metres(own[:, 1]), 1.75, atol=1e-3)
@@ -75,13 +75,13 @@ def test_borders_of_a_straight_route(road):
     assert (own[:, 9] == 1.0).all() and (own[:-1, 8] == 0.0).all()  # open on the right, a lane on the left
 
 
-def test_chunks_hold_the_same_points(road):
+def test_a_stride_takes_every_third_point(road):
     bank, state = road
-    single = observe_route(bank, state, 0, RouteView(stride=3, chunk=1))
-    whole = observe_route(bank, state, 0, RouteView(stride=3, chunk=11))
-    np.testing.assert_array_equal(
-        np.asarray(single.features)[:, :-1].reshape(8, -1), np.asarray(whole.features)[:, :-1].reshape(8, -1)
+    every = np.asarray(observe_route(bank, state, 0, RouteView(stride=1)).features).reshape(POINT_FEATURES, 64, 8)
+    third = np.asarray(observe_route(bank, state, 0, RouteView(stride=3, chunk=22)).features).reshape(
+        POINT_FEATURES, 22, 8
     )
+    np.testing.assert_allclose(third, every[:, ::3], atol=1e-6)
 
 
 def test_a_view_must_hold_the_lanes_and_divide(road):
@@ -101,8 +101,8 @@ def test_road_is_the_nearest_of_the_block(road):
     share = np.clip(((position - a) * (b - a)).sum(1) / np.maximum(((b - a) ** 2).sum(1), 1e-9), 0.0, 1.0)
     distance = np.hypot(*(a + share[:, None] * (b - a) - position).T)[kind > 0]
     assert bool(tokens.mask.all())
-    np.testing.assert_allclose(np.sort(metres(np.asarray(tokens.features)[:, 7])), np.sort(distance)[:12], atol=1e-3)
-    np.testing.assert_array_equal(np.asarray(tokens.features)[:, 8:].sum(1), 1.0)
+    np.testing.assert_allclose(np.sort(metres(np.asarray(tokens.features)[7])), np.sort(distance)[:12], atol=1e-3)
+    np.testing.assert_array_equal(np.asarray(tokens.features)[8:].sum(0), 1.0)
 
 
 def test_gradients_are_finite(road):

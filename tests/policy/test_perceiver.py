@@ -9,13 +9,13 @@ from drivetrain.policy.perceiver import Perceiver, Sizes, count_parameters
 from drivetrain.types import Observation, Tokens, replace
 
 ACTIONS = (71, 31)
-WIDTHS = Widths(5, 4, 3, 6)
+WIDTHS = Widths(ego=5, agents=4, road=3, route=6, chunk=2, lanes=2)
 KEY = jax.random.key(0)
 
 
 def tokens(key, count: int, width: int, exist: int) -> Tokens:
     mask = jnp.arange(count) < exist
-    return Tokens(jnp.where(mask[:, None], jax.random.normal(key, (count, width)), 0.0), mask)
+    return Tokens(jnp.where(mask, jax.random.normal(key, (width, count)), 0.0), mask)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def observation() -> Observation:
         ego=jax.random.normal(keys[0], (WIDTHS.ego,)),
         agents=tokens(keys[1], 6, WIDTHS.agents, 4),
         road=tokens(keys[2], 8, WIDTHS.road, 8),
-        route=tokens(keys[3], 4, WIDTHS.route, 3),
+        route=tokens(keys[3], 8, WIDTHS.route, 6),
         remaining=jnp.array(0.5),
     )
 
@@ -48,7 +48,7 @@ def answer(policy: Perceiver, observation: Observation) -> np.ndarray:
 def test_order_of_agents_and_of_elements_is_nothing(policy, observation):
     def shuffled(seen: Tokens, seed: int) -> Tokens:
         order = np.random.default_rng(seed).permutation(len(seen.mask))
-        return Tokens(seen.features[order], seen.mask[order])
+        return Tokens(seen.features[:, order], seen.mask[order])
 
     other = replace(observation, agents=shuffled(observation.agents, 1), road=shuffled(observation.road, 2))
     np.testing.assert_allclose(answer(policy, observation), answer(policy, other), atol=1e-5)
@@ -57,22 +57,33 @@ def test_order_of_agents_and_of_elements_is_nothing(policy, observation):
 def test_padding_is_nothing(policy, observation):
     def padded(seen: Tokens, fill: float) -> Tokens:
         mask = jnp.concatenate([seen.mask, jnp.zeros(3, bool)])
-        features = jnp.where(seen.mask[:, None], seen.features, fill)
-        return Tokens(jnp.concatenate([features, jnp.full((3, features.shape[1]), fill)]), mask)
+        features = jnp.where(seen.mask, seen.features, fill)
+        return Tokens(jnp.concatenate([features, jnp.full((features.shape[0], 3), fill)], axis=1), mask)
 
     other = replace(
         observation,
         agents=padded(observation.agents, 7.0),
         road=padded(observation.road, -3.0),
-        route=padded(observation.route, 5.0),
     )
     np.testing.assert_allclose(answer(policy, observation), answer(policy, other), atol=1e-5)
+
+
+def test_a_token_of_the_route_is_points_of_one_lane(policy, observation):
+    """Swapping two lanes, or two stretches, of a route changes nothing: both are a set of tokens."""
+    points = np.asarray(observation.route.features).reshape(WIDTHS.route, 2, WIDTHS.chunk, WIDTHS.lanes)
+    mask = np.asarray(observation.route.mask).reshape(2, WIDTHS.chunk, WIDTHS.lanes)
+    for features, exists in ((points[..., ::-1], mask[..., ::-1]), (points[:, ::-1], mask[::-1])):
+        route = Tokens(jnp.asarray(features.reshape(WIDTHS.route, -1)), jnp.asarray(exists.reshape(-1)))
+        changed = answer(policy, replace(observation, route=route))
+        np.testing.assert_allclose(answer(policy, observation), changed, atol=1e-5)
+    backwards = Tokens(jnp.asarray(points[:, :, ::-1].reshape(WIDTHS.route, -1)), observation.route.mask)
+    assert np.abs(answer(policy, observation) - answer(policy, replace(observation, route=backwards))).max() > 1e-5
 
 
 def test_what_exists_matters(policy, observation):
     for name in ("agents", "road", "route"):
         seen = getattr(observation, name)
-        other = replace(observation, **{name: replace(seen, features=seen.features.at[0].add(1.0))})
+        other = replace(observation, **{name: replace(seen, features=seen.features.at[:, 0].add(1.0))})
         assert np.abs(answer(policy, observation) - answer(policy, other)).max() > 1e-5, name
 
 

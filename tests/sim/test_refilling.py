@@ -1,40 +1,61 @@
-"""One recording in the shape of a slot: whom it offers, and what does not fit."""
+"""A bank whose slots are replaced holds what one made of the same recordings holds."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scenes
 
-from drivetrain.sim.refilling import Slots, join, prepare
+from drivetrain.data.compiling import compile_recording, measure
+from drivetrain.sim.bank import Indexing, lane_window, log_at, make_bank, road_block
+from drivetrain.sim.refilling import Slots, first_fill, join, prepare, refill
 from drivetrain.types import InputError
 
-SLOTS = Slots(count=4, cells=200, episodes=3)
+INDEXING = Indexing(width=32)
+ALL = np.ones(2, bool)
+
+
+def slots(cells: int = 400) -> Slots:
+    return Slots(count=2, cells=cells, episodes=2, indexing=INDEXING)
 
 
 @pytest.fixture(scope="module")
-def drawn():
-    return scenes.scenario(scenes.straight_road())  # two cars
+def scenarios():
+    drawn = [scenes.straight_road(lanes=2, length=length) for length in (200.0, 230.0, 260.0)]
+    capacity = measure(drawn)
+    return [compile_recording(recording, capacity)[0] for recording in drawn]
 
 
-def test_egos_are_drawn_once_each_before_any_comes_again(drawn):
-    both, one = np.array([True, True]), np.array([False, True])
-    piece = prepare(drawn, both, 7, 0.2, SLOTS, (0, 1))
-    egos = np.asarray(piece.episodes.ego)[:, 0]
-    assert sorted(set(egos)) == [0, 1] and len(egos) == 3 and set(np.asarray(piece.episodes.source)) == {7}
-    assert set(np.asarray(prepare(drawn, one, 7, 0.2, SLOTS, (0, 1)).episodes.ego)[:, 0]) == {1}
-    single = Slots(count=4, cells=200)
-    draws = {int(prepare(drawn, both, 0, 0.2, single, (0, number)).episodes.ego[0, 0]) for number in range(12)}
-    assert draws == {0, 1}
+def prepared(scenario, group: int):
+    marks = np.zeros(len(scenario.egos.track), bool)
+    marks[:2] = ALL
+    return prepare(scenario, marks, group, 0.2, slots(), (0, group))
 
 
-def test_pieces_have_one_shape_and_are_joined(drawn):
-    piece = prepare(drawn, np.array([True, True]), 0, 0.2, SLOTS, (0, 0))
-    assert piece.roads.reach.shape == (1, 200) and not np.asarray(piece.roads.block)[0, -1].any()
-    together = join([piece, piece])
-    assert together.roads.reach.shape == (2, 200) and len(together.episodes.map) == 6
+def test_a_refilled_slot_is_another_recording(scenarios):
+    pieces = [prepared(scenario, group) for group, scenario in enumerate(scenarios)]
+    bank = first_fill(join(pieces[:2]), slots())
+    bank = refill(bank, jax.tree.map(jnp.asarray, pieces[2]), jnp.array([0]))
+    np.testing.assert_array_equal(bank.episodes.map, [0, 0, 1, 1])
+    np.testing.assert_array_equal(bank.episodes.source, [2, 2, 1, 1])
+    for slot, scenario in ((0, scenarios[2]), (1, scenarios[1])):
+        alone = make_bank([scenario], 0.2, indexing=INDEXING)
+        for row in (0, 1):
+            episode = 2 * slot + row
+            own = int(np.flatnonzero(np.asarray(alone.episodes.track)[:, 0] == int(bank.episodes.track[episode, 0]))[0])
+            for has, should in (
+                (log_at(bank, episode, 3), log_at(alone, own, 3)),
+                (lane_window(bank, episode, 0, 20, 10, 10), lane_window(alone, own, 0, 20, 10, 10)),
+            ):
+                jax.tree.map(np.testing.assert_array_equal, has, should)
+            place = log_at(alone, own, 3).position[0]
+            segments, kind = road_block(bank, episode, place)
+            expected, kinds = road_block(alone, own, place)
+            np.testing.assert_array_equal(segments[: len(kinds)], expected)
+            np.testing.assert_array_equal(kind[: len(kinds)], kinds)
+            assert not kind[len(kinds) :].any()
 
 
-def test_what_does_not_fit_is_refused(drawn):
-    with pytest.raises(InputError, match="give slots more cells"):
-        prepare(drawn, np.array([True, True]), 0, 0.2, Slots(count=1, cells=2), (0, 0))
-    with pytest.raises(InputError, match="episodes: none"):
-        prepare(drawn, np.array([False, False]), 0, 0.2, SLOTS, (0, 0))
+def test_a_road_that_is_too_large_is_refused(scenarios):
+    with pytest.raises(InputError, match="cells"):
+        prepare(scenarios[0], ALL, 0, 0.2, slots(cells=3), (0, 0))

@@ -3,8 +3,7 @@
 The layout: `objects` (tracks: position, velocity and heading by step, −10000 where invalid), `roads` (lane centres,
 road lines and edges, crosswalks, speed bumps, driveways; stop signs as points), `tl_states` (light states by lane)
 and `metadata.sdc_track_index` (the marked ego). Steps are 0.1 s apart. There is no lane graph: see
-`data/lane_recovery.py`. Heights are ignored, so lanes of two levels may be neighbours. A vehicle is read as a car:
-the layout says no more.
+`data/lane_recovery.py`. A vehicle is read as a car: the layout says no more.
 """
 
 import dataclasses
@@ -18,6 +17,7 @@ from jaxtyping import Bool, Float
 
 from drivetrain.data.readers.hardened_xml import quote, read_bytes, refuse
 from drivetrain.data.readers.nocturne_roads import points, read_roads
+from drivetrain.data.readers.waymo_tracks import SIZES, origin_of
 from drivetrain.data.recording import Recording, Tracks
 from drivetrain.types import AgentKind
 
@@ -28,13 +28,6 @@ MAX_STEPS = 2048
 MAX_EXTENT = 50_000.0  # m from the scene's middle
 INVALID = -10_000.0  # m, both coordinates: the layout's mark of a step without a measurement
 KINDS = {"vehicle": AgentKind.CAR, "pedestrian": AgentKind.PEDESTRIAN, "cyclist": AgentKind.BICYCLE}
-SIZES = {
-    AgentKind.CAR: (4.6, 1.9),
-    AgentKind.PEDESTRIAN: (0.6, 0.6),
-    AgentKind.BICYCLE: (1.8, 0.7),
-    AgentKind.OTHER: (1.0, 1.0),
-}
-"""Length and width, m, where a track gives none."""
 
 
 def find(source: str) -> list[str]:
@@ -51,7 +44,7 @@ def read(file: str) -> Recording:
     scene = _parse(file)
     notes: dict[str, int] = {}
     tracks = _tracks(file, scene, notes)
-    origin = _origin(tracks)
+    origin = origin_of(tracks)
     roads = read_roads(file, scene, origin, tracks.valid.shape[1])
     position = np.where(tracks.valid[..., None], tracks.position - origin, 0.0)
     if not np.abs(position).max(initial=0.0) < MAX_EXTENT:
@@ -115,7 +108,7 @@ def _tracks(file: str, scene: dict[str, Any], notes: dict[str, int]) -> Tracks:
     notes["objects_without_size"] = sum(track["unsized"] for track in kept)
     valid = np.array([track["valid"] for track in kept])
     velocity = np.array([track["velocity"] for track in kept])
-    heading = _radians(np.array([track["heading"] for track in kept]), valid, notes)
+    heading = _radians(np.array([track["heading"] for track in kept]), velocity, valid, notes)
     return Tracks(
         id=np.array([track["id"] for track in kept]),
         kind=np.array([int(track["kind"]) for track in kept]),
@@ -179,17 +172,20 @@ def _numbers(where: str, value: Any) -> Float[np.ndarray, "n"]:
 
 
 def _radians(
-    heading: Float[np.ndarray, "I T"], valid: Bool[np.ndarray, "I T"], notes: dict[str, int]
+    heading: Float[np.ndarray, "I T"],
+    velocity: Float[np.ndarray, "I T 2"],
+    valid: Bool[np.ndarray, "I T"],
+    notes: dict[str, int],
 ) -> Float[np.ndarray, "I T"]:
-    """Headings in radians. Older files hold degrees: some object then turns out to face further than a full circle."""
-    degrees = bool(np.abs(heading[valid]).max() > 2 * np.pi + 1e-3)
+    """Headings in radians. Older files hold degrees: some object then turns out to face further than a full circle.
+
+    Headings in radians may do that too, as the dataset lets them run on: those that follow the courses are right.
+    """
+    beyond = bool(np.abs(heading[valid]).max() > 2 * np.pi + 1e-3)
+    follows = [(velocity[..., 0] * np.cos(h) + velocity[..., 1] * np.sin(h)) for h in (heading, np.radians(heading))]
+    degrees = beyond and bool(follows[1][valid].sum() >= follows[0][valid].sum())
     notes["scenes_with_headings_in_degrees"] = int(degrees)
     return np.radians(heading) if degrees else heading
-
-
-def _origin(tracks: Tracks) -> Float[np.ndarray, "2"]:
-    """The middle of all valid positions, to the metre: what is subtracted from every coordinate."""
-    return np.round(np.median(tracks.position[tracks.valid], axis=0))
 
 
 def _marked(file: str, scene: dict[str, Any], tracks: Tracks) -> tuple[int, ...]:

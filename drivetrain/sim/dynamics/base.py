@@ -4,13 +4,11 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from drivetrain.geometry import Scalar
-from drivetrain.types import Array, Motion, component
-
-Placed = tuple[Float[Array, "2"], Float[Array, "2"], Float[Array, "2"], Motion]
-"""Position, heading, velocity and motion of one agent."""
+from drivetrain.geometry import Scalar, rotate
+from drivetrain.sim.bank import Placement
+from drivetrain.types import Array, Motion, component, record
 
 Grid = tuple[Float[Array, "_"], ...]
 """For each column of an action, the values that it may take, ascending."""
@@ -22,6 +20,27 @@ STEERING_SPEED = 1.0
 """Below this speed, m/s, a recorded turn says nothing about the wheels."""
 
 
+@record
+class Pose:
+    """Where one agent is, and how it moves: what a step of the dynamics changes."""
+
+    position: Float[Array, "2"]  # box centre, m
+    heading: Float[Array, "2"]  # (cos, sin)
+    motion: Motion
+
+
+@record
+class Body:
+    """What a step of the dynamics does not change of one agent."""
+
+    length: Scalar  # m; 0: padding
+    kind: Int[Array, ""] | int  # AgentKind
+
+
+Moved = tuple[Pose, Float[Array, "2"]]
+"""One agent after a step, and its velocity in the map's frame, m/s."""
+
+
 @component
 class Dynamics(ABC):
     """One model of motion; written for one agent. Subclasses name columns, units and limits of their actions."""
@@ -29,15 +48,7 @@ class Dynamics(ABC):
     width: ClassVar[int]  # columns of an action
 
     @abstractmethod
-    def forward(
-        self,
-        position: Float[Array, "2"],
-        heading: Float[Array, "2"],
-        motion: Motion,
-        body_length: Scalar,
-        action: Float[Array, "width"],
-        dt: Scalar,
-    ) -> Placed:
+    def forward(self, pose: Pose, body: Body, action: Float[Array, "width"], dt: Scalar) -> Moved:
         """Advance one agent by `dt`; an action beyond the limits is limited."""
 
     @abstractmethod
@@ -45,18 +56,8 @@ class Dynamics(ABC):
         """The nearest action within the limits."""
 
     @abstractmethod
-    def inverse(
-        self,
-        position: Float[Array, "2"],
-        heading: Float[Array, "2"],
-        motion: Motion,
-        body_length: Scalar,
-        target_position: Float[Array, "H 2"],
-        target_heading: Float[Array, "H 2"],
-        target_valid: Bool[Array, "H"],
-        dt: Scalar,
-    ) -> Float[Array, "width"]:
-        """The action that steers an agent, from where it *is*, on to its next H poses, at dt, 2 dt, ….
+    def inverse(self, pose: Pose, body: Body, targets: Placement, dt: Scalar) -> Float[Array, "width"]:
+        """The action that steers an agent, from where it *is*, on to its next H places, at dt, 2 dt, … (`targets` [H]).
 
         Not limited: it was clipped where `limit` changes it.
         """
@@ -65,23 +66,45 @@ class Dynamics(ABC):
     def grid(self) -> Grid:
         """The values of a discrete policy's action; empty where the model offers none."""
 
-    def start(
-        self,
-        heading: Float[Array, "2"],
-        velocity: Float[Array, "2"],
-        next_heading: Float[Array, "2"],
-        body_length: Scalar,
-        dt: Scalar,
-    ) -> Motion:
-        """The motion of an agent that is recorded with a velocity, and with another heading one step later."""
-        speed = jnp.maximum(heading[0] * velocity[0] + heading[1] * velocity[1], 0.0)
-        yaw_rate = turned(heading, next_heading) / dt
+    def start(self, now: Placement, later: Placement, body: Body, dt: Scalar) -> Motion:
+        """The motion of an agent that is recorded `now`, and one step `later` if that is valid."""
+        speed = jnp.maximum(now.heading[0] * now.velocity[0] + now.heading[1] * now.velocity[1], 0.0)
+        yaw_rate = turned(now.heading, jnp.where(later.valid, later.heading, now.heading)) / dt
         return Motion(
             speed=speed,
-            steering=steering_angle(speed, yaw_rate, body_length),
+            steering=steering_angle(speed, yaw_rate, body.length),
             acceleration=jnp.zeros_like(speed),
             lateral=speed * yaw_rate,
         )
+
+
+def along_arc(pose: Pose, distance: Scalar, slope: Scalar, wheelbase: Scalar) -> tuple[Array, Array]:
+    """Position and heading of a kinematic bicycle, m midway between the axles, `distance` m of its rear axle on.
+
+    Exact at a constant steering angle, whose tangent is `slope`.
+    """
+    half = 0.5 * distance * slope / wheelbase  # half the turn: the chord's direction
+    cos, sin = jnp.cos(half), jnp.sin(half)
+    tight = jnp.abs(half) > 1e-2
+    shrink = jnp.where(tight, sin / jnp.where(tight, half, 1.0), 1.0 - half**2 / 6.0)  # chord over arc
+    chord = rotate(jnp.stack([jnp.ones_like(slope), 0.5 * slope]) * distance * shrink, pose.heading)
+    after = rotate(pose.heading, jnp.stack([cos**2 - sin**2, 2.0 * sin * cos]))
+    after = after * (1.5 - 0.5 * (after[0] ** 2 + after[1] ** 2))  # one Newton step to unit length
+    return pose.position + rotate(chord, jnp.stack([cos, sin])), after
+
+
+def run(speed: Scalar, acceleration: Scalar, top: Scalar, dt: Scalar) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Distance, m, and speed after a step at constant acceleration; who brakes stands still rather than reverses."""
+    after = jnp.maximum(speed + acceleration * dt, 0.0)
+    stops = speed + acceleration * dt < 0.0
+    moving = jnp.where(stops, speed / jnp.where(stops, -acceleration, 1.0), dt)  # s until it stands
+    after = jnp.minimum(after, top)
+    return 0.5 * (speed + after) * moving, after
+
+
+def drifting(heading: Float[Array, "2"], speed: Scalar, slope: Scalar) -> Float[Array, "2"]:
+    """Velocity of the box's centre where the wheel's angle has the tangent `slope`: half of it goes aside."""
+    return rotate(jnp.stack([speed, 0.5 * speed * slope]), heading)
 
 
 def turned(heading: Float[Array, "2"], next_heading: Float[Array, "2"]) -> Float[Array, ""]:

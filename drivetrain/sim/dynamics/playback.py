@@ -3,10 +3,11 @@
 from typing import ClassVar
 
 import jax.numpy as jnp
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from drivetrain.geometry import Scalar, norm
-from drivetrain.sim.dynamics.base import Dynamics, Grid, Placed, steering_angle, turned
+from drivetrain.sim.bank import Placement
+from drivetrain.sim.dynamics.base import Body, Dynamics, Grid, Moved, Pose, steering_angle, turned
 from drivetrain.types import Array, Motion, component
 
 
@@ -28,41 +29,23 @@ class Playback(Dynamics):
         """Any pose will do."""
         return action
 
-    def forward(
-        self,
-        position: Float[Array, "2"],
-        heading: Float[Array, "2"],
-        motion: Motion,
-        body_length: Scalar,
-        action: Float[Array, "4"],
-        dt: Scalar,
-    ) -> Placed:
+    def forward(self, pose: Pose, body: Body, action: Float[Array, "4"], dt: Scalar) -> Moved:
         """Take the pose; its velocity is the difference of positions."""
         size = norm(action[2:])
         faced = size > 1e-6
-        after = jnp.where(faced, action[2:] / jnp.where(faced, size, 1.0), heading)
-        velocity = (action[:2] - position) / dt
+        after = jnp.where(faced, action[2:] / jnp.where(faced, size, 1.0), pose.heading)
+        velocity = (action[:2] - pose.position) / dt
         speed = velocity[0] * after[0] + velocity[1] * after[1]
-        yaw_rate = turned(heading, after) / dt
+        yaw_rate = turned(pose.heading, after) / dt
         new = Motion(
             speed=speed,
-            steering=steering_angle(speed, yaw_rate, body_length),
-            acceleration=(speed - motion.speed) / dt,
+            steering=steering_angle(speed, yaw_rate, body.length),
+            acceleration=(speed - pose.motion.speed) / dt,
             lateral=speed * yaw_rate,
         )
-        return action[:2], after, velocity, new
+        return Pose(action[:2], after, new), velocity
 
-    def inverse(
-        self,
-        position: Float[Array, "2"],
-        heading: Float[Array, "2"],
-        motion: Motion,
-        body_length: Scalar,
-        target_position: Float[Array, "H 2"],
-        target_heading: Float[Array, "H 2"],
-        target_valid: Bool[Array, "H"],
-        dt: Scalar,
-    ) -> Float[Array, "4"]:
-        """The next pose itself; where it is not known, straight on at the present speed."""
-        onward = jnp.concatenate([position + heading * motion.speed * dt, heading])
-        return jnp.where(target_valid[0], jnp.concatenate([target_position[0], target_heading[0]]), onward)
+    def inverse(self, pose: Pose, body: Body, targets: Placement, dt: Scalar) -> Float[Array, "4"]:
+        """The next place itself; where it is not known, straight on at the present speed."""
+        onward = jnp.concatenate([pose.position + pose.heading * pose.motion.speed * dt, pose.heading])
+        return jnp.where(targets.valid[0], jnp.concatenate([targets.position[0], targets.heading[0]]), onward)

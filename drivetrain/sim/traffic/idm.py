@@ -90,17 +90,18 @@ class IDM:
         position = state.agents.position[me]
         lanes = lane_window(bank, state.episode, c, state.cursor[c], BEHIND, AHEAD)
         rows = jnp.arange(BEHIND + AHEAD + 1)
-        known = lanes.exists[rows, lanes.reference]
+        recorded = jnp.argmax(lanes.recorded, axis=1)
+        known = lanes.exists[rows, recorded]
         # The slot whose centre is nearest; then, whether its pieces are linked all the way that the route goes on.
-        apart = norm(lanes.centre[BEHIND] - position)
+        apart = norm(lanes.centre[:, BEHIND].T - position)
         slot = jnp.argmin(jnp.where(lanes.exists[BEHIND], apart, jnp.inf))
         linked = (lanes.flags[:, slot] & RouteFlag.LINKED.value) != 0
         goes_on = jnp.append(known[1:], False)
         ends = jnp.any((rows >= BEHIND) & goes_on & ~linked)
         stays = lanes.exists[BEHIND, slot] & ~ends
-        choice = jnp.where(stays & lanes.exists[:, slot], slot, lanes.reference)
+        choice = jnp.where(stays & lanes.exists[:, slot], slot, recorded)
 
-        centre, heading = lanes.centre[rows, choice], lanes.heading[rows, choice]
+        centre, heading = lanes.centre[:, rows, choice].T, lanes.heading[:, rows, choice].T
         exists = lanes.exists[rows, choice]
         ahead = jnp.sum(jnp.diff(centre, axis=0) * heading[:-1], axis=1) * exists[1:] * exists[:-1]
         arc = jnp.concatenate([jnp.zeros(1), jnp.cumsum(ahead)])

@@ -202,6 +202,14 @@ def test_degrees_are_turned_to_radians(tmp_path):
     assert read.notes["scenes_with_headings_in_degrees"] == 1
 
 
+def test_radians_that_run_on_past_a_full_circle_are_no_degrees(tmp_path):
+    scene = crossing()
+    scene["objects"][2]["heading"] = [-math.pi / 2 - 4 * math.pi] * STEPS
+    read = nocturne.read(write(tmp_path, scene))
+    np.testing.assert_allclose(np.sin(read.tracks.heading[2]), -1.0)
+    assert read.notes["scenes_with_headings_in_degrees"] == 0
+
+
 def spoil(path, value):
     """A hand-written scene with one value replaced."""
     scene = copy.deepcopy(crossing())

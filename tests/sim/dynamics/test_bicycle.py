@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.sim.dynamics.base import WHEELBASE, action_at, nearest
+from drivetrain.sim.bank import Placement
+from drivetrain.sim.dynamics.base import WHEELBASE, Body, Pose, action_at, nearest
 from drivetrain.sim.dynamics.bicycle import Bicycle
-from drivetrain.types import Motion
+from drivetrain.types import AgentKind, Motion
 
 LENGTH, DT = 4.5, 0.2
 BASE = WHEELBASE * LENGTH
+BODY = Body(LENGTH, AgentKind.CAR)
 
 
 def moving(speed: float, steering: float = 0.0) -> Motion:
@@ -18,15 +20,20 @@ def moving(speed: float, steering: float = 0.0) -> Motion:
     return Motion(speed=jnp.asarray(speed), steering=jnp.asarray(steering), acceleration=zero, lateral=zero)
 
 
+def placed(heading, velocity=(0.0, 0.0), position=(0.0, 0.0), valid=True) -> Placement:
+    """Recorded at one step, or at several where arrays are longer."""
+    arrays = [jnp.asarray(each, jnp.float32) for each in (position, heading, velocity)]
+    return Placement(*(jnp.broadcast_to(each, arrays[1].shape) for each in arrays), jnp.asarray(valid))
+
+
 def roll(motion: Motion, actions, dt: float = DT):
     """Poses after each action, from the origin along x."""
 
-    def advance(carry, action):
-        position, heading, motion = carry
-        position, heading, velocity, motion = Bicycle().forward(position, heading, motion, LENGTH, action, dt)
-        return (position, heading, motion), (position, heading, velocity, motion)
+    def advance(pose, action):
+        pose, velocity = Bicycle().forward(pose, BODY, action, dt)
+        return pose, (pose.position, pose.heading, velocity, pose.motion)
 
-    start = (jnp.zeros(2), jnp.array([1.0, 0.0]), motion)
+    start = Pose(jnp.zeros(2), jnp.array([1.0, 0.0]), motion)
     return jax.jit(lambda actions: jax.lax.scan(advance, start, actions)[1])(jnp.asarray(actions, jnp.float32))
 
 
@@ -99,14 +106,16 @@ def test_grid_covers_the_limits_and_names_the_nearest():
 def test_start_reads_speed_and_turn_from_the_record():
     steering, speed = 0.1, 12.0
     turn = speed * np.tan(steering) / BASE * DT
-    heading, later = jnp.array([1.0, 0.0]), jnp.array([np.cos(turn), np.sin(turn)], jnp.float32)
-    motion = Bicycle().start(heading, jnp.array([speed, 0.3]), later, LENGTH, DT)
+    east, later = (1.0, 0.0), placed((np.cos(turn), np.sin(turn)))
+    motion = Bicycle().start(placed(east, (speed, 0.3)), later, BODY, DT)
     np.testing.assert_allclose([motion.speed, motion.steering], [speed, steering], rtol=1e-4)
     np.testing.assert_allclose(motion.lateral, speed**2 * np.tan(steering) / BASE, rtol=1e-3)
-    still = Bicycle().start(heading, jnp.array([0.01, 0.0]), later, LENGTH, DT)
+    still = Bicycle().start(placed(east, (0.01, 0.0)), later, BODY, DT)
     assert float(still.steering) == 0.0
-    spun = Bicycle().start(heading, jnp.array([2.0, 0.0]), jnp.array([0.0, 1.0]), LENGTH, DT)
+    spun = Bicycle().start(placed(east, (2.0, 0.0)), placed((0.0, 1.0)), BODY, DT)
     assert float(spun.steering) == np.float32(0.6)
+    last = Bicycle().start(placed(east, (speed, 0.0)), placed((0.0, 0.0), valid=False), BODY, DT)
+    assert float(last.steering) == 0.0
 
 
 def lane_change(speed: float, steps: int):
@@ -128,21 +137,17 @@ def test_the_inverse_tracks_a_lane_change_without_drift(speed, quantised):
     position, heading, velocity = (jnp.asarray(each) for each in lane_change(speed, steps + horizon))
     valid = jnp.ones(horizon, bool)
 
-    def advance(carry, time):
-        place, face, motion = carry
+    def advance(pose, time):
         ahead = [jax.lax.dynamic_slice_in_dim(each, time + 1, horizon) for each in (position, heading)]
-        action = model.inverse(place, face, motion, LENGTH, *ahead, valid, DT)
+        action = model.inverse(pose, BODY, placed(ahead[1], position=ahead[0], valid=valid), DT)
         if quantised:
             action = action_at(model.grid(), nearest(model.grid(), action))
-        place, face, _, motion = model.forward(place, face, motion, LENGTH, action, DT)
-        return (place, face, motion), (place, action)
+        pose, _ = model.forward(pose, BODY, action, DT)
+        return pose, (pose.position, action)
 
     # Started beside the path, it comes back to it.
-    start = (
-        position[0] + jnp.array([0.0, 0.3]),
-        heading[0],
-        model.start(heading[0], velocity[0], heading[1], LENGTH, DT),
-    )
+    motion = model.start(placed(heading[0], velocity[0]), placed(heading[1]), BODY, DT)
+    start = Pose(position[0] + jnp.array([0.0, 0.3]), heading[0], motion)
     place, action = jax.jit(lambda: jax.lax.scan(advance, start, jnp.arange(steps))[1])()
     error = np.hypot(*(np.asarray(place) - np.asarray(position[1 : steps + 1])).T)
     assert np.max(error[25:]) < 0.12
@@ -151,11 +156,12 @@ def test_the_inverse_tracks_a_lane_change_without_drift(speed, quantised):
 
 def test_the_inverse_without_targets_coasts_and_standing_stays():
     model, horizon = Bicycle(), 4
-    zeros, no = jnp.zeros((horizon, 2)), jnp.zeros(horizon, bool)
-    found = model.inverse(jnp.ones(2), jnp.array([1.0, 0.0]), moving(7.0), LENGTH, zeros, zeros, no, DT)
+    no, east = jnp.zeros(horizon, bool), jnp.array([1.0, 0.0])
+    nowhere = placed(jnp.zeros((horizon, 2)), valid=no)
+    found = model.inverse(Pose(jnp.ones(2), east, moving(7.0)), BODY, nowhere, DT)
     np.testing.assert_allclose(found, 0.0, atol=1e-6)
-    here, east = jnp.ones((horizon, 2)), jnp.tile(jnp.array([1.0, 0.0]), (horizon, 1))
-    found = model.inverse(jnp.ones(2), jnp.array([1.0, 0.0]), moving(0.0), LENGTH, here, east, ~no, DT)
+    here = placed(jnp.tile(east, (horizon, 1)), position=(1.0, 1.0), valid=~no)
+    found = model.inverse(Pose(jnp.ones(2), east, moving(0.0)), BODY, here, DT)
     np.testing.assert_allclose(found, 0.0, atol=1e-4)
 
 
@@ -164,7 +170,8 @@ def test_the_inverse_without_targets_coasts_and_standing_stays():
 def test_gradients_are_finite_standing_stopping_and_at_the_limits(speed, action):
     def reach(speed, steering, action, length):
         motion = Motion(speed, steering, jnp.asarray(0.0), jnp.asarray(0.0))
-        parts = Bicycle().forward(jnp.zeros(2), jnp.array([1.0, 0.0]), motion, length, action, DT)
+        pose = Pose(jnp.zeros(2), jnp.array([1.0, 0.0]), motion)
+        parts = Bicycle().forward(pose, Body(length, AgentKind.CAR), action, DT)
         return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(parts))
 
     for length in (LENGTH, 0.0):  # padding has no length
@@ -175,10 +182,9 @@ def test_gradients_are_finite_standing_stopping_and_at_the_limits(speed, action)
 
 def test_gradients_are_those_of_finite_differences():
     def reach(action):
-        position, heading, _, _ = Bicycle().forward(
-            jnp.zeros(2), jnp.array([1.0, 0.0]), moving(8.0, 0.1), LENGTH, action, DT
-        )
-        return 10.0 * position[1] + position[0] + heading[1]
+        start = Pose(jnp.zeros(2), jnp.array([1.0, 0.0]), moving(8.0, 0.1))
+        pose, _ = Bicycle().forward(start, BODY, action, DT)
+        return 10.0 * pose.position[1] + pose.position[0] + pose.heading[1]
 
     action, small = np.array([0.7, 0.2], np.float32), 1e-2
     numeric = [

@@ -7,7 +7,7 @@ import pytest
 import scenes
 from fleet.conftest import dataset  # noqa: F401 - a fixture
 
-from drivetrain.bench import CASES, Bench, describe
+from drivetrain.bench.learning import CASES, Bench, describe
 from drivetrain.policy.perceiver import Sizes
 from drivetrain.sim.bank import make_bank
 

@@ -8,7 +8,6 @@ fresh    the PPO update on resident recordings, and with every episode's recordi
 
 import dataclasses
 import resource
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from drivetrain.bench.measuring import median_seconds, peak_megabytes
 from drivetrain.data.loading import load
 from drivetrain.data.shards import read_manifest
 from drivetrain.data.streaming import Stream
@@ -108,10 +108,10 @@ class Bench:
             for _ in range(count):
                 next(samples)
 
-        elapsed = _median(read, self.seconds)
+        elapsed = median_seconds(read, self.seconds)
         samples.close()
         rate = count / elapsed
-        return Case("load", threads, 1e3 * elapsed, count, rate, 0.0, _peak(), decoded_mb=size * rate)
+        return Case("load", threads, 1e3 * elapsed, count, rate, 0.0, peak_megabytes(), decoded_mb=size * rate)
 
     def fresh(self, folder: Path, scenes: int) -> list[Case]:
         """PPO updates on a bank of slots: as it stands, and with as many slots replaced as episodes are driven."""
@@ -139,7 +139,9 @@ class Bench:
                 memory.append(_resident())
             elapsed, count = sum(times[1:]) / (len(times) - 1), scenes * self.steps  # the first may compile
             curve = tuple(round(memory[i * (len(memory) - 1) // 9], 1) for i in range(10))
-            row = Case(name, scenes, 1e3 * elapsed, count, count / elapsed, compile_seconds, _peak(), memory_mb=curve)
+            row = Case(
+                name, scenes, 1e3 * elapsed, count, count / elapsed, compile_seconds, peak_megabytes(), memory_mb=curve
+            )
             rows.append(row)
         source.close()
         return rows
@@ -158,8 +160,8 @@ class Bench:
         begun = time.perf_counter()
         compiled = jax.jit(function).lower(*arguments).compile()
         compile_seconds = time.perf_counter() - begun
-        elapsed = _median(lambda: jax.block_until_ready(compiled(*arguments)), self.seconds)
-        return Case(name, scenes, 1e3 * elapsed, agent_steps, agent_steps / elapsed, compile_seconds, _peak())
+        elapsed = median_seconds(lambda: jax.block_until_ready(compiled(*arguments)), self.seconds)
+        return Case(name, scenes, 1e3 * elapsed, agent_steps, agent_steps / elapsed, compile_seconds, peak_megabytes())
 
     def _policy(self) -> Perceiver:
         actions = tuple(len(values) for values in self.env.dynamics.grid())
@@ -176,7 +178,8 @@ class Bench:
 def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], bench: Bench) -> list[Case]:
     """Measure the cases named, at every number of scenes, on the recordings of a dataset."""
     loaded = load(folder, admitted_only=False)
-    bank = jax.device_put(make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted))
+    paths = bench.env.traffic.needs_paths
+    bank = jax.device_put(make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, paths=paths))
     done = []
     for case in cases:
         if case == "load":
@@ -208,21 +211,6 @@ def _rows(bank: Bank, scenes: int) -> jax.Array:
     return jnp.arange(scenes) % len(bank.episodes.map)
 
 
-def _median(call: Callable[[], Any], seconds: float) -> float:
-    call()
-    times, begun = [], time.perf_counter()
-    while not times or time.perf_counter() - begun < seconds:
-        at = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - at)
-    return statistics.median(times)
-
-
 def _resident() -> float:
     """Memory of the process, MB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
-
-
-def _peak() -> float:
-    figures = jax.devices()[0].memory_stats() or {}
-    return figures.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 1e6

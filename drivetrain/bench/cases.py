@@ -1,0 +1,65 @@
+"""The simulator's cases: full-size synthetic scenes, small crowded ones, and recorded scenes of a dataset."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+
+from drivetrain.bench.simulation import Case, Row, measure
+from drivetrain.bench.synthetic import Grid, grid_scenario
+from drivetrain.data.loading import load
+from drivetrain.env import Env
+from drivetrain.observe import PAPER
+from drivetrain.observe.surroundings import Surroundings
+from drivetrain.sim.bank import Bank, Indexing, make_bank
+from drivetrain.types import replace
+
+FULL, AROUND = Env(observer=PAPER), Env(observer=Surroundings())
+GRID = Grid()
+LARGE = Grid(agents=512)
+EPISODE = 91  # steps from one new scene to the next
+BLOCK = Grid(agents=32, steps=EPISODE + 1, roads=2, lanes=2, spacing=85.0, dt=0.1, signals=8)
+BLOCKS = tuple(replace(BLOCK, seed=seed) for seed in range(4))
+
+PARTS = ("step", "events", "observation")
+SINGLE = tuple(Case("1 of 128", scenes, 1, part, FULL) for scenes in (1, 64) for part in PARTS)
+EVERYONE = (
+    Case("128 of 128", 1, 128, "events", FULL),
+    Case("128 of 128", 1, 128, "observation", FULL),
+    Case("128 of 128, around", 1, 128, "observation", AROUND),
+)
+CROWDS = (
+    Case("32 of 32, around", 32, 32, "observation", AROUND),
+    Case("32 of 32, around", 32, 32, "consumed", AROUND),
+    Case("32 of 32, around, anew", 32, 32, "observation", AROUND, steps=2 * EPISODE, fresh=EPISODE),
+)
+HUGE = tuple(Case("1 of 512", scenes, 1, "observation", FULL) for scenes in (1, 16))
+RECORDED = tuple(Case("recorded, 1 each", 64, 1, part, FULL) for part in PARTS)
+
+
+def measure_simulator(data: Path, seconds: float, large: bool, done: Callable[[Row], None]) -> list[Row]:
+    """Every case in turn; `done` is called after each. With `large`, also 512 agents: compiling those takes long."""
+    rows = []
+    for bank, name, cases in _banks(data, large):
+        for case in cases:
+            rows.append(measure(case, bank, name, seconds))
+            done(rows[-1])
+    return rows
+
+
+def _banks(data: Path, large: bool) -> Iterator[tuple[Bank, str, tuple[Case, ...]]]:
+    """Banks one after another, so that only one is held."""
+    grid = grid_scenario(GRID)
+    yield jax.device_put(make_bank([grid], GRID.dt)), "synthetic grid", SINGLE
+    yield jax.device_put(make_bank([grid], GRID.dt, controlled=GRID.agents)), "synthetic grid", EVERYONE
+    blocks = [grid_scenario(block) for block in BLOCKS]
+    yield (
+        jax.device_put(make_bank(blocks, BLOCK.dt, controlled=BLOCK.agents, indexing=Indexing(width=200))),
+        "synthetic block",
+        CROWDS,
+    )
+    if large:
+        yield jax.device_put(make_bank([grid_scenario(LARGE)], LARGE.dt)), "synthetic grid", HUGE
+    if (data / "manifest.json").exists():
+        loaded = load(data, admitted_only=False)
+        yield jax.device_put(make_bank(loaded.scenarios, loaded.dt)), str(data), RECORDED

@@ -1,0 +1,26 @@
+"""Time and memory of a program on the device at hand."""
+
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def median_seconds(call: Callable[[], Any], seconds: float) -> float:
+    """The median of calls that go on for at least so long, after one that is not counted."""
+    call()
+    times, begun = [], time.perf_counter()
+    while not times or time.perf_counter() - begun < seconds:
+        at = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - at)
+    return statistics.median(times)
+
+
+def peak_megabytes() -> float:
+    """The most memory held since the process began: of the process on a CPU, of the device elsewhere."""
+    figures = jax.devices()[0].memory_stats() or {}
+    return figures.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 1e6

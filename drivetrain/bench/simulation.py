@@ -1,0 +1,162 @@
+"""How fast the simulator is, by case: a step with what it is worth, and what the agents see of it.
+
+Every case states its tensors. `step` is the dynamics alone; `events` adds all events and the reward; `observation`
+adds what every controlled agent sees, written to memory at every step; `consumed` reads it in the same program instead.
+"""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from drivetrain.bench.measuring import median_seconds, peak_megabytes
+from drivetrain.env import Env
+from drivetrain.observe import PAPER, Observer
+from drivetrain.sim import simulator
+from drivetrain.sim.bank import Bank
+from drivetrain.types import Array, component
+
+PARTS = ("step", "events", "observation", "consumed")
+
+
+@component
+class Case:
+    """One row of the table: so many scenes at once, each with so many controlled agents."""
+
+    name: str
+    scenes: int
+    controlled: int
+    part: str = "observation"  # of PARTS
+    env: Env = Env(observer=PAPER)
+    steps: int = 50
+    fresh: int = 0  # a new scene after so many steps, which divide `steps`; 0: one scene throughout
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What was measured of a case."""
+
+    case: str
+    scene: str  # which scenes they were
+    part: str
+    scenes: int
+    controlled: int
+    tensors: str
+    milliseconds: float  # of a step of all scenes, median
+    scene_steps: float  # a second
+    agent_steps: float  # a second
+    compile_seconds: float
+    peak_mb: float
+    temporary_share: float  # of the program's arguments and outputs
+    megabytes: float  # a step must at least read and write, of all scenes
+
+
+def measure(case: Case, bank: Bank, scene: str, seconds: float = 2.0) -> Row:
+    """Time a case on a bank whose episodes have as many controlled agents as it says."""
+    count = len(bank.episodes.map)
+    episodes = jnp.arange(case.scenes) % count
+    program = jax.jit(lambda bank, episodes: jax.vmap(lambda episode: drive(case, bank, episode))(episodes))
+    begun = time.perf_counter()
+    compiled = program.lower(bank, episodes).compile()
+    compile_seconds = time.perf_counter() - begun
+    elapsed = median_seconds(lambda: jax.block_until_ready(compiled(bank, episodes)), seconds) / case.steps
+    memory = compiled.memory_analysis()
+    assert memory is not None
+    given = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    return Row(
+        case=case.name,
+        scene=scene,
+        part=case.part,
+        scenes=case.scenes,
+        controlled=case.controlled,
+        tensors=_tensors(case, bank),
+        milliseconds=1e3 * elapsed,
+        scene_steps=case.scenes / elapsed,
+        agent_steps=case.scenes * case.controlled / elapsed,
+        compile_seconds=compile_seconds,
+        peak_mb=peak_megabytes(),
+        temporary_share=memory.temp_size_in_bytes / max(given, 1),
+        megabytes=case.scenes * _bytes(case, bank) / 1e6,
+    )
+
+
+def drive(case: Case, bank: Bank, episode: Array):
+    """A scan of steps of one scene, under the action that changes nothing; all that it computes comes back.
+
+    With `fresh`, another scene of the bank every so many steps: a restart is an index, the program is the same.
+    """
+    env, count = case.env, len(bank.episodes.map)
+    idle = jnp.zeros((case.controlled, env.dynamics.width))
+    length = case.fresh or case.steps
+
+    def step(carry, _):
+        state, seen, gained = carry
+        if case.part == "step":
+            state = simulator.step(bank, env.dynamics, env.traffic, state, idle)
+            gained = gained + jnp.sum(state.along)
+        else:
+            state, events = env.step(bank, state, idle)
+            gained = gained + jnp.sum(env.rewards(bank, events))
+        if case.part == "observation":
+            seen = env.observe(bank, state)
+        if case.part == "consumed":
+            gained = gained + _read(env.observe(bank, state))
+        return (state, seen, gained), None
+
+    def whole(carry, number: Array):
+        gained = carry[2]
+        state = env.reset(bank, (episode + number * case.scenes) % count)
+        seen = env.observe(bank, state) if case.part == "observation" else ()
+        return jax.lax.scan(step, (state, seen, gained), None, length=length)[0], None
+
+    first, _ = whole((None, None, jnp.zeros(())), jnp.asarray(0))
+    return jax.lax.scan(whole, first, jnp.arange(1, case.steps // length))[0]
+
+
+def _read(observation) -> Float[Array, ""]:
+    """A number that depends on all that is seen."""
+    numbers = [leaf for leaf in jax.tree.leaves(observation) if leaf.dtype == jnp.float32]
+    return jnp.sum(jnp.stack([jnp.sum(leaf * leaf) for leaf in numbers]))
+
+
+def _bytes(case: Case, bank: Bank) -> int:
+    """Least traffic of one scene's step: agents read and written, and per controlled agent what it reads and writes."""
+    agents = bank.logs.bodies.length.shape[-1]
+    each = agents * 4  # the others' boxes, once a controlled agent, from cache
+    if case.part != "step":
+        each += bank.roads.block.shape[-1] * 5 * 4 + 25 * bank.episodes.route.stations.shape[-1] * 12 * 4
+    if case.part in ("observation", "consumed"):
+        seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0)), bank)
+        written = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(seen)) // case.controlled
+        each += written * (1 if case.part == "observation" else 0)
+        view = case.env.observer
+        if isinstance(view, Observer):
+            each += view.route.points * bank.episodes.route.stations.shape[-1] * 12 * 4
+    return agents * 4 * 9 + case.controlled * each
+
+
+def _tensors(case: Case, bank: Bank) -> str:
+    """The shapes that a row is about."""
+    elements, width = bank.maps.elements.shape[1], bank.roads.block.shape[-1]
+    lanes, signals = bank.episodes.route.stations.shape[-1], bank.maps.line_kind.shape[-1]
+    agents, steps = bank.logs.bodies.length.shape[-1], bank.logs.lights.shape[1]
+    text = f"A {agents} · T {steps} · R {elements} in blocks of {width} · S {signals} · L {lanes}"
+    if case.part in ("observation", "consumed"):
+        seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0)), bank)
+        floats = sum(leaf.size for leaf in jax.tree.leaves(seen) if leaf.dtype == jnp.float32)
+        text += f" · {floats // case.controlled:,} floats seen"
+    return text
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as text, one a line."""
+    head = f"{'case':<28} {'part':<12} {'scenes':>6} {'C':>4} {'ms a step':>10} {'scene-steps/s':>14}"
+    lines = [head + f" {'agent-steps/s':>14} {'compile s':>10} {'temp':>6}"]
+    for row in rows:
+        figures = f"{row.milliseconds:>10.4f} {row.scene_steps:>14,.0f} {row.agent_steps:>14,.0f}"
+        figures += f" {row.compile_seconds:>10.1f} {row.temporary_share:>6.0%}"
+        lines.append(f"{row.case:<28} {row.part:<12} {row.scenes:>6} {row.controlled:>4} {figures}")
+    return "\n".join(lines)

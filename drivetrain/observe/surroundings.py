@@ -1,0 +1,52 @@
+"""Everything around, without choosing: the whole road block of the agent's cell, and every other agent of the scene.
+
+For many controlled agents in small worlds, where choosing the nearest costs more than looking at all (self-play).
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Int
+
+from drivetrain.observe import Widths, ego
+from drivetrain.observe.ego import observe_ego
+from drivetrain.observe.scales import SPEED, compress
+from drivetrain.sim.bank import Bank, road_rows
+from drivetrain.types import Array, ElementKind, Observation, State, Tokens, component
+
+FEATURES = 5
+"""Of an element: start x, y · end x, y · kind, as a share. Of an agent: x, y · heading cos, sin · speed."""
+
+
+@component
+class Surroundings:
+    """State → Observation of one controlled agent: the block and all others; no route, no time left."""
+
+    @property
+    def widths(self) -> Widths:
+        """Features of each modality."""
+        return Widths(ego.FEATURES, FEATURES, FEATURES, FEATURES, chunk=1, lanes=1)
+
+    def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
+        """What controlled agent `c` sees, in its frame."""
+        own = jnp.maximum(state.controlled[c], 0)
+        (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
+
+        def local(at_x: Array, at_y: Array) -> tuple[Array, Array]:
+            return compress((at_x - x) * cos + (at_y - y) * sin), compress((at_y - y) * cos - (at_x - x) * sin)
+
+        block = road_rows(bank, state.episode, state.agents.position[own])
+        there = block[4] > 0.0
+        road = jnp.stack([*local(block[0], block[1]), *local(block[2], block[3]), block[4] / len(ElementKind)])
+
+        agents = state.agents
+        heading, velocity = agents.heading.T, agents.velocity.T
+        turned = heading[0] * cos + heading[1] * sin, heading[1] * cos - heading[0] * sin
+        speed = (velocity[0] * heading[0] + velocity[1] * heading[1]) / SPEED
+        others = agents.valid & (jnp.arange(agents.valid.shape[0]) != own)
+        crowd = jnp.stack([*local(*agents.position.T), *turned, speed])
+        return Observation(
+            ego=observe_ego(bank, state, c),
+            agents=Tokens(jnp.where(others, crowd, 0.0), others),
+            road=Tokens(jnp.where(there, road, 0.0), there),
+            route=Tokens(jnp.zeros((FEATURES, 1)), jnp.zeros(1, bool)),
+            remaining=jnp.zeros(()),
+        )

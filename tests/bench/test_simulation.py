@@ -1,0 +1,76 @@
+"""Every part of a case runs and adds up, on small scenes of stated size. Speeds themselves are no tests."""
+
+import jax
+import numpy as np
+import pytest
+
+from drivetrain.bench.cases import CROWDS, EVERYONE, GRID, SINGLE
+from drivetrain.bench.measuring import median_seconds, peak_megabytes
+from drivetrain.bench.simulation import PARTS, Case, drive, measure, table
+from drivetrain.bench.synthetic import Grid, grid_recording, grid_scenario
+from drivetrain.env import Env
+from drivetrain.observe import Observer
+from drivetrain.observe.surroundings import Surroundings
+from drivetrain.sim.bank import Indexing, make_bank
+from drivetrain.types import AgentKind, ControlKind
+
+SMALL = Grid(agents=6, steps=30, roads=2, lanes=1, spacing=80.0, signals=3)
+
+
+@pytest.fixture(scope="module")
+def scenario():
+    return grid_scenario(SMALL)
+
+
+@pytest.fixture(scope="module")
+def bank(scenario):
+    return jax.device_put(make_bank([scenario], SMALL.dt, controlled=6, indexing=Indexing(radius=20.0)))
+
+
+def test_a_grid_is_of_the_size_that_it_states(scenario):
+    drawn = grid_recording(SMALL)
+    assert len(drawn.lanes) == 2 * 2 * 2  # two roads each way, a lane in each direction
+    assert drawn.tracks.valid.shape == (6, 30) and drawn.tracks.valid.all()
+    assert (drawn.tracks.kind == AgentKind.CAR).all()
+    assert int((scenario.map.line_kind == ControlKind.LIGHT).sum()) == 3
+    moved = np.linalg.norm(drawn.tracks.position[:, -1] - drawn.tracks.position[:, 0], axis=1)
+    speed = np.linalg.norm(drawn.tracks.velocity[:, 0], axis=1)
+    np.testing.assert_allclose(moved, speed * 29 * SMALL.dt, rtol=1e-6)
+    assert int((scenario.egos.track >= 0).sum()) == 6  # every car can be controlled
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("observer", [Observer(agents=3, road=4), Surroundings()], ids=["nearest", "around"])
+def test_a_part_counts_its_steps(part, observer, bank):
+    if part == "step" and isinstance(observer, Surroundings):
+        pytest.skip("a step sees nothing")
+    case = Case("small", 2, 6, part, Env(observer=observer), steps=4, fresh=2)
+    row = measure(case, bank, "a grid", 0.0)
+    assert row.agent_steps == pytest.approx(6 * row.scene_steps)
+    assert row.scene_steps == pytest.approx(2 / (row.milliseconds / 1e3))
+    assert row.compile_seconds > 0.0 and row.temporary_share >= 0.0
+    assert f"A 6 · T 30 · R {bank.maps.elements.shape[1]}" in row.tensors
+    assert ("floats seen" in row.tensors) == (part in ("observation", "consumed"))
+    assert len(table([row]).splitlines()) == 2
+
+
+@pytest.mark.parametrize("part", ["events", "observation"])
+def test_a_case_lowers_for_a_gpu(part, bank):
+    case = Case("small", 2, 6, part, Env(observer=Observer(agents=3, road=4)), steps=3)
+    program = jax.jit(lambda bank, episodes: jax.vmap(lambda episode: drive(case, bank, episode))(episodes))
+    lowered = program.trace(bank, np.arange(2)).lower(lowering_platforms=("cuda",))
+    assert "func.func public @main" in lowered.as_text()
+
+
+def test_the_cases_are_those_of_full_size():
+    assert (GRID.agents, GRID.steps, GRID.signals) == (128, 151, 64)
+    assert {case.controlled for case in SINGLE} == {1}
+    assert {case.controlled for case in EVERYONE} == {128}
+    assert {(case.scenes, case.controlled) for case in CROWDS} == {(32, 32)}
+
+
+def test_the_median_is_of_calls_and_memory_is_held():
+    calls = []
+    assert median_seconds(lambda: calls.append(1), 0.0) >= 0.0
+    assert len(calls) == 2  # one to warm up
+    assert peak_megabytes() > 1.0
