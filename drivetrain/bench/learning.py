@@ -2,8 +2,8 @@
 
 sim      scan of env.step                        rollout   the same, driven by samples of the policy
 observe  observations of one state               train     a PPO update of such a window, and what its time goes into
-load     recordings from a dataset's shards: read, checked, unpacked and padded by so many threads; then the PPO update
-         on resident recordings, and with every episode's recording fresh from the stream
+load     recordings from a dataset's shards: read, checked, unpacked and padded by so many threads
+fresh    the PPO update on resident recordings, and with every episode's recording fresh from the stream
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from drivetrain.rollout import Carry, Figures, rollout, start
 from drivetrain.sim.bank import Bank, make_bank
 from drivetrain.types import Transition
 
-CASES = ("sim", "observe", "rollout", "train", "load")
+CASES = ("sim", "observe", "rollout", "train", "load", "fresh")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Case:
     peak_mb: float  # of the process on a CPU, of the device elsewhere; since the process began
     shares: dict[str, float] = dataclasses.field(default_factory=dict)  # of a training step's time
     decoded_mb: float = 0.0  # a second, of `load`
-    memory_mb: tuple[float, ...] = ()  # of the process, at ten moments of `load fresh`
+    memory_mb: tuple[float, ...] = ()  # of the process, at ten moments of `fresh`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,18 +127,18 @@ class Bench:
         state = jax.block_until_ready(update(bank, *state))
         compile_seconds = time.perf_counter() - begun
         rows = []
-        for name in ("load resident", "load fresh"):
+        for name in ("resident", "fresh"):
             times, memory, begun = [], [_resident()], time.perf_counter()
             while len(times) < 3 or time.perf_counter() - begun < 10.0 * self.seconds:
                 at = time.perf_counter()
-                if name == "load fresh":
+                if name == "fresh":
                     bank, carry = feed(self.env, bank, state[0], source.lot())
                     state = (carry, state[1])
                 state = jax.block_until_ready(update(bank, *state))
                 times.append(time.perf_counter() - at)
                 memory.append(_resident())
             elapsed, count = sum(times[1:]) / (len(times) - 1), scenes * self.steps  # the first may compile
-            curve = tuple(round(memory[i * (len(memory) - 1) // 9]) for i in range(10))
+            curve = tuple(round(memory[i * (len(memory) - 1) // 9], 1) for i in range(10))
             row = Case(
                 name, scenes, 1e3 * elapsed, count, count / elapsed, compile_seconds, peak_megabytes(), memory_mb=curve
             )
@@ -184,6 +184,8 @@ def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], ben
     for case in cases:
         if case == "load":
             done += [bench.load(folder, threads) for threads in (1, 2, 4)]
+            continue
+        if case == "fresh":
             done += bench.fresh(folder, max(scenes))
             continue
         done += [getattr(bench, case)(bank, count) for count in scenes]

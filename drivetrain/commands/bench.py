@@ -22,7 +22,7 @@ def run(words: list[str]) -> None:
 
 def bench(
     cases: Annotated[
-        tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load"], ...], tyro.conf.Positional
+        tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load", "fresh"], ...], tyro.conf.Positional
     ] = (),
     data: str = "build/ngsim",
     scenes: tuple[int, ...] = (1, 16, 128),

@@ -44,10 +44,10 @@ def test_loading_counts_recordings_and_bytes(dataset):  # noqa: F811
 @pytest.mark.long
 def test_training_on_fresh_recordings_is_measured_against_resident_ones(dataset):  # noqa: F811
     rows = dataclasses.replace(BENCH, seconds=0.2).fresh(dataset, 3)
-    assert [row.case for row in rows] == ["load resident", "load fresh"]
+    assert [row.case for row in rows] == ["resident", "fresh"]
     assert all(row.rate > 0.0 and len(row.memory_mb) == 10 for row in rows)
 
 
 def test_figures_name_the_device():
     assert describe(BENCH)["device"].startswith("cpu")
-    assert len(CASES) == 5
+    assert len(CASES) == 6
