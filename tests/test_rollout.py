@@ -217,6 +217,6 @@ def test_each_agent_has_its_own_driver(pair):
     memory = (jnp.int32(0), jnp.int32(5))
     way = jax.jit(lambda bank: drive(ENV, bank, act, 0, 10, jax.random.key(0), memory))(pair)
     np.testing.assert_allclose(way.speed[-1], [10.0 - 2.0, 10.0 + 2.0], rtol=1e-4)
-    state, observation = ENV.reset(pair, 0), None
-    _, after = act(pair, state, observation, memory, jax.random.key(0))
+    state = ENV.reset(pair, 0)
+    _, after = act(pair, state, ENV.observe(pair, state), memory, jax.random.key(0))
     assert [int(each) for each in after] == [1, 6]

@@ -5,7 +5,7 @@ Shapes: n points of a polyline · I tracks · T steps. Coordinates are float64 m
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -98,6 +98,7 @@ class Recording:
     notes: dict[str, int] = field(default_factory=dict)  # what was left out, derived or mended: counts by name
 
 
+@runtime_checkable
 class Reader(Protocol):
     """What a file of `readers/` offers: files in, recordings out.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scenes
 
-from drivetrain.geometry import box_clearance
+from drivetrain.geometry import box, box_clearance
 from drivetrain.sim.bank import Indexing, make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.simulator import reset, step
@@ -58,11 +58,10 @@ def clearances(states) -> np.ndarray:
     """Least clearance of any two valid agents at each moment."""
 
     def least(agents, bodies):
-        each = jax.vmap(box_clearance, (None,) * 4 + (0,) * 4)
-        both = jax.vmap(each, (0,) * 4 + (None,) * 4)
-        box = (agents.position, agents.heading, bodies.length, bodies.width)
+        boxes = box(agents.position, agents.heading, bodies.length, bodies.width)
+        clearance = jax.vmap(box_clearance, (0, None))(boxes, boxes)
         apart = agents.valid[:, None] & agents.valid & ~jnp.eye(len(agents.valid), dtype=bool)
-        return jnp.min(jnp.where(apart, both(*box, *box), 100.0))
+        return jnp.min(jnp.where(apart, clearance, 100.0))
 
     return np.asarray(jax.jit(jax.vmap(least))(states.agents, states.bodies))
 
