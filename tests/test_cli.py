@@ -222,11 +222,13 @@ def test_the_best_trained_whole_checkpoint_is_evaluated(tmp_path, capsys):
 
 def test_bench_measures_reading(dataset, tmp_path, capsys):
     file = tmp_path / "bench.json"
-    bench(("load",), str(dataset), (1,), 0.0, str(file))
+    bench(("load",), str(dataset), (1,), 0.0, as_json=str(file))
     row, *others = json.loads(file.read_text())["cases"]
     assert row["case"] == "load" and [row["scenes"], *(other["scenes"] for other in others)] == [1, 2, 4]
     assert row["rate"] == pytest.approx(2 / (row["milliseconds"] / 1e3))
     assert "load" in capsys.readouterr().out
+    with pytest.raises(InputError, match="cores: 9999"):
+        bench(("load",), str(dataset), (1,), 0.0, cores=9999)
 
 
 # ------------------------------------------------------------------------------------------------------------ progress
