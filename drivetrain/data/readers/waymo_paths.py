@@ -1,4 +1,4 @@
-"""The paths that a tf.Example gives its ego (`path_samples`, of dataset versions from 1.2 on): what they say of lanes.
+"""The paths that a tf.Example gives its ego (`path_samples`, of newer versions of the dataset): what they say of lanes.
 
 A path is a way along lanes that the ego may take from where it starts; each of its points names its lane. The road's
 samples are capped and miss lanes, so paths serve twice: a lane that they alone show is drawn from its longest stretch
