@@ -1,6 +1,7 @@
 """Traffic along its own paths: against a loop in plain Python, and on hand-drawn roads."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -32,16 +33,17 @@ def green(given):
 
 
 def episode_of(bank, x: float) -> int:
-    """The episode whose ego starts `x` metres ahead of the hindmost agent."""
+    """The episode from the first step on whose ego starts `x` metres ahead of the hindmost agent."""
     starts = bank.logs.agents.position[0, bank.episodes.first, bank.episodes.track[:, 0], 0]
     hindmost = jnp.min(jnp.where(bank.logs.agents.valid[0, 0], bank.logs.agents.position[0, 0, :, 0], jnp.inf))
-    return int(jnp.argmin(jnp.abs(starts - hindmost - x)))
+    apart = jnp.where(bank.episodes.first == 0, jnp.abs(starts - hindmost - x), jnp.inf)
+    return int(jnp.argmin(apart))
 
 
-@jax.jit
-def drive(bank, state, actions):
+@partial(jax.jit, static_argnames="rule")
+def drive(bank, state, actions, rule=RULE):
     def advance(state, action):
-        return (state := step(bank, MODEL, RULE, state, action)), state
+        return (state := step(bank, MODEL, rule, state, action)), state
 
     return jax.lax.scan(advance, state, actions)[1]
 
@@ -166,13 +168,7 @@ def test_a_queue_stops_behind_an_ego_that_brakes_and_goes_on_when_it_does():
     speed = np.asarray(states.traffic.speed)[:, np.asarray(bank.paths.follows[0])]
     assert np.sort(speed[79])[:-1].max() < 0.8  # all but the ego's own record, which counts for nothing
     assert speed[-1].min() > 2.0  # the last has waited longest
-    replayed = jax.jit(
-        lambda: jax.lax.scan(
-            lambda state, action: ((state := step(bank, MODEL, Replay(), state, action)), state),
-            reset(bank, MODEL, episode),
-            actions,
-        )
-    )()[1]
+    replayed = drive(bank, reset(bank, MODEL, episode), actions, Replay())
     assert clearances(replayed).min() < 0.0
 
 
