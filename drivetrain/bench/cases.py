@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 
 from drivetrain.bench.simulation import Case, Row, measure
-from drivetrain.bench.synthetic import Grid, grid_scenario
+from drivetrain.bench.synthetic import Grid, grid_scenario, grid_scenarios
 from drivetrain.data.loading import load
 from drivetrain.env import Env
 from drivetrain.observe import PAPER
@@ -52,7 +52,7 @@ def _banks(data: Path, large: bool) -> Iterator[tuple[Bank, str, tuple[Case, ...
     grid = grid_scenario(GRID)
     yield jax.device_put(make_bank([grid], GRID.dt)), "synthetic grid", SINGLE
     yield jax.device_put(make_bank([grid], GRID.dt, controlled=GRID.agents)), "synthetic grid", EVERYONE
-    blocks = [grid_scenario(block) for block in BLOCKS]
+    blocks = grid_scenarios(BLOCKS)
     yield (
         jax.device_put(make_bank(blocks, BLOCK.dt, controlled=BLOCK.agents, indexing=Indexing(width=200))),
         "synthetic block",

@@ -3,10 +3,12 @@
 Their size is what they are for: nobody gives way, so nothing is to be learnt from them.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 
-from drivetrain.data.compiling import compile_recording
+from drivetrain.data.compiling import compile_recording, measure
 from drivetrain.data.recording import ControlLine, Lane, Light, Recording, Tracks
 from drivetrain.types import AgentKind, ControlKind, ElementKind, LightState, Scenario, component
 
@@ -31,6 +33,13 @@ class Grid:
 def grid_scenario(grid: Grid) -> Scenario:
     """The scene, compiled as a recording is: every car can be controlled."""
     return compile_recording(grid_recording(grid))[0]
+
+
+def grid_scenarios(grids: Sequence[Grid]) -> list[Scenario]:
+    """Several scenes of one shape: each with room for the largest."""
+    recordings = [grid_recording(grid) for grid in grids]
+    capacity = measure(recordings)
+    return [compile_recording(recording, capacity)[0] for recording in recordings]
 
 
 def grid_recording(grid: Grid) -> Recording:

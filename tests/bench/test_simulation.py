@@ -7,12 +7,12 @@ import pytest
 from drivetrain.bench.cases import CROWDS, EVERYONE, GRID, SINGLE
 from drivetrain.bench.measuring import median_seconds, peak_megabytes
 from drivetrain.bench.simulation import PARTS, Case, drive, measure, table
-from drivetrain.bench.synthetic import Grid, grid_recording, grid_scenario
+from drivetrain.bench.synthetic import Grid, grid_recording, grid_scenario, grid_scenarios
 from drivetrain.env import Env
 from drivetrain.observe import Observer
 from drivetrain.observe.surroundings import Surroundings
 from drivetrain.sim.bank import Indexing, make_bank
-from drivetrain.types import AgentKind, ControlKind
+from drivetrain.types import AgentKind, ControlKind, replace
 
 SMALL = Grid(agents=6, steps=30, roads=2, lanes=1, spacing=80.0, signals=3)
 
@@ -37,6 +37,12 @@ def test_a_grid_is_of_the_size_that_it_states(scenario):
     speed = np.linalg.norm(drawn.tracks.velocity[:, 0], axis=1)
     np.testing.assert_allclose(moved, speed * 29 * SMALL.dt, rtol=1e-6)
     assert int((scenario.egos.track >= 0).sum()) == 6  # every car can be controlled
+
+
+def test_scenes_of_different_seeds_stand_in_one_bank():
+    several = grid_scenarios([SMALL, replace(SMALL, seed=1)])
+    assert len(make_bank(several, SMALL.dt, controlled=6, indexing=Indexing(radius=20.0)).episodes.map) == 2
+    assert not np.array_equal(several[0].log.agents.position, several[1].log.agents.position)
 
 
 @pytest.mark.parametrize("part", PARTS)
