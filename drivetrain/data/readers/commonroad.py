@@ -17,6 +17,7 @@ import numpy as np
 from drivetrain.data.readers.commonroad_obstacles import read_obstacles, time_span, to_tracks
 from drivetrain.data.readers.commonroad_road import read_road
 from drivetrain.data.readers.commonroad_signals import MAX_EXTENT
+from drivetrain.data.readers.finding import files_below
 from drivetrain.data.readers.hardened_xml import number, parse, quote, read_bytes, refuse
 from drivetrain.data.recording import Recording, Tracks
 
@@ -28,13 +29,7 @@ MIN_DT = 0.001  # s
 
 def find(source: str) -> list[str]:
     """The CommonRoad files below a path, or the file itself, sorted; told by their endings."""
-    if os.path.isfile(source):
-        return [source]
-    if not os.path.isdir(source):
-        refuse(source, "no such file or folder", "check the path")
-    return sorted(
-        os.path.join(folder, name) for folder, _, names in os.walk(source) for name in names if name.endswith(SUFFIXES)
-    )
+    return files_below(source, SUFFIXES)
 
 
 def read(file: str) -> Recording:

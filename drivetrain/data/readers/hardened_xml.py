@@ -7,7 +7,6 @@ import lzma
 import os
 import zlib
 from collections.abc import Iterator
-from typing import NoReturn
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
@@ -15,17 +14,12 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from jaxtyping import Float
 
-from drivetrain.types import InputError
+from drivetrain.data.json_fields import refuse
 
 MAX_BYTES = 64 << 20  # of the file, and of what it unpacks to
 MAX_TAGS = 8_000_000  # '<' in the document: an element costs some 100 bytes however short its text
 XZ_MEMORY = 128 << 20  # an xz header may ask for a dictionary of 1.5 GiB
 MAX_NUMBER = 1e9  # no coordinate, size or speed is larger
-
-
-def refuse(where: str, what: str, remedy: str) -> NoReturn:
-    """Raise the one-line `InputError` of bad input."""
-    raise InputError(f"{where}: {what} ({remedy})")
 
 
 def quote(text: str | None) -> str:

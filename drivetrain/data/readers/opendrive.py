@@ -12,6 +12,7 @@ import numpy as np
 import shapely
 from jaxtyping import Float
 
+from drivetrain.data.readers.finding import files_below
 from drivetrain.data.readers.hardened_xml import parse, quote, refuse
 from drivetrain.data.readers.opendrive_links import Node, meetings, successors_of
 from drivetrain.data.readers.opendrive_objects import Net
@@ -27,13 +28,7 @@ DT = 0.1  # s; of the one step
 
 def find(source: str) -> list[str]:
     """The OpenDRIVE files below a path, or the file itself, sorted; told by their endings."""
-    if os.path.isfile(source):
-        return [source]
-    if not os.path.isdir(source):
-        refuse(source, "no such file or folder", "check the path")
-    return sorted(
-        os.path.join(folder, name) for folder, _, names in os.walk(source) for name in names if name.endswith(SUFFIXES)
-    )
+    return files_below(source, SUFFIXES)
 
 
 def read(file: str) -> Recording:

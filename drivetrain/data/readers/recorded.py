@@ -1,8 +1,6 @@
 """Recordings in the project's own files (`data/recording_files.py`): what generators write."""
 
-import os
-
-from drivetrain.data.json_fields import refuse
+from drivetrain.data.readers.finding import files_below
 from drivetrain.data.recording import Recording
 from drivetrain.data.recording_files import read_recording
 
@@ -11,13 +9,7 @@ SUFFIX = ".recording.xz"
 
 def find(source: str) -> list[str]:
     """The recording files below a path, or the file itself, sorted; told by their ending."""
-    if os.path.isfile(source):
-        return [source]
-    if not os.path.isdir(source):
-        refuse(source, "no such file or folder", "check the path")
-    return sorted(
-        os.path.join(folder, name) for folder, _, names in os.walk(source) for name in names if name.endswith(SUFFIX)
-    )
+    return files_below(source, SUFFIX)
 
 
 def read(file: str) -> Recording:
