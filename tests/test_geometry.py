@@ -13,6 +13,8 @@ from drivetrain.geometry import (
     box,
     box_clearance,
     box_corners,
+    inverse_square,
+    line,
     norm,
     point_segment_distance,
     root,
@@ -173,11 +175,14 @@ def pieces_of(borders, exists):
 def to_pieces(points, left0, right0, left1, right1, exists, *opens):
     """Of points [n, 2] and of the corners [m, 2] of pieces."""
     corners = [(corner[:, 0], corner[:, 1]) for corner in (left0, right0, left1, right1)]
-    return signed_distance_to_pieces(points[:, 0], points[:, 1], Pieces(*corners, exists=exists, opens=opens))
+    ends = ((left0, left1), (right0, right1), (left0, right0), (left1, right1))
+    inverses = tuple(inverse_square(*(b - a).T) for a, b in ends)
+    pieces = Pieces(*corners, inverses=inverses, exists=exists, opens=opens)
+    return signed_distance_to_pieces(points[:, 0], points[:, 1], pieces)
 
 
 def to_edges(points, edges, mask):
-    return signed_distance_to_edges(points[:, 0], points[:, 1], edges.T, mask)
+    return signed_distance_to_edges(points[:, 0], points[:, 1], line(*edges.T), mask)
 
 
 def outline_distance(pieces, points):

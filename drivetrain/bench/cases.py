@@ -29,9 +29,11 @@ EVERYONE = (
     Case("128 of 128, around", 1, 128, "observation", AROUND),
 )
 CROWDS = (
+    Case("32 of 32, around, no events", 32, 32, "observation", AROUND, events=False),
+    Case("32 of 32, around, no events", 32, 32, "consumed", AROUND, events=False),
+    Case("32 of 32, around, anew, no events", 32, 32, "observation", AROUND, 2 * EPISODE, False, EPISODE),
     Case("32 of 32, around", 32, 32, "observation", AROUND),
     Case("32 of 32, around", 32, 32, "consumed", AROUND),
-    Case("32 of 32, around, anew", 32, 32, "observation", AROUND, steps=2 * EPISODE, fresh=EPISODE),
 )
 HUGE = tuple(Case("1 of 512", scenes, 1, "observation", FULL) for scenes in (1, 16))
 RECORDED = tuple(Case("recorded, 1 each", 64, 1, part, FULL) for part in PARTS)

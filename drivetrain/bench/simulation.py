@@ -2,6 +2,7 @@
 
 Every case states its tensors. `step` is the dynamics alone; `events` adds all events and the reward; `observation`
 adds what every controlled agent sees, written to memory at every step; `consumed` reads it in the same program instead.
+A case without `events` leaves them out of the last two.
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ class Case:
     part: str = "observation"  # of PARTS
     env: Env = Env(observer=PAPER)
     steps: int = 50
+    events: bool = True  # False: `observation` and `consumed` follow the dynamics alone
     fresh: int = 0  # a new scene after so many steps, which divide `steps`; 0: one scene throughout
 
 
@@ -94,7 +96,7 @@ def drive(case: Case, bank: Bank, episode: Array):
 
     def step(carry, _):
         state, seen, gained = carry
-        if case.part == "step":
+        if case.part == "step" or not case.events:
             state = simulator.step(bank, env.dynamics, env.traffic, state, idle)
             gained = gained + jnp.sum(state.along)
         else:
@@ -107,13 +109,13 @@ def drive(case: Case, bank: Bank, episode: Array):
         return (state, seen, gained), None
 
     def whole(carry, number: Array):
-        gained = carry[2]
         state = env.reset(bank, (episode + number * case.scenes) % count)
-        seen = env.observe(bank, state) if case.part == "observation" else ()
-        return jax.lax.scan(step, (state, seen, gained), None, length=length)[0], None
+        return jax.lax.scan(step, (state, *carry[1:]), None, length=length)[0], None
 
-    first, _ = whole((None, None, jnp.zeros(())), jnp.asarray(0))
-    return jax.lax.scan(whole, first, jnp.arange(1, case.steps // length))[0]
+    state = env.reset(bank, episode)
+    # What is seen goes from scene to scene: computed anew at a restart, XLA would see that nobody reads the last one.
+    seen = env.observe(bank, state) if case.part == "observation" else ()
+    return jax.lax.scan(whole, (state, seen, jnp.zeros(())), jnp.arange(case.steps // length))[0]
 
 
 def _read(observation) -> Float[Array, ""]:
@@ -126,8 +128,8 @@ def _bytes(case: Case, bank: Bank) -> int:
     """Least traffic of one scene's step: agents read and written, and per controlled agent what it reads and writes."""
     agents = bank.logs.bodies.length.shape[-1]
     each = agents * 4  # the others' boxes, once a controlled agent, from cache
-    if case.part != "step":
-        each += bank.roads.block.shape[-1] * 5 * 4 + 25 * bank.episodes.route.stations.shape[-1] * 12 * 4
+    if case.part != "step" and case.events:
+        each += bank.roads.block.shape[-1] * 6 * 4 + 25 * bank.episodes.route.stations.shape[-1] * 12 * 4
     if case.part in ("observation", "consumed"):
         seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0)), bank)
         written = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(seen)) // case.controlled

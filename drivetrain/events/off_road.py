@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from drivetrain.events.margin import LIMIT, worst
-from drivetrain.geometry import box, box_corners, signed_distance_to_edges
+from drivetrain.geometry import Line, box, box_corners, signed_distance_to_edges
 from drivetrain.sim.bank import Bank, Index, road_rows
 from drivetrain.types import Array, ElementKind, State
 
@@ -18,7 +18,8 @@ def off_road(bank: Bank, before: State, after: State, c: Index) -> Float[Array, 
     agents, bodies = after.agents, after.bodies
     corners = box_corners(box(agents.position[me], agents.heading[me], bodies.length[me], bodies.width[me]))
     block = road_rows(bank, after.episode, agents.position[me])
-    edges = block[4] == ElementKind.ROAD_EDGE
+    x0, y0, x1, y1, kind, inverse = block
+    edges = kind == ElementKind.ROAD_EDGE
     x, y = (jnp.stack(rows) for rows in zip(*corners, strict=True))
-    distances = signed_distance_to_edges(x, y, block[:4], edges)
+    distances = signed_distance_to_edges(x, y, Line(x0, y0, x1 - x0, y1 - y0, inverse), edges)
     return worst(jnp.where(jnp.any(edges), distances, LIMIT))

@@ -5,7 +5,8 @@ from jaxtyping import Float
 
 from drivetrain.events.margin import LIMIT, worst
 from drivetrain.geometry import Pieces, box, box_corners, signed_distance_to_pieces
-from drivetrain.sim.bank import Bank, Index, lane_window
+from drivetrain.sim.bank import Bank, Index, lane_rows
+from drivetrain.sim.ribbons import PIECES, Row
 from drivetrain.types import Array, RouteFlag, State
 
 REACH = 12
@@ -21,20 +22,29 @@ def off_route(bank: Bank, before: State, after: State, c: Index) -> Float[Array,
     me = after.controlled[c]
     agents, bodies = after.agents, after.bodies
     corners = box_corners(box(agents.position[me], agents.heading[me], bodies.length[me], bodies.width[me]))
-    lanes = lane_window(bank, after.episode, c, after.cursor[c], REACH, REACH)
-    flags = lanes.flags[:-1].reshape(-1)  # a piece runs from its station to the next
+    rows = lane_rows(bank, after.episode, c, after.cursor[c], (REACH, REACH), PIECES)
+    flags = rows[Row.FLAGS, :-1].reshape(-1).astype(jnp.int32)  # a piece runs from its station to the next
 
     def has(flag: RouteFlag) -> Array:
         return (flags & flag.value) != 0
 
-    def ends(points: Array) -> tuple[Array, Array]:
-        return points[0].reshape(-1), points[1].reshape(-1)
+    def start(row: Row) -> Array:
+        return rows[row, :-1].reshape(-1)
+
+    def end(row: Row) -> Array:
+        return rows[row, 1:].reshape(-1)
 
     pieces = Pieces(
-        left0=ends(lanes.left[:, :-1]),
-        right0=ends(lanes.right[:, :-1]),
-        left1=ends(lanes.left[:, 1:]),
-        right1=ends(lanes.right[:, 1:]),
+        left0=(start(Row.LEFT_X), start(Row.LEFT_Y)),
+        right0=(start(Row.RIGHT_X), start(Row.RIGHT_Y)),
+        left1=(end(Row.LEFT_X), end(Row.LEFT_Y)),
+        right1=(end(Row.RIGHT_X), end(Row.RIGHT_Y)),
+        inverses=(
+            start(Row.LEFT_INVERSE),
+            start(Row.RIGHT_INVERSE),
+            start(Row.ACROSS_INVERSE),
+            end(Row.ACROSS_INVERSE),
+        ),
         exists=has(RouteFlag.LINKED),
         opens=(has(RouteFlag.OPEN_LEFT), has(RouteFlag.OPEN_RIGHT), has(RouteFlag.OPEN_START), has(RouteFlag.OPEN_END)),
     )

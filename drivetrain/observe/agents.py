@@ -32,7 +32,7 @@ def observe_agents(state: State, c: Int[Array, ""] | int, count: int) -> Tokens:
     others = agents.valid & (jnp.arange(agents.valid.shape[0]) != own)
     index, mask = nearest(jax.lax.stop_gradient(gap), others, count)
 
-    rows = jnp.take(table, index, axis=1, mode="clip")
+    rows = [jnp.take(row, index, mode="clip") for row in table]
     x, y, cos, sin = rows[0] - me[0], rows[1] - me[1], me[2], me[3]
     across, up = rows[4] - me[4], rows[5] - me[5]
     there = Box(

@@ -1,5 +1,7 @@
 """The nearest few of many, as a set: attention and pooling do not care about order."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
@@ -43,6 +45,7 @@ def _by_halving(distance: Array, exists: Array, count: int) -> tuple[Array, Arra
 
     Of those that tie for the last places, the first are taken.
     """
+    n = distance.shape[0]
     bits = jax.lax.bitcast_convert_type(distance, jnp.int32)
     bits = jnp.where(exists, jnp.where(bits < 0, bits ^ NOTHING, bits), NOTHING)
     low, high = jnp.int32(-NOTHING), jnp.int32(NOTHING - 1)
@@ -51,19 +54,43 @@ def _by_halving(distance: Array, exists: Array, count: int) -> tuple[Array, Arra
         # Counted in float32: sums of booleans are not vectorised.
         enough = jnp.sum(jnp.where(bits <= middle, 1.0, 0.0)) >= count
         low, high = jnp.where(enough, low, middle), jnp.where(enough, middle, high)
-    before, tied = bits < high, bits == high
-    room = count - jnp.sum(jnp.where(before, 1.0, 0.0))
-    chosen = before | (tied & (_running(tied) <= room))
-    place = jnp.where(chosen, _running(chosen).astype(jnp.int32) - 1, count)
-    every = jnp.arange(bits.shape[0], dtype=jnp.int32)
-    index = jnp.zeros(count, jnp.int32).at[place].set(every, mode="drop")
-    return index, jnp.arange(count) < jnp.sum(jnp.where(chosen, 1.0, 0.0))
+    every = jnp.arange(n, dtype=jnp.int32)
+    nearer = jnp.where(bits < high, 1.0, 0.0)
+    room, tied = count - jnp.sum(nearer), jnp.where(bits == high, 1.0, 0.0)
+    before, last = jnp.int32(-1), jnp.int32(n - 1)
+    for _ in range(n.bit_length()):
+        middle = (before + last) >> 1
+        enough = jnp.sum(jnp.where(every <= middle, tied, 0.0)) >= room
+        before, last = jnp.where(enough, before, middle), jnp.where(enough, middle, last)
+    taken = jnp.where(every <= last, nearer + tied, nearer)
+    return _places(_counted(taken), count), jnp.arange(count) < jnp.sum(taken)
 
 
-def _running(marks: Bool[Array, "n"]) -> Float[Array, "n"]:
-    """Running count of marks, by two small products: a cumulative sum would be a chain."""
-    n = marks.shape[0]
-    blocks = jnp.pad(marks.astype(jnp.float32), (0, -n % BLOCK)).reshape(-1, BLOCK)
-    within = blocks @ jnp.triu(jnp.ones((BLOCK, BLOCK)))
-    before = jnp.tril(jnp.ones((len(blocks), len(blocks))), -1) @ within[:, -1]
-    return (within + before[:, None]).reshape(-1)[:n]
+def _counted(marks: Float[Array, "n"]) -> Float[Array, "n"]:
+    """Marks before each, by two small products: a cumulative sum would be a chain."""
+    blocks = jnp.pad(marks, (0, -len(marks) % BLOCK)).reshape(-1, BLOCK)
+    within = blocks @ jnp.triu(jnp.ones((BLOCK, BLOCK)), 1)
+    before = jnp.tril(jnp.ones((len(blocks), len(blocks))), -1) @ jnp.sum(blocks, axis=1)
+    return (within + before[:, None]).reshape(-1)[: len(marks)]
+
+
+def _places(counted: Float[Array, "n"], count: int) -> Int[Array, "count"]:
+    """The k-th marked, by the marks before each: the last of those with k marks before them.
+
+    One scatter of one index a number, whatever the batch: XLA:CPU is slow in putting together indices of several.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def places(counted: Array) -> Array:
+        rows, n = math.prod(counted.shape[:-1]), counted.shape[-1]
+        place = counted.astype(jnp.int32).reshape(rows, n) + (count + 1) * jnp.arange(rows, dtype=jnp.int32)[:, None]
+        every = jnp.broadcast_to(jnp.arange(n, dtype=jnp.int32), (rows, n))
+        found = jnp.zeros(rows * (count + 1), jnp.int32)
+        found = found.at[place.reshape(-1)].max(every.reshape(-1), mode="promise_in_bounds")
+        return found.reshape(*counted.shape[:-1], count + 1)[..., :count]
+
+    @places.def_vmap
+    def _(_size: int, _batched: list[bool], counted: Array) -> tuple[Array, bool]:
+        return places(counted), True
+
+    return places(counted)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from drivetrain.geometry import line, line_square, root
+from drivetrain.geometry import Line, line_square, root
 from drivetrain.observe.nearest import nearest
 from drivetrain.observe.scales import LENGTH, compress
 from drivetrain.sim.bank import Bank, road_rows
@@ -21,17 +21,18 @@ def observe_road(bank: Bank, state: State, c: Int[Array, ""] | int, count: int) 
     own = jnp.maximum(state.controlled[c], 0)
     (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
     block = road_rows(bank, state.episode, state.agents.position[own])
-    square = line_square(line(*block[:4]), x, y)
-    index, mask = nearest(jax.lax.stop_gradient(square), block[4] > 0.0, count)
+    x0, y0, x1, y1, kind, inverse = block
+    square = line_square(Line(x0, y0, x1 - x0, y1 - y0, inverse), x, y)
+    index, mask = nearest(jax.lax.stop_gradient(square), kind > 0.0, count)
 
-    x0, y0, x1, y1, kind = jnp.where(mask, jnp.take(block, index, axis=1, mode="clip"), 0.0)
+    found = [jnp.take(row, index, mode="clip") for row in (*block[:5], square)]
+    x0, y0, x1, y1, kind, square = (jnp.where(mask, row, 0.0) for row in found)
     x0, y0, x1, y1 = x0 - x, y0 - y, x1 - x, y1 - y
     start, end = (x0 * cos + y0 * sin, y0 * cos - x0 * sin), (x1 * cos + y1 * sin, y1 * cos - x1 * sin)
     along = end[0] - start[0], end[1] - start[1]
     length = root(along[0] ** 2 + along[1] ** 2)
     inverse = 1.0 / jnp.maximum(length, 1e-3)
-    distance = root(line_square(line(*start, *end), 0.0, 0.0))
     rows = [compress(row) for row in (*start, *end)]
-    rows += [along[0] * inverse, along[1] * inverse, length / LENGTH, compress(distance)]
-    rows += [(kind == each).astype(jnp.float32) for each in KINDS.tolist()]
-    return Tokens(features=jnp.where(mask, jnp.stack(rows), 0.0), mask=mask)
+    rows += [along[0] * inverse, along[1] * inverse, length / LENGTH, compress(root(square))]
+    kinds = (kind == KINDS[:, None]).astype(jnp.float32)
+    return Tokens(features=jnp.where(mask, jnp.concatenate([jnp.stack(rows), kinds]), 0.0), mask=mask)

@@ -1,15 +1,22 @@
 """The route: border points of the lanes that may be used, from behind the agent to well ahead of it."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Int
 
-from drivetrain.observe.scales import SPEED, compress
-from drivetrain.sim.bank import Bank, lane_window
-from drivetrain.types import Array, RouteFlag, State, Tokens, component
+from drivetrain.observe.scales import BEND, SLOPE, SPEED
+from drivetrain.observe.turning import scale_rows, turn_rows
+from drivetrain.sim.bank import Bank, lane_rows
+from drivetrain.sim.ribbons import SEEN, Row
+from drivetrain.types import Array, State, Tokens, component
 
 POINT_FEATURES = 12
 """left x, y · right x, y · heading cos, sin · speed limit · recorded lane · left, right border open · exists · where
 the point is along the window, 0 to 1."""
+BORDERS, DIRECTIONS, LIMIT, EXISTS, ALONG = 4, 2, 6, 10, 11  # rows of points, of directions; then places of rows
+_ROW = np.arange(POINT_FEATURES)
+_SCALES = np.where(_ROW < BORDERS, SLOPE, np.where(_ROW == LIMIT, 1.0 / SPEED, 1.0)).astype(np.float32)
+_BENDS = np.where(_ROW < BORDERS, 1.0 / BEND, 0.0).astype(np.float32)
 
 
 @component
@@ -39,23 +46,18 @@ def observe_route(bank: Bank, state: State, c: Int[Array, ""] | int, view: Route
     """
     own = jnp.maximum(state.controlled[c], 0)
     (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
-    window = lane_window(bank, state.episode, c, state.cursor[c], view.behind, view.ahead, view.stride)
-    points, lanes = window.exists.shape
+    window, shown = (view.behind, view.ahead), (SEEN[0], Row(SEEN[1] + 1))
+    rows = lane_rows(bank, state.episode, c, state.cursor[c], window, shown, view.stride)
+    _, points, lanes = rows.shape
     if lanes > view.lanes:
         raise ValueError(f"routes have {lanes} lanes, the observer sees {view.lanes}: raise RouteView.lanes")
 
-    def local(x: Array, y: Array) -> tuple[Array, Array]:
-        return x * cos + y * sin, y * cos - x * sin
-
-    borders = (*local(window.left[0] - x, window.left[1] - y), *local(window.right[0] - x, window.right[1] - y))
-    opens = [(window.flags & int(flag)) != 0 for flag in (RouteFlag.OPEN_LEFT, RouteFlag.OPEN_RIGHT)]
-    along = jnp.broadcast_to(jnp.arange(points)[:, None] / max(points - 1, 1), (points, lanes))
-    rows = [*[compress(border) for border in borders], *local(*window.heading), window.limit / SPEED]
-    rows += [window.recorded, *opens, window.exists, along]
-    features = jnp.stack([row.astype(jnp.float32) for row in rows])
-    features = jnp.where(window.exists, features, 0.0)
+    exists = rows[EXISTS]
+    features = scale_rows(turn_rows(rows, (x, y, cos, sin), BORDERS, DIRECTIONS, exists), _SCALES, _BENDS)
+    along = exists * (jnp.arange(points) / max(points - 1, 1))[:, None]
+    features = jnp.where((_ROW == ALONG)[:, None, None], along, features)
     more = ((0, 0), (0, view.lanes - lanes))
     return Tokens(
         features=jnp.pad(features, ((0, 0), *more)).reshape(POINT_FEATURES, -1),
-        mask=jnp.pad(window.exists, more).reshape(-1),
+        mask=jnp.pad(exists > 0.0, more).reshape(-1),
     )

@@ -4,16 +4,20 @@ For many controlled agents in small worlds, where choosing the nearest costs mor
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Int
 
 from drivetrain.observe import Widths, ego
 from drivetrain.observe.ego import observe_ego
-from drivetrain.observe.scales import SPEED, compress
+from drivetrain.observe.scales import BEND, SLOPE, SPEED, compress
+from drivetrain.observe.turning import scale_rows, turn_rows
 from drivetrain.sim.bank import Bank, road_rows
 from drivetrain.types import Array, ElementKind, Observation, State, Tokens, component
 
 FEATURES = 5
 """Of an element: start x, y · end x, y · kind, as a share. Of an agent: x, y · heading cos, sin · speed."""
+_SCALES = np.array([SLOPE] * 4 + [1.0 / len(ElementKind), 1.0], np.float32)
+_BENDS = np.array([1.0 / BEND] * 4 + [0.0, 0.0], np.float32)
 
 
 @component
@@ -35,7 +39,8 @@ class Surroundings:
 
         block = road_rows(bank, state.episode, state.agents.position[own])
         there = block[4] > 0.0
-        road = jnp.stack([*local(block[0], block[1]), *local(block[2], block[3]), block[4] / len(ElementKind)])
+        road = turn_rows(block, (x, y, cos, sin), 4, 0, there.astype(jnp.float32))
+        road = scale_rows(road, _SCALES, _BENDS)[:FEATURES]
 
         agents = state.agents
         heading, velocity = agents.heading.T, agents.velocity.T
@@ -46,7 +51,7 @@ class Surroundings:
         return Observation(
             ego=observe_ego(bank, state, c),
             agents=Tokens(jnp.where(others, crowd, 0.0), others),
-            road=Tokens(jnp.where(there, road, 0.0), there),
+            road=Tokens(road, there),
             route=Tokens(jnp.zeros((FEATURES, 1)), jnp.zeros(1, bool)),
             remaining=jnp.zeros(()),
         )

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.data.along import arc_lengths, place_on_route
 from drivetrain.sim.episodes import Episodes, Window, cut, windows
 from drivetrain.sim.paths import Paths, lay_paths
-from drivetrain.sim.ribbons import AFTER, ARC, BEFORE, MARKS, Cross, Ribbon, ribbon
+from drivetrain.sim.ribbons import AFTER, ARC, BEFORE, Cross, Ribbon, Row, ribbon
 from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
 
@@ -27,6 +27,7 @@ __all__ = [
     "LaneWindow",
     "Placement",
     "RoadIndex",
+    "Row",
     "host_bank",
     "make_bank",
 ]
@@ -213,8 +214,9 @@ def expert(bank: Bank, episode: Index, c: Index, time: Index) -> Placement:
     )
 
 
-def road_rows(bank: Bank, episode: Index, position: Float[Array, "2"]) -> Float[Array, "5 B"]:
-    """Road elements near a position, x0, y0, x1, y1, ElementKind (0 is padding): one contiguous read of a cell's block.
+def road_rows(bank: Bank, episode: Index, position: Float[Array, "2"]) -> Float[Array, "6 B"]:
+    """Road elements near a position, one contiguous read of a cell's block: x0, y0, x1, y1, ElementKind (0 is padding),
+    1 / length² (0 without length).
 
     Holds everything within the cell's `reach`; a position beyond the grid reads its nearest cell.
     """
@@ -238,30 +240,50 @@ def lane_window(
 
     The cursor is a station of the route. Raises ValueError for more than `BEFORE` behind or `AFTER` ahead.
     """
-    lanes = bank.episodes.route.stations.shape[-1]
-    columns = _stretch(bank.ribbons.lanes, (episode, c), cursor, (behind, ahead), lanes)
-    columns = columns.reshape(len(columns), -1, lanes)[:, ::stride]
+    rows = lane_rows(bank, episode, c, cursor, (behind, ahead), stride=stride)
     return LaneWindow(
-        left=columns[Cross.LEFT_X : Cross.LEFT_Y + 1],
-        right=columns[Cross.RIGHT_X : Cross.RIGHT_Y + 1],
-        centre=columns[Cross.CENTRE_X : Cross.CENTRE_Y + 1],
-        heading=columns[Cross.COS : Cross.SIN + 1],
-        limit=columns[Cross.LIMIT],
-        flags=columns[MARKS].astype(jnp.int32),
-        exists=columns[MARKS + 1] > 0.0,
-        recorded=columns[MARKS + 2] > 0.0,
+        left=rows[Row.LEFT_X : Row.LEFT_Y + 1],
+        right=rows[Row.RIGHT_X : Row.RIGHT_Y + 1],
+        centre=rows[Row.CENTRE_X : Row.CENTRE_Y + 1],
+        heading=rows[Row.COS : Row.SIN + 1],
+        limit=rows[Row.LIMIT],
+        flags=rows[Row.FLAGS].astype(jnp.int32),
+        exists=rows[Row.EXISTS] > 0.0,
+        recorded=rows[Row.RECORDED] > 0.0,
     )
 
 
+def lane_rows(
+    bank: Bank,
+    episode: Index,
+    c: Index,
+    cursor: Index,
+    window: tuple[int, int],
+    rows: tuple[Row, Row] = (Row(0), Row(len(Row) - 1)),
+    stride: int = 1,
+) -> Float[Array, "rows W L"]:
+    """Some rows of `lane_window` as they are kept, from the first to the last of `rows`: no more is read than asked."""
+    first, last = rows
+    lanes = bank.episodes.route.stations.shape[-1]
+    found = _stretch(bank.ribbons.lanes, (episode, c), cursor, window, lanes, (first, last - first + 1))
+    return found.reshape(last - first + 1, -1, lanes)[:, ::stride]
+
+
 def _stretch(
-    ribbons: Float[Array, "E C k cells"], at: tuple[Index, Index], cursor: Index, window: tuple[int, int], lanes: int
-) -> Float[Array, "k window"]:
-    """Stations of a ribbon around one of them, which every column holds side by side: no scattered reads."""
+    ribbons: Float[Array, "E C k cells"],
+    at: tuple[Index, Index],
+    cursor: Index,
+    window: tuple[int, int],
+    lanes: int,
+    rows: tuple[int, int],
+) -> Float[Array, "n window"]:
+    """Stations of a ribbon around one of them, of n rows from a first: each holds them side by side."""
     behind, ahead = window
     if behind > BEFORE or ahead > AFTER:
         raise ValueError(f"a window of {behind} + {ahead} stations: at most {BEFORE} behind and {AFTER} ahead are kept")
-    start = (*at, 0, (cursor + (BEFORE - behind)) * lanes)
-    return jax.lax.dynamic_slice(ribbons, start, (1, 1, ribbons.shape[2], (behind + ahead + 1) * lanes))[0, 0]
+    first, count = rows
+    start = (*at, first, (cursor + (BEFORE - behind)) * lanes)
+    return jax.lax.dynamic_slice(ribbons, start, (1, 1, count, (behind + ahead + 1) * lanes))[0, 0]
 
 
 def settle(columns: Float[Array, "k n"]) -> Float[Array, "k n"]:
@@ -277,7 +299,8 @@ def reference_window(
     bank: Bank, episode: Index, c: Index, cursor: Index, behind: int, ahead: int
 ) -> tuple[Float[Array, "10 W"], Bool[Array, "W"]]:
     """The recorded lane alone around a station: rows by `Cross` and `ARC`, and where it exists."""
-    rows = _stretch(bank.ribbons.path, (episode, c), cursor, (behind, ahead), 1)
+    path = bank.ribbons.path
+    rows = _stretch(path, (episode, c), cursor, (behind, ahead), 1, (0, path.shape[2]))
     return rows[:-1], rows[-1] > 0.0
 
 

@@ -1,7 +1,7 @@
 """Routes unrolled: the lanes of each controlled agent's route as rows of numbers. NumPy, once, at load.
 
 A stretch of a route is asked for several times a step. Through indices into the map it would be hundreds of scattered
-reads; unrolled it is one block copied. That costs 40 bytes a station and lane for each episode, far less than the map.
+reads; unrolled it is one block copied. That costs 68 bytes a station and lane for each episode, far less than the map.
 """
 
 from enum import IntEnum
@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 from jaxtyping import Float
 
-from drivetrain.types import Array, Route, record
+from drivetrain.types import Array, Route, RouteFlag, record
 
 BEFORE, AFTER = 16, 96
 """Rows of zeros before and after a route, so that a stretch may begin before it and end beyond it."""
@@ -29,8 +29,35 @@ class Cross(IntEnum):
     LIMIT = 8
 
 
-MARKS = len(Cross)
-"""Columns of a ribbon after those of `Cross`: the `RouteFlag` bits; whether there is a lane; whether it was driven."""
+class Row(IntEnum):
+    """Rows of `Ribbon.lanes`, in an order in which everyone reads a stretch of them."""
+
+    FLAGS = 0  # RouteFlag bits of the piece to the next station
+    LEFT_INVERSE = 1  # 1 / length² of the left border to the next station, 1/m²; 0 without length
+    RIGHT_INVERSE = 2
+    ACROSS_INVERSE = 3  # of the cross-section
+    LEFT_X = 4
+    LEFT_Y = 5
+    RIGHT_X = 6
+    RIGHT_Y = 7
+    COS = 8
+    SIN = 9
+    LIMIT = 10
+    RECORDED = 11  # whether this is the lane that was driven
+    OPEN_LEFT = 12  # 0 or 1, as in FLAGS
+    OPEN_RIGHT = 13
+    EXISTS = 14
+    CENTRE_X = 15
+    CENTRE_Y = 16
+
+
+PIECES = (Row.FLAGS, Row.RIGHT_Y)
+"""First and last row of what the outline of a route's pieces needs."""
+SEEN = (Row.LEFT_X, Row.EXISTS)
+"""First and last row of what is seen of a route."""
+
+
+BORDERS = [Cross.LEFT_X, Cross.LEFT_Y, Cross.RIGHT_X, Cross.RIGHT_Y]
 ARC = len(Cross)
 """Row of a path after those of `Cross`: m along the route."""
 
@@ -39,7 +66,7 @@ ARC = len(Cross)
 class Ribbon:
     """One route: P stations, L lanes, with `BEFORE` and `AFTER` stations of zeros around them."""
 
-    lanes: Float[Array, "*E 12 cells"]  # columns of `Cross`, `RouteFlag` bits, exists, recorded; L cells a station
+    lanes: Float[Array, "*E 17 cells"]  # rows by `Row`; L cells a station
     path: Float[Array, "*E 11 rows"]  # of the recorded lane: columns of `Cross`, arc, exists
 
 
@@ -49,13 +76,35 @@ def ribbon(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray
     count, lanes = index.shape
     exists = (index >= 0) & (np.arange(count)[:, None] < int(route.length))
     slot = np.asarray(route.reference)[:, None]
-    marks = np.stack([np.asarray(route.flags), exists, slot == np.arange(lanes)], axis=-1)
-    cells = np.concatenate([np.asarray(stations)[np.maximum(index, 0)], marks], axis=-1)
-    cells = np.where(exists[..., None], cells, 0.0)
+    cells = np.where(exists[..., None], np.asarray(stations)[np.maximum(index, 0)], 0.0)
+    flags = np.where(exists, np.asarray(route.flags), 0)
+
+    left, right = cells[..., BORDERS[:2]], cells[..., BORDERS[2:]]
+    rows = [
+        flags,
+        _inverse_square(np.diff(left, axis=0, append=left[-1:])),
+        _inverse_square(np.diff(right, axis=0, append=right[-1:])),
+        _inverse_square(left - right),
+        *(cells[..., column] for column in BORDERS),
+        *(cells[..., column] for column in (Cross.COS, Cross.SIN, Cross.LIMIT)),
+        exists & (slot == np.arange(lanes)),
+        (flags & int(RouteFlag.OPEN_LEFT)) != 0,
+        (flags & int(RouteFlag.OPEN_RIGHT)) != 0,
+        exists,
+        *(cells[..., column] for column in (Cross.CENTRE_X, Cross.CENTRE_Y)),
+    ]
     own = np.take_along_axis(cells, slot[..., None], axis=1)[:, 0]
-    path = np.concatenate([own[:, :MARKS], np.asarray(arc)[:, None], own[:, MARKS + 1 : MARKS + 2]], axis=1)
+    driven = np.take_along_axis(exists, slot, axis=1)
+    path = np.concatenate([own, np.asarray(arc)[:, None], driven], axis=1)
     around = (BEFORE, AFTER)
+    unrolled = np.pad(np.stack(rows), ((0, 0), around, (0, 0)))
     return Ribbon(
-        lanes=np.pad(cells, (around, (0, 0), (0, 0))).transpose(2, 0, 1).reshape(MARKS + 3, -1).astype(np.float32),
+        lanes=unrolled.reshape(len(Row), -1).astype(np.float32),
         path=np.pad(path, (around, (0, 0))).T.astype(np.float32),
     )
+
+
+def _inverse_square(vectors: Float[np.ndarray, "P L 2"]) -> Float[np.ndarray, "P L"]:
+    """1 / length², 1/m²; 0 without length."""
+    square = np.sum(vectors.astype(np.float32) ** 2, axis=-1)
+    return np.divide(1.0, square, out=np.zeros_like(square), where=square > 0.0)

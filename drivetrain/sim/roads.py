@@ -32,7 +32,7 @@ class RoadIndex:
 
     origin: Float[Array, "2"]  # lower corner of the grid, m
     size: Int[Array, "2"]  # cells along x and y; a cell's row is x + y * size[0]
-    block: Float[Array, "G 5 B"]  # x0, y0, x1, y1, ElementKind; zeros are padding
+    block: Float[Array, "G 6 B"]  # x0, y0, x1, y1, ElementKind, 1 / length² (0 without length); zeros are padding
     reach: Float[Array, "G"]  # everything within this distance of the cell is in its block, m
 
 
@@ -46,9 +46,11 @@ def index_road(map_: Map, indexing: Indexing) -> RoadIndex:
     size = np.maximum(np.ceil((ends.max(0) + indexing.radius - origin) / indexing.cell), 1).astype(np.int32)
 
     cells = int(size[0]) * int(size[1])
-    block = np.zeros((cells, 5, indexing.width), np.float32)
+    block = np.zeros((cells, 6, indexing.width), np.float32)
     reach = np.full(cells, indexing.radius, np.float32)
-    table = np.concatenate([elements, kind[:, None]], 1)
+    square = np.sum((elements[:, 2:] - elements[:, :2]) ** 2, axis=1)
+    inverse = np.divide(1.0, square, out=np.zeros_like(square), where=square > 0.0)
+    table = np.concatenate([elements, kind[:, None], inverse[:, None]], 1)
     widest = 1
     row = np.arange(cells)
     lower = origin + np.float32(indexing.cell) * np.stack([row % size[0], row // size[0]], 1).astype(np.float32)
