@@ -11,7 +11,7 @@ import pytest
 from fixtures_drawn import install
 
 from drivetrain.data import working
-from drivetrain.data.converting import convert
+from drivetrain.data.converting import Settings, convert
 from drivetrain.data.readers import READERS
 from drivetrain.data.shards import read_manifest, verify
 from drivetrain.types import InputError
@@ -20,7 +20,7 @@ TESTS = Path(__file__).resolve().parents[1]
 SCRIPT = """
 import resource, sys
 from fixtures_drawn import install
-from drivetrain.data.converting import convert
+from drivetrain.data.converting import Settings, convert
 from drivetrain.types import InputError
 install()  # also in the worker processes, which run this file up to here
 if __name__ == "__main__":
@@ -28,7 +28,7 @@ if __name__ == "__main__":
     if room:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     try:
-        convert("drawn", [f"slow:{count}"], out, workers=workers)
+        convert("drawn", [f"slow:{count}"], out, Settings(workers=workers))
     except InputError as error:
         sys.exit(str(error))
 """
@@ -84,18 +84,18 @@ def test_another_command_is_refused_in_one_line_and_harms_nothing(tmp_path, log)
     interrupt(tmp_path / "out", 5, ["many:6"])
     for change in ({"dt": 0.1}, {"limit": 5}):
         with pytest.raises(InputError, match="repeat its command to continue it, or delete .*out.work") as refusal:
-            convert("drawn", ["many:6"], tmp_path / "out", **change)
+            convert("drawn", ["many:6"], tmp_path / "out", Settings(**change))
         assert "\n" not in str(refusal.value) and next(iter(change)) in str(refusal.value) + "limit"
-    convert("drawn", ["many:6"], tmp_path / "out", split="val", max_failures=0)
+    convert("drawn", ["many:6"], tmp_path / "out", Settings(split="val", max_failures=0))
     assert {entry.split for entry in verify(tmp_path / "out").recordings} == {"val"} and len(log()) == 6
 
 
 def test_too_many_failures_stop_early_and_a_larger_number_goes_on(tmp_path, log):
     sources = ["bad", "many:4", "odd", "parked"]
     with pytest.raises(InputError, match=r"\[2 files failed, 1 allowed\]"):
-        convert("drawn", sources, tmp_path / "out", max_failures=1)
+        convert("drawn", sources, tmp_path / "out", Settings(max_failures=1))
     assert "parked" not in log()
-    summary = convert("drawn", sources, tmp_path / "out", max_failures=3)
+    summary = convert("drawn", sources, tmp_path / "out", Settings(max_failures=3))
     assert len(summary.skipped) == 3 and summary.recordings == 4 and len(log()) == 7
 
 
@@ -128,9 +128,11 @@ def test_overwriting_keeps_the_old_dataset_until_the_new_one_is_whole(tmp_path):
     with pytest.raises(InputError, match="is not empty"):
         convert("drawn", ["many:3"], tmp_path / "out")
     with pytest.raises(Stop):
-        convert("drawn", ["many:3"], tmp_path / "out", overwrite=True, progress=lambda done, *_: stop_at(done, 2))
+        convert(
+            "drawn", ["many:3"], tmp_path / "out", Settings(overwrite=True), progress=lambda done, *_: stop_at(done, 2)
+        )
     assert [entry.name for entry in verify(tmp_path / "out").recordings] == ["old"]
-    convert("drawn", ["many:3"], tmp_path / "out", overwrite=True)
+    convert("drawn", ["many:3"], tmp_path / "out", Settings(overwrite=True))
     assert len(verify(tmp_path / "out").recordings) == 3
 
 

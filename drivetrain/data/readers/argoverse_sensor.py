@@ -50,7 +50,7 @@ def find(source: str) -> list[str]:
         return [source]
     if not os.path.isdir(source):
         refuse(source, "no such file or folder", "name a log or a folder of logs")
-    logs = {path.parent for name in NAMES for path in Path(source).rglob(name)}
+    logs = {path.parent for name in NAMES for path in Path(source).rglob(name) if path.is_file()}
     return sorted(str(next(log / name for name in NAMES if (log / name).is_file())) for log in logs)
 
 

@@ -8,7 +8,6 @@ Shapes: r rows.
 """
 
 import io
-import os
 from collections import Counter
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from drivetrain.data.readers.hardened_xml import MAX_NUMBER, quote, read_bytes, refuse
+from drivetrain.data.readers.hardened_xml import MAX_NUMBER, quote, refuse
 from drivetrain.data.recording import Tracks
+from drivetrain.data.unpacking import check_file, read_bytes
 from drivetrain.types import AgentKind
 
 CLIP = 20.0  # s; a longer table is cut
@@ -79,14 +79,8 @@ class Table(NamedTuple):
 
 def read_table(files: tuple[str, ...]) -> Table:
     """The rows of some files of one recording; the last one read is kept."""
-    stamps = []
-    for file in files:
-        try:
-            stat = os.stat(file)
-        except OSError as error:
-            refuse(file, f"cannot be read: {error.strerror}", "check the path and its permissions")
-        stamps.append((stat.st_mtime_ns, stat.st_size))
-    return _read_table(files, tuple(stamps))
+    states = [check_file(file) for file in files]
+    return _read_table(files, tuple((state.st_mtime_ns, state.st_size) for state in states))
 
 
 @lru_cache(maxsize=1)

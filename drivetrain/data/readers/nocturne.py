@@ -15,10 +15,11 @@ from typing import Any, NoReturn
 import numpy as np
 from jaxtyping import Bool, Float
 
-from drivetrain.data.readers.hardened_xml import quote, read_bytes, refuse
+from drivetrain.data.readers.hardened_xml import quote, refuse
 from drivetrain.data.readers.nocturne_roads import points, read_roads
 from drivetrain.data.readers.waymo_tracks import SIZES, origin_of
 from drivetrain.data.recording import Recording, Tracks
+from drivetrain.data.unpacking import read_bytes
 from drivetrain.types import AgentKind
 
 DT = 0.1  # s; the layout does not say, and every scene of the dataset is recorded at 10 Hz

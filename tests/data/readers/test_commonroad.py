@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drivetrain.data.readers import commonroad, hardened_xml
+from drivetrain.data import unpacking
+from drivetrain.data.readers import commonroad
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
 
 DATASET = Path(__file__).resolve().parents[3] / "datasets" / "ngsim"
@@ -348,7 +349,7 @@ def test_hostile_files_end_with_one_line(tmp_path, case):
 
 
 def test_archives_that_are_bombs_or_damaged_end_with_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(hardened_xml, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(unpacking, "MAX_BYTES", 1 << 20)
     text = document(GOOD).encode()
     packed = {
         "bomb.xml.xz": (lzma.compress(bytes(4 << 20)), "unpacks to more"),
