@@ -18,6 +18,7 @@ from drivetrain.data.drafting import draft
 from drivetrain.data.manifest import SPLITS, VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, is_plain
 from drivetrain.data.padding import union
 from drivetrain.data.placing import publish
+from drivetrain.data.provenance import given_and_derived
 from drivetrain.data.readers import READERS
 from drivetrain.data.recording import Recording
 from drivetrain.data.resampling import resample
@@ -141,6 +142,8 @@ def convert_file(format: str, file: str, dt: float) -> Result:
     try:
         recording = READERS[format].read(file)
         _check(file, recording)
+        if format != "recording":  # such a file says itself what was derived
+            recording = dataclasses.replace(recording, notes=recording.notes | given_and_derived(recording))
         recording, report = smooth(recording)
         recording = resample(recording, dt)
         drafted = draft(recording)
