@@ -67,6 +67,32 @@ def test_a_group_stays_in_one_split(tmp_path):
     assert {entry.split for entry in read_manifest(tmp_path / "other").recordings} == {"val"}
 
 
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../up", "/root", "a\\b", "a\0b", "a\nb", "\ud800", "\u202etxt", "x" * 201]
+)
+def test_names_that_lead_away_or_do_not_print_are_refused(tmp_path, monkeypatch, name):
+    reads = lambda self, file: dataclasses.replace(drive("one"), name=name, file=file)  # noqa: E731
+    monkeypatch.setattr(Drawn, "read", reads)
+    with pytest.raises(InputError, match="^one: name: .* is no plain name") as caught:
+        convert("drawn", ["one"], tmp_path / "deep" / "data")
+    assert str(caught.value).isprintable() and [path.name for path in tmp_path.rglob("*")] == ["deep"]
+
+
+def test_files_whose_names_do_not_print_are_skipped_in_one_line(tmp_path):
+    odd = ["two\nlines", "bytes\udcff", "\x1bred"]
+    told = []
+    summary = convert("drawn", ["one", *odd], tmp_path / "data", progress=lambda *news: told.append(news))
+    assert summary.recordings == 1 and len(summary.skipped) == 3 and told[-1][:2] == (4, 4)
+    lines = [skipped.reason for skipped in summary.skipped] + [note for *_, note in told]
+    assert all(line.isprintable() for line in lines) and sum("rename the file" in line for line in lines) == 3
+
+
+def test_a_recording_without_lanes_is_no_scene(tmp_path, monkeypatch):
+    monkeypatch.setattr(Drawn, "read", lambda self, file: dataclasses.replace(drive("one"), lanes=()))
+    with pytest.raises(InputError, match="^one: lanes: none"):
+        convert("drawn", ["one"], tmp_path / "data")
+
+
 def test_a_name_is_taken_once(tmp_path):
     summary = convert("drawn", ["one|a", "one|b"], tmp_path / "data")
     assert summary.recordings == 1 and "is also in one|a" in summary.skipped[0].reason

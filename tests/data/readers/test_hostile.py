@@ -14,7 +14,7 @@ import signal
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -285,7 +285,7 @@ def refusal(row: Row, item: str, folder: Path) -> str:
     """The one line with which a file is refused by a conversion that leaves nothing behind."""
     before = sorted(folder.rglob("*"))
     around = sorted(folder.parent.iterdir())
-    with bounded(), pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as caught:
         convert(row.format, [item], folder / "out")
     assert sorted(folder.rglob("*")) == before and sorted(folder.parent.iterdir()) == around
     line = str(caught.value)
@@ -351,7 +351,9 @@ def test_a_spoilt_field_gives_one_line_that_names_it(tmp_path, name, cell):
         pytest.skip(LACKS[name, cell])
     (tmp_path / "data").mkdir()
     write, word = ROWS[name].spoilt[cell]
-    line = refusal(ROWS[name], write(tmp_path / "data"), tmp_path / "data")
+    item = write(tmp_path / "data")
+    with bounded() if cell == ABSURD else nullcontext():
+        line = refusal(ROWS[name], item, tmp_path / "data")
     assert word in line.replace(str(tmp_path), "")
 
 

@@ -375,7 +375,7 @@ def test_odd_values_are_read_or_refused(tmp_path):
 
 @pytest.mark.long
 def test_many_odd_values(tmp_path):
-    for seed in range(10, 30):
+    for seed in range(10, 20):
         survive(tmp_path, seed, rounds=200)
 
 
