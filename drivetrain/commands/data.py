@@ -14,6 +14,8 @@ from drivetrain.progress import counting, progress
 from drivetrain.types import InputError
 
 PLAN = sumo.Plan()
+SETTINGS = converting.Settings(workers=spreading.cores())
+SELECTION = mining.Selection()
 
 
 def run(words: list[str]) -> None:
@@ -27,12 +29,7 @@ def convert(
     format: Annotated[str, tyro.conf.Positional],
     sources: Annotated[tuple[str, ...], tyro.conf.Positional],
     out: str,
-    dt: float = 0.2,
-    workers: int | None = None,
-    limit: int | None = None,
-    split: Literal["train", "val", "test"] | None = None,
-    overwrite: bool = False,
-    max_failures: int | None = None,
+    settings: Annotated[converting.Settings, tyro.conf.arg(name="")] = SETTINGS,
 ) -> None:
     """Convert recordings to a dataset, then find out which egos may be driven. Interrupted, it goes on when repeated.
 
@@ -41,16 +38,10 @@ def convert(
             recording, scenarionet or waymo
         sources: files, folders of them, or globs
         out: folder of the dataset; it appears whole or not at all
-        dt: seconds of a step
-        workers: processes; one a core by default
-        limit: take the first files only
-        split: put every recording in this split
-        overwrite: replace a dataset that stands there
-        max_failures: give up when more files than this cannot be used
+        settings: how; by default with a process a core
     """
-    workers = spreading.cores() if workers is None else workers
     with counting("convert", "files") as show:
-        summary = converting.convert(format, sources, out, dt, workers, limit, split, overwrite, max_failures, show)
+        summary = converting.convert(format, sources, out, settings, show)
     for skipped in summary.skipped:
         print(f"skipped {skipped.reason}", file=sys.stderr)
     maps = f" ({summary.maps} maps without traffic)" if summary.maps else ""
@@ -71,38 +62,17 @@ def admit(folder: Annotated[str, tyro.conf.Positional]) -> None:
 def mine(
     folder: Annotated[str, tyro.conf.Positional],
     out: str,
-    hours: float | None = None,
-    hardest: Literal["dense", "turning", "near", "signals"] | None = None,
-    share: float = 0.1,
-    segments: int | None = None,
-    seconds: float = 10.0,
-    split: Literal["train", "val", "test"] | None = None,
-    seed: int = 0,
-    overwrite: bool = False,
+    selection: Annotated[mining.Selection, tyro.conf.arg(name="")] = SELECTION,
 ) -> None:
     """Select a dataset from a dataset: by --hours, by --hardest, or as --segments.
 
     Args:
         folder: the dataset to select from
         out: folder of the new dataset; it appears whole or not at all
-        hours: recordings drawn until they last so long; the other splits whole
-        hardest: egos by a measure of difficulty, the hardest share
-        share: of the egos that may be driven
-        segments: so many random segments, at most one of a recording
-        seconds: how long a segment lasts
-        split: select from this split; by default from train (hours), test (segments), or all (hardest)
-        seed: another seed, another draw
-        overwrite: replace a dataset that stands there
+        selection: what is selected
     """
-    if sum(way is not None for way in (hours, hardest, segments)) != 1:
-        raise InputError("mine: --hours, --hardest and --segments (give exactly one of them)")
-    if hours is not None:
-        manifest = mining.by_hours(folder, out, hours, seed, split or "train", overwrite)
-    elif segments is not None:
-        manifest = mining.by_segments(folder, out, segments, seconds, seed, split or "test", overwrite)
-    else:
-        with counting("measure", "recordings") as show:
-            manifest = mining.by_difficulty(folder, out, str(hardest), share, split, overwrite, show)
+    with counting("measure", "recordings") as show:
+        manifest = mining.select(folder, out, selection, show)
     egos = [ego for entry in manifest.recordings for ego in entry.egos]
     lasting = sum(entry.steps for entry in manifest.recordings) * manifest.dt / 3600.0
     print(f"{out}: {len(manifest.recordings)} recordings, {lasting:.3g} hours, {len(egos)} egos")

@@ -10,13 +10,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from drivetrain import __version__
 from drivetrain.data.compiling import Capacity, CompileReport, capacity_of, pack
 from drivetrain.data.drafting import draft
-from drivetrain.data.manifest import SPLITS, VERSION, EgoEntry, Entry, Manifest, Shard, Skipped
+from drivetrain.data.manifest import SPLITS, VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, is_plain
 from drivetrain.data.padding import union
 from drivetrain.data.placing import publish
+from drivetrain.data.provenance import given_and_derived
 from drivetrain.data.readers import READERS
 from drivetrain.data.recording import Recording
 from drivetrain.data.resampling import resample
@@ -36,13 +38,28 @@ from drivetrain.data.working import (
     stamp,
     write_part,
 )
-from drivetrain.types import AgentKind, InputError
+from drivetrain.types import AgentKind, InputError, component
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of files done, the number of all, and the last file: first with what was done before."""
 
 TOGETHER = 8
 """Files that a worker takes at a time, at most: neighbours are often scenes of one file."""
+
+
+@component
+class Settings:
+    """How files become a dataset."""
+
+    dt: float = 0.2  # seconds of a step
+    workers: int = 1  # processes
+    limit: int | None = None  # take the first files only
+    split: Literal["train", "val", "test"] | None = None  # put every recording in this split
+    overwrite: bool = False  # replace a dataset that stands there
+    max_failures: int | None = None  # give up when more files than this cannot be used
+
+
+SETTINGS = Settings()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,32 +78,27 @@ def convert(
     format: str,
     sources: Sequence[str],
     out: str | Path,
-    dt: float = 0.2,
-    workers: int = 1,
-    limit: int | None = None,
-    split: str | None = None,
-    overwrite: bool = False,
-    max_failures: int | None = None,
+    settings: Settings = SETTINGS,
     progress: Progress | None = None,
 ) -> Summary:
-    """Convert the files below `sources` (paths or globs) to a dataset's folder `out` with steps of `dt` seconds.
+    """Convert the files below `sources` (paths or globs) to a dataset's folder `out`.
 
-    `limit` takes the first files only; `split` puts every recording there. A
-    file that cannot be used is skipped and counted. The same files give the same bytes, with any number of workers, and
-    however often the conversion was interrupted: called again, it goes on. Raises `InputError` where more than
+    A file that cannot be used is skipped and counted. The same files give the same bytes, with any number of workers,
+    and however often the conversion was interrupted: called again, it goes on. Raises `InputError` where more than
     `max_failures` were skipped, where nothing is left, where a group would straddle two splits, where the disk is
     full, or where `out` is in the way.
     """
     if format not in READERS:
         raise InputError(f"{format}: unknown format (use one of {', '.join(sorted(READERS))})")
+    dt, split, max_failures = settings.dt, settings.split, settings.max_failures
     if split is not None and split not in SPLITS:
         raise InputError(f"split: {split!r} (use one of {', '.join(SPLITS)})")
     if not 0.02 <= dt <= 1.0:
         raise InputError(f"dt: {dt} s (use 0.02 to 1 s; 0.2 is usual)")
-    plan = Plan(format, dt, __version__, find(format, sources)[:limit])
+    plan = Plan(format, dt, __version__, find(format, sources)[: settings.limit])
     out = Path(out)
-    with open_work(out, plan, overwrite) as folder:
-        _convert_all(folder, plan, workers, Gate(split, max_failures), progress)
+    with open_work(out, plan, settings.overwrite) as folder:
+        _convert_all(folder, plan, settings.workers, Gate(split, max_failures), progress)
         manifest = _gather(folder, plan, Gate(split, max_failures))
         if not manifest.recordings:
             close_work(folder)
@@ -125,8 +137,14 @@ def _by_scene(file: str) -> tuple[str, int, str]:
 
 def convert_file(format: str, file: str, dt: float) -> Result:
     """Read, smooth, resample and compile one file; whatever is wrong with it becomes the reason why it is skipped."""
+    if not file.isprintable():
+        return Skipped(ascii(file), f"{ascii(file)}: a name with characters that do not print (rename the file)")
     try:
-        recording, report = smooth(READERS[format].read(file))
+        recording = READERS[format].read(file)
+        _check(file, recording)
+        if format != "recording":  # such a file says itself what was derived
+            recording = dataclasses.replace(recording, notes=recording.notes | given_and_derived(recording))
+        recording, report = smooth(recording)
         recording = resample(recording, dt)
         drafted = draft(recording)
         scenario, compiled = pack(drafted, capacity_of([drafted]))
@@ -139,6 +157,14 @@ def convert_file(format: str, file: str, dt: float) -> Result:
     except Exception as error:  # one odd file must not end the conversion of all others
         words = " ".join(str(error).split())[:200]
         return Skipped(file, f"{file}: {type(error).__name__}: {words} (leave the file out, and report it)")
+
+
+def _check(file: str, recording: Recording) -> None:
+    """What every format owes, and files of many formats may break."""
+    if not is_plain(recording.name):
+        raise InputError(f"{file}: name: {ascii(recording.name)[:80]} is no plain name (rename the recording)")
+    if not recording.lanes:
+        raise InputError(f"{file}: lanes: none (leave the file out)")
 
 
 def _describe(recording: Recording, compiled: CompileReport, smoothing: dict[str, str | int | float]) -> Entry:
@@ -258,7 +284,7 @@ def _convert_all(folder: Path, plan: Plan, workers: int, gate: Gate, progress: P
     for task, told in spread(perform, course.following, min(workers, max(1, len(course.open)))):
         course.finished(task)
         if told:
-            tell(told, task.files[-1][1])
+            tell(told, told[-1].file)
 
 
 def _gather(folder: Path, plan: Plan, gate: Gate) -> Manifest:

@@ -84,6 +84,11 @@ class Manifest:
     selection: dict[str, Scalar] = dataclasses.field(default_factory=dict)  # how
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name may stand in a line and for a file: it prints, is no path, and has at most 200 characters."""
+    return 0 < len(name) <= 200 and name.isprintable() and not set(name) & {"/", "\\"} and bool(name.strip(". "))
+
+
 def encode(manifest: Manifest) -> bytes:
     """The manifest as JSON with its digest: the same manifest gives the same bytes."""
     return seal(dataclasses.asdict(manifest))
@@ -125,6 +130,8 @@ def _check(manifest: Manifest, file: str) -> None:
     split_of: dict[str, str] = {}
     records = {shard.file: shard.records for shard in manifest.shards}
     for entry in manifest.recordings:
+        if not is_plain(entry.name):
+            raise InputError(f"{file}: recordings: name: {ascii(entry.name)[:80]} is no plain name (convert again)")
         where = f"{file}: recordings: {entry.name}"
         if entry.name in seen:
             raise InputError(f"{where}: named twice (convert the dataset again)")
@@ -136,7 +143,7 @@ def _check(manifest: Manifest, file: str) -> None:
             raise InputError(f"{where}: no record {entry.position} in {entry.shard!r} (convert the dataset again)")
         seen.add(entry.name)
     for shard in manifest.shards:
-        if "/" in shard.file or "\\" in shard.file or shard.file.startswith("."):
+        if not is_plain(shard.file) or shard.file.startswith("."):
             raise InputError(f"{file}: shards: {shard.file!r} is not a plain file name (convert the dataset again)")
 
 

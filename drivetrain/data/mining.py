@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -26,13 +27,41 @@ from drivetrain.data.shards import (
     unpack_record,
     write_packed,
 )
-from drivetrain.types import InputError
+from drivetrain.types import InputError, component
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of recordings looked at, the number of all, and a name."""
 
 NOT_SELECTED = "not_selected"
 """Why an ego is kept out whose recording was selected for others."""
+
+
+@component
+class Selection:
+    """What is selected from a dataset: by hours, by hardest, or as segments."""
+
+    hours: float | None = None  # recordings drawn until they last so long; the other splits whole
+    hardest: Literal["dense", "turning", "near", "signals"] | None = None  # egos by a measure of difficulty
+    share: float = 0.1  # of the egos that may be driven, the hardest
+    segments: int | None = None  # so many random segments, at most one of a recording
+    seconds: float = 10.0  # how long a segment lasts
+    split: Literal["train", "val", "test"] | None = (
+        None  # select from it; else from train (hours), test (segments), all
+    )
+    seed: int = 0  # another seed, another draw
+    overwrite: bool = False  # replace a dataset that stands there
+
+
+def select(folder: str | Path, out: str | Path, chosen: Selection, progress: Progress | None = None) -> Manifest:
+    """A dataset selected in the one way that is given. Raises `InputError` where it is none, or more than one."""
+    if sum(way is not None for way in (chosen.hours, chosen.hardest, chosen.segments)) != 1:
+        raise InputError("mine: --hours, --hardest and --segments (give exactly one of them)")
+    split, seed, overwrite = chosen.split, chosen.seed, chosen.overwrite
+    if chosen.hours is not None:
+        return by_hours(folder, out, chosen.hours, seed, split or "train", overwrite)
+    if chosen.segments is not None:
+        return by_segments(folder, out, chosen.segments, chosen.seconds, seed, split or "test", overwrite)
+    return by_difficulty(folder, out, str(chosen.hardest), chosen.share, split, overwrite, progress)
 
 
 def by_hours(

@@ -19,14 +19,13 @@ from jaxtyping import Float, Int
 
 from drivetrain.data.json_fields import MAX_EXTENT, MAX_ID, Fields, refuse
 from drivetrain.data.recording import ControlLine, Feature, Lane, Light, Recording, Tracks
+from drivetrain.data.unpacking import read_xz
 from drivetrain.types import AgentKind, ControlKind, ElementKind, LightState
 
 FORMAT = "drivetrain recording"
 VERSION = 1
 MILLIMETRE = 1e-3
 ANGLE = 1e-5  # rad
-MAX_BYTES = 64 << 20  # of the file, and of what it unpacks to
-XZ_MEMORY = 128 << 20  # an xz header may ask for a dictionary of 1.5 GiB
 ARRAYS = {
     "id": "int64",
     "kind": "uint8",
@@ -86,7 +85,7 @@ def read_recording(path: str | Path) -> Recording:
         InputError: one line, on anything that `write_recording` would not have written.
     """
     file = str(path)
-    data = _unpack(file)
+    data = read_xz(file)
     try:
         arrays = safetensors.numpy.load(data)
         size = int.from_bytes(data[:8], "little")
@@ -195,26 +194,6 @@ def _line(points: np.ndarray) -> np.ndarray:
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
-
-
-def _unpack(file: str) -> bytes:
-    """The archive's bytes, never more than `MAX_BYTES` of them."""
-    try:
-        if os.path.getsize(file) > MAX_BYTES:
-            refuse(file, f"larger than {MAX_BYTES >> 20} MiB", "split the recording")
-        with open(file, "rb") as stream:
-            packed = stream.read(MAX_BYTES + 1)
-        archive = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
-        data = archive.decompress(packed, max_length=MAX_BYTES + 1)
-    except OSError as error:
-        refuse(file, f"cannot be read: {error.strerror}", "check the path and its permissions")
-    except lzma.LZMAError:
-        refuse(file, "damaged archive", "restore the file")
-    if len(data) > MAX_BYTES:
-        refuse(file, f"unpacks to more than {MAX_BYTES >> 20} MiB", "split the recording")
-    if not archive.eof or archive.unused_data:
-        refuse(file, "truncated archive, or bytes after its end", "restore the file")
-    return data
 
 
 def _check_arrays(file: str, arrays: dict[str, np.ndarray], steps: int) -> None:

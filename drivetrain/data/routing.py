@@ -21,6 +21,8 @@ BEHIND = 16
 """Stations of a route before the path's first point, where the lane graph reaches as far: 32 m."""
 AHEAD = 81
 """Stations of a route beyond the path's last point: 162 m."""
+SLACK, REACH = 3, 30
+"""Stations behind and ahead of the last one in which a path that comes back to where it was is looked for."""
 SEGMENTS = 200
 """A route has at most so many segments."""
 STRAIGHT = 30.0
@@ -193,7 +195,10 @@ def _finish(lanes: Lanes, table: Table, low: int, high: int, position: Float[np.
     arc = arc_lengths(stations, reference, centre)
     on = stations[np.arange(len(reference)), reference]
     start = int(np.linalg.norm(centre[on] - position[0], axis=1).argmin())
-    end = start + int(np.linalg.norm(centre[on[start:]] - position[-1], axis=1).argmin())
+    if len(np.unique(on)) < len(on):  # it comes back to where it was: of equal stations the path tells which
+        end = _followed(centre[on], start, position)
+    else:
+        end = start + int(np.linalg.norm(centre[on[start:]] - position[-1], axis=1).argmin())
     ends = ((start, position[0]), (end, position[-1]))
     distance = [arc[at] + (point - centre[on[at]]) @ tangent[on[at]] for at, point in ends]
     return Path(
@@ -205,3 +210,12 @@ def _finish(lanes: Lanes, table: Table, low: int, high: int, position: Float[np.
         distance=float(distance[1] - distance[0]),
         left_out=table.left_out,
     )
+
+
+def _followed(centre: Float[np.ndarray, "P 2"], start: int, position: Float[np.ndarray, "t 2"]) -> int:
+    """The station that a path reaches, followed point by point from station `start` on."""
+    at = start
+    for point in position:
+        first = max(at - SLACK, 0)
+        at = first + int(np.linalg.norm(centre[first : at + REACH] - point, axis=1).argmin())
+    return at

@@ -41,7 +41,7 @@ class Plan:
 
     def describe(self) -> dict[str, str | int | float]:
         """The plan in few words, to be compared."""
-        digest = hashlib.sha256("\0".join(self.files).encode()).hexdigest()
+        digest = hashlib.sha256("\0".join(self.files).encode(errors="surrogateescape")).hexdigest()
         about = {"converter": self.format, "dt": self.dt, "version": self.version, "files": len(self.files)}
         return about | {"digest of files": digest}
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from drivetrain.data.converting import convert
+from drivetrain.data.converting import Settings, convert
 from drivetrain.data.loading import join, load
 from drivetrain.data.shards import MANIFEST, read_manifest
 from drivetrain.ending import EVALUATION
@@ -147,7 +147,7 @@ def prepare_dataset(data: Data, progress: Progress) -> str:
     file = Path(data.dataset) / MANIFEST
     if not file.exists():
         with counting("convert", "files") as show:
-            summary = convert(data.format, data.source, data.dataset, data.dt, data.workers, progress=show)
+            summary = convert(data.format, data.source, data.dataset, Settings(data.dt, data.workers), show)
         for skipped in summary.skipped:
             print(f"skipped {skipped.reason}", file=sys.stderr)
     manifest = read_manifest(data.dataset)

@@ -10,7 +10,7 @@ import pytest
 from fixtures_drawn import Drawn, drive
 
 from drivetrain.data.compiling import Capacity, compile_recording, measure
-from drivetrain.data.converting import convert, find
+from drivetrain.data.converting import Settings, convert, find
 from drivetrain.data.padding import from_arrays, pad, to_arrays
 from drivetrain.data.readers import READERS
 from drivetrain.data.shards import read_manifest, verify
@@ -28,7 +28,7 @@ def drawn(monkeypatch):
 
 def test_a_drive_becomes_a_scenario_with_its_ego(tmp_path):
     told = []
-    summary = convert("drawn", ["one"], tmp_path / "data", dt=0.2, progress=lambda *news: told.append(news))
+    summary = convert("drawn", ["one"], tmp_path / "data", Settings(dt=0.2), progress=lambda *news: told.append(news))
     (entry,) = verify(tmp_path / "data").recordings
     assert (summary.recordings, summary.egos, told) == (1, 1, [(0, 1, ""), (1, 1, "one")])
     assert entry.name == "one" and entry.group == "one" and entry.steps == 30 and entry.agents == {"car": 2}
@@ -50,7 +50,7 @@ def test_nothing_left_and_too_many_failures_are_errors(tmp_path):
     with pytest.raises(InputError, match="unknown format"):
         convert("papyrus", ["one"], tmp_path / "data")
     with pytest.raises(InputError, match="0.02 to 1 s"):
-        convert("drawn", ["one"], tmp_path / "data", dt=0.0)
+        convert("drawn", ["one"], tmp_path / "data", Settings(dt=0.0))
     assert os.listdir(tmp_path) == []
 
 
@@ -63,8 +63,34 @@ def test_a_group_stays_in_one_split(tmp_path):
     assert len(by_group) == 8 and all(len(splits) == 1 for splits in by_group.values())
     with pytest.raises(InputError, match="group g is in train and test"):
         convert("drawn", ["one|g|train", "two|g|test"], tmp_path / "other")
-    convert("drawn", ["one|g|train", "two|g|test"], tmp_path / "other", split="val")
+    convert("drawn", ["one|g|train", "two|g|test"], tmp_path / "other", Settings(split="val"))
     assert {entry.split for entry in read_manifest(tmp_path / "other").recordings} == {"val"}
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../up", "/root", "a\\b", "a\0b", "a\nb", "\ud800", "\u202etxt", "x" * 201]
+)
+def test_names_that_lead_away_or_do_not_print_are_refused(tmp_path, monkeypatch, name):
+    reads = lambda self, file: dataclasses.replace(drive("one"), name=name, file=file)  # noqa: E731
+    monkeypatch.setattr(Drawn, "read", reads)
+    with pytest.raises(InputError, match="^one: name: .* is no plain name") as caught:
+        convert("drawn", ["one"], tmp_path / "deep" / "data")
+    assert str(caught.value).isprintable() and [path.name for path in tmp_path.rglob("*")] == ["deep"]
+
+
+def test_files_whose_names_do_not_print_are_skipped_in_one_line(tmp_path):
+    odd = ["two\nlines", "bytes\udcff", "\x1bred"]
+    told = []
+    summary = convert("drawn", ["one", *odd], tmp_path / "data", progress=lambda *news: told.append(news))
+    assert summary.recordings == 1 and len(summary.skipped) == 3 and told[-1][:2] == (4, 4)
+    lines = [skipped.reason for skipped in summary.skipped] + [note for *_, note in told]
+    assert all(line.isprintable() for line in lines) and sum("rename the file" in line for line in lines) == 3
+
+
+def test_a_recording_without_lanes_is_no_scene(tmp_path, monkeypatch):
+    monkeypatch.setattr(Drawn, "read", lambda self, file: dataclasses.replace(drive("one"), lanes=()))
+    with pytest.raises(InputError, match="^one: lanes: none"):
+        convert("drawn", ["one"], tmp_path / "data")
 
 
 def test_a_name_is_taken_once(tmp_path):
@@ -98,7 +124,7 @@ def test_files_folders_and_globs_are_found_once_in_order(tmp_path):
 
 
 def test_info_sums_up(tmp_path):
-    convert("drawn", ["one", "two"], tmp_path / "data", split="test")
+    convert("drawn", ["one", "two"], tmp_path / "data", Settings(split="test"))
     told = info(tmp_path / "data")
     assert (told.scenes, told.egos, told.unchecked, told.admitted) == (2, 2, 2, 0)
     assert told.scenes_by_split == {"train": 0, "val": 0, "test": 2} and told.agents == {"car": 4}
@@ -120,7 +146,7 @@ def test_any_number_of_workers_gives_the_same_bytes(tmp_path):
     files = [str(path) for path in sorted(NGSIM.glob("USA_Peach*"))[:3]]
     assert len(files) == 3
     for workers in (1, 2):
-        convert("commonroad", files, tmp_path / str(workers), workers=workers)
+        convert("commonroad", files, tmp_path / str(workers), Settings(workers=workers))
     names = sorted(os.listdir(tmp_path / "1"))
     assert names == sorted(os.listdir(tmp_path / "2"))
     assert all((tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes() for name in names)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from drivetrain.data import recording_files
+from drivetrain.data import unpacking
 from drivetrain.data.recording import ControlLine, Feature, Lane, Light, Recording, Tracks
 from drivetrain.data.recording_files import read_recording, write_recording
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
@@ -226,7 +226,7 @@ def test_missing_and_unknown_arrays_are_refused(parts):
 
 
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(recording_files, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(unpacking, "MAX_BYTES", 1 << 20)
     path = tmp_path / "bomb"
     path.write_bytes(lzma.compress(bytes(8 << 20), preset=1))
     assert path.stat().st_size < 1 << 14

@@ -6,7 +6,6 @@ frame. There are no sizes: `body_sizes` says what is usual for a kind (counted),
 known. The recording vehicle, then the focal track, are marked. `background` objects are left out: no road users.
 """
 
-import dataclasses
 import os
 import re
 from collections import Counter
@@ -18,6 +17,7 @@ from jaxtyping import Float, Int
 from drivetrain.data.readers.argoverse_map import read_map
 from drivetrain.data.readers.arrow_tables import read_table
 from drivetrain.data.readers.body_sizes import SIZES
+from drivetrain.data.readers.centring import centred
 from drivetrain.data.readers.hardened_xml import quote, refuse
 from drivetrain.data.recording import Recording, Tracks
 from drivetrain.types import AgentKind
@@ -25,7 +25,6 @@ from drivetrain.types import AgentKind
 SCENARIO = re.compile(r"scenario_(.+)\.parquet")
 MAX_STEPS = 2048
 MAX_TRACKS = 4096
-MAX_EXTENT = 50_000.0  # m from the scene's middle
 AV = "AV"  # the recording vehicle's track id
 AV_SIZE = (4.869, 2.0)  # m, of the Ford Fusion that recorded the data, without its mirrors
 KINDS = {
@@ -84,17 +83,14 @@ def read(file: str) -> Recording:
         refuse(file, "no rows", "leave the file out")
     notes: Counter[str] = Counter()
     tracks, ids = _tracks(file, table, notes)
-    origin = np.round(np.median(tracks.position[tracks.valid], axis=0))
-    position = np.where(tracks.valid[..., None], tracks.position - origin, 0.0)
-    if not np.abs(position).max() < MAX_EXTENT:
-        refuse(f"{file}: position_x", f"positions more than {MAX_EXTENT:g} m apart", "leave the file out")
+    tracks, origin = centred(f"{file}: position_x", tracks)
     road = read_map(os.path.join(os.path.dirname(file), f"log_map_archive_{named[1]}.json"), origin, notes)
     marked = [ids[name] for name in (AV, _first(table, "focal_track_id")) if name in ids]
     return Recording(
         name=f"scenario_{named[1]}",
         file=file,
         dt=_dt(file, table),
-        tracks=dataclasses.replace(tracks, position=position),
+        tracks=tracks,
         lanes=road.lanes,
         features=road.features,
         group=_first(table, "slice_id") or _first(table, "scenario_id"),

@@ -16,8 +16,9 @@ import numpy as np
 import shapely
 from jaxtyping import Float
 
-from drivetrain.data.readers.hardened_xml import quote, read_bytes, refuse
+from drivetrain.data.readers.hardened_xml import quote, refuse
 from drivetrain.data.recording import Feature, Lane
+from drivetrain.data.unpacking import read_bytes
 from drivetrain.types import ElementKind
 
 MAX_LANES = 20_000

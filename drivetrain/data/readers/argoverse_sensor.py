@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.data.readers.argoverse import AV_SIZE, MAX_EXTENT, MAX_STEPS, MAX_TRACKS
+from drivetrain.data.readers.argoverse import AV_SIZE, MAX_STEPS, MAX_TRACKS
 from drivetrain.data.readers.argoverse_map import read_map
 from drivetrain.data.readers.arrow_tables import read_table
 from drivetrain.data.readers.body_sizes import MAX_SIZE
+from drivetrain.data.readers.centring import centred
 from drivetrain.data.readers.hardened_xml import quote, refuse
 from drivetrain.data.recording import Recording, Tracks
 from drivetrain.types import AgentKind
@@ -50,7 +51,7 @@ def find(source: str) -> list[str]:
         return [source]
     if not os.path.isdir(source):
         refuse(source, "no such file or folder", "name a log or a folder of logs")
-    logs = {path.parent for name in NAMES for path in Path(source).rglob(name)}
+    logs = {path.parent for name in NAMES for path in Path(source).rglob(name) if path.is_file()}
     return sorted(str(next(log / name for name in NAMES if (log / name).is_file())) for log in logs)
 
 
@@ -72,17 +73,14 @@ def read(file: str) -> Recording:
     boxes = _with_ego(boxes, notes)
     step, dt = _steps(file, boxes["timestamp_ns"])
     tracks, ego = _tracks(file, boxes, step, _in_city(file, boxes, poses), notes)
-    origin = np.round(np.median(tracks.position[tracks.valid], axis=0))
-    position = np.where(tracks.valid[..., None], tracks.position - origin, 0.0)
-    if not np.abs(position).max() < MAX_EXTENT:
-        refuse(f"{file}: tx_m", f"positions more than {MAX_EXTENT:g} m apart", "leave the file out")
+    tracks, origin = centred(f"{file}: tx_m", tracks)
     road = read_map(str(maps[0]), origin, notes)
-    velocity = _velocity(position, tracks.valid, dt)
+    velocity = _velocity(tracks.position, tracks.valid, dt)
     return Recording(
         name=Path(folder).name,
         file=file,
         dt=dt,
-        tracks=dataclasses.replace(tracks, position=position, velocity=velocity),
+        tracks=dataclasses.replace(tracks, velocity=velocity),
         lanes=road.lanes,
         features=road.features,
         group=Path(folder).name,

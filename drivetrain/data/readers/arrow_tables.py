@@ -1,12 +1,12 @@
 """Columns of Parquet and Feather files, as NumPy arrays of known types; needs pyarrow (the extra `argoverse`)."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.unpacking import check_file
 from drivetrain.types import InputError
 
 MAX_BYTES = 256 << 20  # of the file, and of what its own footer says it unpacks to
@@ -30,7 +30,7 @@ def read_table(
         raise InputError(f"{file}: pyarrow is needed to read it (pip install 'drivetrain[argoverse]')") from None
     optional = optional or {}
     try:
-        if os.path.getsize(file) > MAX_BYTES:
+        if check_file(file).st_size > MAX_BYTES:
             refuse(file, f"larger than {MAX_BYTES >> 20} MiB", "split the recording")
         table = _open(file, [*columns, *optional])
         found = {}

@@ -18,8 +18,9 @@ from drivetrain.data.readers.commonroad_obstacles import read_obstacles, time_sp
 from drivetrain.data.readers.commonroad_road import read_road
 from drivetrain.data.readers.commonroad_signals import MAX_EXTENT
 from drivetrain.data.readers.finding import files_below
-from drivetrain.data.readers.hardened_xml import number, parse, quote, read_bytes, refuse
+from drivetrain.data.readers.hardened_xml import number, parse, quote, refuse
 from drivetrain.data.recording import Recording, Tracks
+from drivetrain.data.unpacking import read_bytes
 
 SUFFIXES = (".xml", ".xml.xz", ".xml.gz")
 VERSIONS = ("2018b", "2020a")

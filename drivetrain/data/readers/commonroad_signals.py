@@ -133,18 +133,20 @@ def control_lines(
     stop = any(id in signs.stops for holder in holders for id in references(where, holder, "trafficSignRef"))
     if drawn is None and not found and not stop:
         return []
-    ends = _line_ends(f"{where}: stopLine", drawn, lane, origin, notes)
+    ends = _line_ends(f"{where}: stopLine", drawn, lane, origin)
+    lines = [ControlLine(ends, lane.id, ControlKind.STOP_SIGN if stop else ControlKind.LINE)]
     if found:
-        return [ControlLine(ends, lane.id, ControlKind.LIGHT, id) for id in _governing(lane, lanes, found, signs)]
-    return [ControlLine(ends, lane.id, ControlKind.STOP_SIGN if stop else ControlKind.LINE)]
+        lights = _governing(lane, lanes, found, signs)
+        lines = [ControlLine(ends, lane.id, ControlKind.LIGHT, id) for id in lights]
+    notes["stop_lines_derived"] += len(lines) if drawn is None or drawn.find("point") is None else 0
+    return lines
 
 
 def _line_ends(
-    where: str, drawn: Element | None, lane: Lane, origin: Float[np.ndarray, "2"], notes: Counter[str]
+    where: str, drawn: Element | None, lane: Lane, origin: Float[np.ndarray, "2"]
 ) -> Float[np.ndarray, "2 2"]:
     """The drawn line, left end first; where it has no points, the lane's end."""
     if drawn is None or drawn.find("point") is None:
-        notes["stop_lines_at_lane_end"] += 1
         return np.stack([lane.left[-1], lane.right[-1]])
     ends = points(where, drawn, least=2)[[0, -1]] - origin
     if np.abs(ends).max() > MAX_EXTENT or not np.ptp(ends, axis=0).any():

@@ -3,9 +3,6 @@
 Text of the file enters a message only quoted and cut short, so that a message stays one line.
 """
 
-import lzma
-import os
-import zlib
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError
 
@@ -15,10 +12,9 @@ from defusedxml.ElementTree import fromstring
 from jaxtyping import Float
 
 from drivetrain.data.json_fields import refuse
+from drivetrain.data.unpacking import read_bytes
 
-MAX_BYTES = 64 << 20  # of the file, and of what it unpacks to
 MAX_TAGS = 8_000_000  # '<' in the document: an element costs some 100 bytes however short its text
-XZ_MEMORY = 128 << 20  # an xz header may ask for a dictionary of 1.5 GiB
 MAX_NUMBER = 1e9  # no coordinate, size or speed is larger
 
 
@@ -42,46 +38,6 @@ def parse(file: str) -> Element:
         refuse(file, "document type or entity declaration", "remove the DTD; entities are never expanded")
     except (ParseError, ValueError, LookupError) as error:  # LookupError: an encoding that does not exist
         refuse(file, f"not well-formed XML: {quote(str(error))}", "restore the file")
-
-
-def read_bytes(file: str) -> bytes:
-    """The unpacked bytes of a file, never more than `MAX_BYTES` of them."""
-    try:
-        if os.path.getsize(file) > MAX_BYTES:
-            refuse(file, f"larger than {MAX_BYTES >> 20} MiB", "split the scene")
-        with open(file, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-        if file.endswith(".xz"):
-            data = _unpack_xz(file, data)
-        elif file.endswith(".gz"):
-            data = _unpack_gzip(file, data)
-    except OSError as error:
-        refuse(file, f"cannot be read: {error.strerror}", "check the path and its permissions")
-    except (lzma.LZMAError, zlib.error):
-        refuse(file, "damaged archive", "restore the file")
-    if len(data) > MAX_BYTES:
-        refuse(file, f"unpacks to more than {MAX_BYTES >> 20} MiB", "split the scene")
-    return data
-
-
-def _unpack_xz(file: str, data: bytes) -> bytes:
-    unpacked = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
-    result = unpacked.decompress(data, max_length=MAX_BYTES + 1)
-    if len(result) <= MAX_BYTES and not unpacked.eof:
-        refuse(file, "truncated archive", "restore the file")
-    if unpacked.unused_data:
-        refuse(file, "bytes after the archive's end", "restore the file")
-    return result
-
-
-def _unpack_gzip(file: str, data: bytes) -> bytes:
-    unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    result = unpacked.decompress(data, MAX_BYTES + 1)
-    if len(result) <= MAX_BYTES and not unpacked.eof:
-        refuse(file, "truncated archive", "restore the file")
-    if unpacked.unused_data:
-        refuse(file, "bytes after the archive's end", "restore the file")
-    return result
 
 
 def number(where: str, text: str | None) -> float:

@@ -31,7 +31,7 @@ from drivetrain.data.readers.lanelet2_rules import control_lines, read_rules, sp
 from drivetrain.data.readers.lanelet2_tracks import Table, clip_tracks, read_table
 from drivetrain.data.readers.opendrive import DT, no_tracks
 from drivetrain.data.recording import Feature, Lane, Recording, Tracks
-from drivetrain.types import ElementKind
+from drivetrain.types import ElementKind, InputError
 
 MAPS = (".osm", ".osm.xz", ".osm.gz")
 TABLE = re.compile(r"vehicle_tracks_(\w+)\.csv(?:\.xz|\.gz)?")
@@ -49,13 +49,18 @@ def find(source: str) -> list[str]:
         refuse(source, "no such file or folder", "check the path")
     files = sorted(os.path.join(folder, name) for folder, _, names in os.walk(source) for name in names)
     tables = [file for file in files if TABLE.fullmatch(os.path.basename(file))]
-    used = {os.path.realpath(map_of(table)) for table in tables}
+    used = {os.path.realpath(map) for table in tables if (map := _map_beside(table)) is not None}
     maps = [file for file in files if file.endswith(MAPS) and os.path.realpath(file) not in used]
     return sorted([clip for table in tables for clip in _clips(table)] + maps)
 
 
 def _clips(table: str) -> list[str]:
-    return [f"{table}#{clip:05d}" for clip in range(len(read_table(_tables(table)).clips))]
+    """A table's clips; of one that cannot be read the first, which says why when it is read."""
+    try:
+        clips = len(read_table(_tables(table)).clips)
+    except InputError:
+        clips = 1
+    return [f"{table}#{clip:05d}" for clip in range(clips)]
 
 
 def _tables(table: str) -> tuple[str, ...]:
@@ -67,13 +72,18 @@ def _tables(table: str) -> tuple[str, ...]:
 
 def map_of(table: str) -> str:
     """The map of a table: `maps/SCENE.osm` beside the folder that holds SCENE's tables. Raises where there is none."""
+    beside = _map_beside(table)
+    if beside is None:
+        scene = os.path.dirname(os.path.abspath(table))
+        root = os.path.dirname(os.path.dirname(scene))
+        refuse(table, f"no map {quote(os.path.basename(scene) + '.osm')} in {root}/maps", "keep INTERACTION's folders")
+    return beside
+
+
+def _map_beside(table: str) -> str | None:
     scene = os.path.dirname(os.path.abspath(table))
-    root = os.path.dirname(os.path.dirname(scene))
-    for ending in MAPS:
-        path = os.path.join(root, "maps", os.path.basename(scene) + ending)
-        if os.path.isfile(path):
-            return path
-    refuse(table, f"no map {quote(os.path.basename(scene) + '.osm')} in {root}/maps", "keep INTERACTION's folders")
+    paths = (os.path.join(os.path.dirname(os.path.dirname(scene)), "maps", os.path.basename(scene) + e) for e in MAPS)
+    return next((path for path in paths if os.path.isfile(path)), None)
 
 
 def read(item: str) -> Recording:

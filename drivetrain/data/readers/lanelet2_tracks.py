@@ -8,7 +8,6 @@ Shapes: r rows.
 """
 
 import io
-import os
 from collections import Counter
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,8 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from drivetrain.data.readers.hardened_xml import MAX_NUMBER, quote, read_bytes, refuse
+from drivetrain.data.readers.body_sizes import MAX_SIZE, SIZES
+from drivetrain.data.readers.hardened_xml import MAX_NUMBER, quote, refuse
 from drivetrain.data.recording import Tracks
+from drivetrain.data.unpacking import check_file, read_bytes
 from drivetrain.types import AgentKind
 
 CLIP = 20.0  # s; a longer table is cut
@@ -25,7 +26,6 @@ LEAST_CLIP = 4.0  # s; a shorter rest stays with the clip before it
 DT = (0.01, 1.0)  # s
 MAX_FRAME = 10_000_000
 MAX_STATES = 20_000_000  # tracks x steps: memory
-MAX_SIZE = 100.0  # m
 MAX_SPEED = 150.0  # m/s
 NAME = 24  # characters of an id or a kind
 CRAWL = 0.3  # m/s; slower than this, a course tells no heading
@@ -39,15 +39,6 @@ KINDS = {
     "bicycle": AgentKind.BICYCLE,
     "pedestrian": AgentKind.PEDESTRIAN,
     "pedestrian/bicycle": AgentKind.PEDESTRIAN,
-}
-SIZES = {  # length and width, m, where a row has none
-    AgentKind.CAR: (4.5, 1.8),
-    AgentKind.TRUCK: (8.0, 2.5),
-    AgentKind.BUS: (12.0, 2.5),
-    AgentKind.MOTORCYCLE: (2.2, 0.8),
-    AgentKind.BICYCLE: (1.8, 0.6),
-    AgentKind.PEDESTRIAN: (0.6, 0.6),
-    AgentKind.OTHER: (2.0, 1.0),
 }
 NEEDED = ("track_id", "frame_id", "timestamp_ms", "agent_type", "x", "y", "vx", "vy")
 EXTRA = ("psi_rad", "length", "width")
@@ -79,14 +70,8 @@ class Table(NamedTuple):
 
 def read_table(files: tuple[str, ...]) -> Table:
     """The rows of some files of one recording; the last one read is kept."""
-    stamps = []
-    for file in files:
-        try:
-            stat = os.stat(file)
-        except OSError as error:
-            refuse(file, f"cannot be read: {error.strerror}", "check the path and its permissions")
-        stamps.append((stat.st_mtime_ns, stat.st_size))
-    return _read_table(files, tuple(stamps))
+    states = [check_file(file) for file in files]
+    return _read_table(files, tuple((state.st_mtime_ns, state.st_size) for state in states))
 
 
 @lru_cache(maxsize=1)

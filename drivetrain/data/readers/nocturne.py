@@ -6,7 +6,6 @@ and `metadata.sdc_track_index` (the marked ego). Steps are 0.1 s apart. There is
 `data/lane_recovery.py`. A vehicle is read as a car: the layout says no more.
 """
 
-import dataclasses
 import json
 import os
 from pathlib import Path
@@ -15,17 +14,19 @@ from typing import Any, NoReturn
 import numpy as np
 from jaxtyping import Bool, Float
 
-from drivetrain.data.readers.hardened_xml import quote, read_bytes, refuse
+from drivetrain.data.readers.body_sizes import MAX_SIZE, SIZES
+from drivetrain.data.readers.centring import centred
+from drivetrain.data.readers.hardened_xml import quote, refuse
 from drivetrain.data.readers.nocturne_roads import points, read_roads
-from drivetrain.data.readers.waymo_tracks import SIZES, origin_of
+from drivetrain.data.readers.waymo_tracks import LICENCE, SOURCE
 from drivetrain.data.recording import Recording, Tracks
+from drivetrain.data.unpacking import read_bytes
 from drivetrain.types import AgentKind
 
 DT = 0.1  # s; the layout does not say, and every scene of the dataset is recorded at 10 Hz
 SUFFIXES = (".json", ".json.xz", ".json.gz")
 MAX_OBJECTS = 4096
 MAX_STEPS = 2048
-MAX_EXTENT = 50_000.0  # m from the scene's middle
 INVALID = -10_000.0  # m, both coordinates: the layout's mark of a step without a measurement
 KINDS = {"vehicle": AgentKind.CAR, "pedestrian": AgentKind.PEDESTRIAN, "cyclist": AgentKind.BICYCLE}
 
@@ -44,25 +45,22 @@ def read(file: str) -> Recording:
     scene = _parse(file)
     notes: dict[str, int] = {}
     tracks = _tracks(file, scene, notes)
-    origin = origin_of(tracks)
+    tracks, origin = centred(f"{file}: objects", tracks)
     roads = read_roads(file, scene, origin, tracks.valid.shape[1])
-    position = np.where(tracks.valid[..., None], tracks.position - origin, 0.0)
-    if not np.abs(position).max(initial=0.0) < MAX_EXTENT:
-        refuse(f"{file}: objects", f"positions more than {MAX_EXTENT:g} m apart", "leave the file out")
     name = next(Path(file).name.removesuffix(suffix) for suffix in (*SUFFIXES[::-1], "") if file.endswith(suffix))
     scenario = scene.get("scenario_id")
     return Recording(
         name=name,
         file=file,
         dt=DT,
-        tracks=dataclasses.replace(tracks, position=position),
+        tracks=tracks,
         lanes=roads.lanes,
         control_lines=roads.control_lines,
         lights=roads.lights,
         features=roads.features,
         group=scenario if isinstance(scenario, str) and scenario.isprintable() and len(scenario) < 100 else "",
-        source="Waymo Open Motion Dataset",
-        licence="Waymo Dataset License Agreement for Non-Commercial Use",
+        source=SOURCE,
+        licence=LICENCE,
         marked=_marked(file, scene, tracks),
         origin=(float(origin[0]), float(origin[1])),
         notes=notes | roads.notes,
@@ -159,7 +157,7 @@ def _size(where: str, value: Any, valid: Bool[np.ndarray, "T"]) -> float:
         numbers = _numbers(where, value)
         value = float(np.median(numbers[valid])) if len(numbers) == len(valid) and valid.any() else 0.0
     size = float(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 else 0.0
-    if not size < 60.0:
+    if not size < MAX_SIZE:
         refuse(where, f"{size:g} m", "give the size of a road user")
     return max(size, 0.0)
 

@@ -136,6 +136,7 @@ def _road(where: str, id: str, element: Element, notes: Counter[str]) -> Road:
         refuse(f"{where}: rule", quote(rule), "RHT or LHT")
     junction = element.get("junction", "-1")
     sections = _sections(where, element, length)
+    notes["lane_sections_of_a_single_side"] += len(element.findall("lanes/laneSection[@singleSide='true']"))
     return Road(id, element, pieces, length, sections, rule == "LHT", None if junction in ("-1", "") else junction)
 
 

@@ -12,13 +12,15 @@ here checks lengths and types level by level before it copies.
 
 import pickletools
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from drivetrain.data.readers.hardened_xml import quote, read_bytes, refuse
+from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.unpacking import read_bytes
 from drivetrain.types import InputError
 
 MAX_OPCODES = 3_000_000  # an opcode makes one value of up to some 100 bytes
@@ -99,6 +101,12 @@ def load(file: str) -> Any:
         InputError: the file cannot be read, is truncated, too large, no pickle, or asks for anything but plain values.
     """
     data = read_bytes(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # old text with an escape that means nothing is damage
+        return _run(file, data)
+
+
+def _run(file: str, data: bytes) -> Any:
     machine, place = _Machine(), 0
     try:
         for count, (opcode, argument, at) in enumerate(pickletools.genops(data)):
@@ -113,7 +121,7 @@ def load(file: str) -> Any:
             action(machine, argument)
     except InputError:
         raise
-    except (ValueError, TypeError, OverflowError, LookupError, MemoryError, SyntaxError) as error:
+    except (ValueError, TypeError, OverflowError, LookupError, MemoryError, SyntaxError, Warning) as error:
         words = " ".join(str(error).split())[:200]
         refuse(f"{file}: pickle, byte {place}", ascii(words)[1:-1] or "damaged", "give plain values and arrays alone")
     refuse(file, "a pickle without an end", "restore the file")

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from drivetrain.data.readers import waymo_tracks
 from drivetrain.data.readers.body_sizes import MAX_SIZE, SIZES
+from drivetrain.data.readers.centring import centred
 from drivetrain.data.readers.hardened_xml import quote, refuse
 from drivetrain.data.readers.restricted_pickle import load
 from drivetrain.data.readers.scenarionet_lanes import text_of
@@ -28,7 +30,6 @@ SCENE = re.compile(r"(sd_.*|[0-9]+)\.pkl(\.xz|\.gz)?")
 MAX_TRACKS = 4096
 MAX_STEPS = 36_000  # an hour at 10 Hz
 MAX_STATES = 4_000_000  # tracks x steps: memory
-MAX_EXTENT = 50_000.0  # m from the scene's middle
 JITTER = 0.5  # of a step: how far a time stamp may be off
 SCALES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # by the step: 0.01 to 1 s in each, which tells them apart
 KINDS = {
@@ -48,7 +49,7 @@ AXLE_TO_CENTRE = {"nuscenes": 1.385}
 """Where a data set gives the ego at its rear axle, m to the box's centre: a Renault Zoe, 4.084 m long, 0.657 m of it
 behind the axle."""
 SOURCES = {
-    "waymo": ("Waymo Open Motion Dataset", "Waymo Dataset License Agreement for Non-Commercial Use"),
+    "waymo": (waymo_tracks.SOURCE, waymo_tracks.LICENCE),
     "nuscenes": ("nuScenes", "CC BY-NC-SA 4.0"),
     "nuplan": ("nuPlan", "CC BY-NC-SA 4.0"),
     "lyft": ("Lyft Level 5", "CC BY-NC-SA 4.0"),
@@ -99,7 +100,7 @@ def read(file: str) -> Recording:
     if marked and dataset in AXLE_TO_CENTRE:
         objects[marked[0]] = _centred(objects[marked[0]], AXLE_TO_CENTRE[dataset])
         notes["ego_moved_from_axle_to_centre"] = 1
-    tracks, origin = _tracks(file, objects)
+    tracks, origin = centred(f"{file}: tracks", _tracks(objects))
     roads = read_scene_roads(file, scene, dataset, origin, tracks)
     source, licence = SOURCES.get(dataset, (_text(metadata, "dataset") or "ScenarioNet", ""))
     return Recording(
@@ -252,26 +253,19 @@ def _centred(ego: Object, ahead: float) -> Object:
     return ego._replace(position=np.where(ego.valid[:, None], ego.position + ahead * heading, 0.0))
 
 
-def _tracks(file: str, objects: dict[int, Object]) -> tuple[Tracks, Float[np.ndarray, "2"]]:
-    """The objects in the recording's frame, and its origin: the middle of all valid positions, to the metre."""
-    valid = np.array([item.valid for item in objects.values()])
-    position = np.array([item.position for item in objects.values()])
-    origin = np.round(np.median(position[valid], axis=0))
-    position = np.where(valid[..., None], position - origin, 0.0)
-    if not np.abs(position).max() < MAX_EXTENT:
-        refuse(f"{file}: tracks", f"positions more than {MAX_EXTENT:g} m apart", "leave the file out")
+def _tracks(objects: dict[int, Object]) -> Tracks:
+    """The objects, still in the source's frame."""
     heading = np.array([item.heading for item in objects.values()])
-    tracks = Tracks(
+    return Tracks(
         id=np.array(list(objects), np.int64),
         kind=np.array([int(item.kind) for item in objects.values()]),
         length=np.array([item.length for item in objects.values()]),
         width=np.array([item.width for item in objects.values()]),
-        position=position,
+        position=np.array([item.position for item in objects.values()]),
         heading=np.arctan2(np.sin(heading), np.cos(heading)),
         velocity=np.array([item.velocity for item in objects.values()]),
-        valid=valid,
+        valid=np.array([item.valid for item in objects.values()]),
     )
-    return tracks, origin
 
 
 def _marked(file: str, metadata: dict[str, Any], ids: dict[str, int]) -> tuple[int, ...]:

@@ -168,7 +168,10 @@ def _lights(
         stop = _first(item.get("stop_point", item["state"].get("stop_point")))
         if stop is None or dataset in AT_LANE_START:
             stop = features[lane][1][:1] if lane in lanes else np.zeros((1, 2))
-        x, y = points_of(f"{where}: stop_point", stop)[0]
+        places = points_of(f"{where}: stop_point", stop)
+        if not len(places):
+            refuse(f"{where}: stop_point", "no point", "give the place at which one stops")
+        x, y = places[0]
         number = lanes.get(lane, -1 - len(found))
         if str(number) in found:
             refuse(where, "two lights for one lane", "keep one")

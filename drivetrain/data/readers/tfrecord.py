@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Int
 
 from drivetrain.data.readers.hardened_xml import refuse
+from drivetrain.data.unpacking import check_file
 
 MAX_RECORD = 16 << 20  # bytes
 MAX_RECORDS = 1_000_000  # of a shard
@@ -81,8 +82,8 @@ def read_record(item: str) -> bytes:
 
 def index(file: str) -> Shard:
     """Where a shard's records lie: every frame's head is read once, its record passed over."""
+    state = check_file(file)
     try:
-        state = os.stat(file)
         return _index(file, state.st_size, state.st_mtime_ns)
     except OSError as error:
         refuse(file, f"cannot be read: {error.strerror}", "check the path and its permissions")

@@ -5,17 +5,17 @@ TensorFlow nor Waymo's packages are needed. The official split is read from the 
 training, validation or testing.
 """
 
-import dataclasses
 import os
 import re
 
 import numpy as np
 
 from drivetrain.data.readers import tfrecord, waymo_example, waymo_scenario
+from drivetrain.data.readers.centring import centred
 from drivetrain.data.readers.hardened_xml import refuse
 from drivetrain.data.readers.waymo_messages import parse
-from drivetrain.data.readers.waymo_road import MAX_EXTENT, build
-from drivetrain.data.readers.waymo_tracks import origin_of, step_of, tracks_of
+from drivetrain.data.readers.waymo_road import build
+from drivetrain.data.readers.waymo_tracks import LICENCE, SOURCE, step_of, tracks_of
 from drivetrain.data.recording import Recording
 
 SPLITS = {"training": "train", "validation": "val", "testing": "test"}
@@ -39,10 +39,8 @@ def read(file: str) -> Recording:
         id, times = scenario.id, np.array(scenario.times, np.float64)
         states, marked = waymo_scenario.read_states(file, scenario), waymo_scenario.read_ego(file, scenario)
     tracks = tracks_of(file, states, notes)
-    dt, origin = step_of(file, times), origin_of(tracks)
-    position = np.where(tracks.valid[..., None], tracks.position - origin, 0.0)
-    if not np.abs(position).max() < MAX_EXTENT:
-        refuse(f"{file}: tracks", f"positions more than {MAX_EXTENT:g} m apart", "leave the record out")
+    dt = step_of(file, times)
+    tracks, origin = centred(f"{file}: tracks", tracks)
     if columns is not None:
         drawing = waymo_example.read_drawing(file, columns, origin, len(times), notes)
     else:
@@ -53,15 +51,15 @@ def read(file: str) -> Recording:
         name=name,
         file=file,
         dt=dt,
-        tracks=dataclasses.replace(tracks, position=position),
+        tracks=tracks,
         lanes=roads.lanes,
         control_lines=roads.control_lines,
         lights=roads.lights,
         features=roads.features,
         group=name,
         split=_split(file),
-        source="Waymo Open Motion Dataset",
-        licence="Waymo Dataset License Agreement for Non-Commercial Use",
+        source=SOURCE,
+        licence=LICENCE,
         marked=tuple(id for id in marked if id in tracks.id),
         origin=(float(origin[0]), float(origin[1])),
         notes=notes | roads.notes,

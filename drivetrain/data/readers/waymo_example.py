@@ -44,7 +44,9 @@ def read_columns(where: str, data: bytes) -> Columns | None:
         if key in columns:
             refuse(f"{where}: {quote(key)}", "twice in one record", "restore the record")
         kinds = (("floats", np.float64), ("integers", np.int64))
-        found = [np.array(getattr(entry.value, name).value, kind) for name, kind in kinds if entry.value.HasField(name)]
+        with np.errstate(invalid="ignore"):  # of signalling NaNs; a NaN is refused where it counts
+            given = [(getattr(entry.value, name).value, kind) for name, kind in kinds if entry.value.HasField(name)]
+            found = [np.array(values, kind) for values, kind in given]
         columns[key] = found[0] if found else list(entry.value.bytes.value)
     return columns if "state/id" in columns else None
 

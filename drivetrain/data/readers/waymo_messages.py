@@ -49,7 +49,7 @@ def parse(where: str, name: str, data: bytes) -> Any:
     try:
         return _classes()[name].FromString(data)
     except message.DecodeError:
-        refuse(where, f"not a {name} message", "give records of the Waymo Open Motion Dataset")
+        refuse(where, f"no {name} message", "give records of the Waymo Open Motion Dataset")
 
 
 @functools.cache

@@ -109,6 +109,7 @@ def build(where: str, drawing: Drawing) -> Roads:
         "lanes_above_others": _crossings(centres),
     }
     control = tuple(line for lines in stops for line in lines) + light_lines
+    notes["stop_lines_derived"] = len(control)  # a sign and a light have a point alone
     lanes, sources = tuple(piece.lane for piece in pieces), tuple(piece.source for piece in pieces)
     return Roads(lanes, control, lights, (*features, *drawing.areas), notes, sources)
 

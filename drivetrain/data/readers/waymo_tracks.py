@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from drivetrain.data.readers.body_sizes import MAX_SIZE, SIZES
 from drivetrain.data.readers.hardened_xml import refuse
 from drivetrain.data.recording import Tracks
 from drivetrain.types import AgentKind
@@ -15,16 +16,10 @@ from drivetrain.types import AgentKind
 MAX_OBJECTS = 4096
 MAX_STEPS = 2048
 MAX_VALUE = 1e9  # no position, size or speed is larger
-MAX_SIZE = 60.0  # m
 DT = (0.02, 1.0)  # s
 KINDS = {1: AgentKind.CAR, 2: AgentKind.PEDESTRIAN, 3: AgentKind.BICYCLE}  # the dataset's object types
-SIZES = {
-    AgentKind.CAR: (4.6, 1.9),
-    AgentKind.PEDESTRIAN: (0.6, 0.6),
-    AgentKind.BICYCLE: (1.8, 0.7),
-    AgentKind.OTHER: (1.0, 1.0),
-}
-"""Length and width, m, where a track gives none."""
+SOURCE = "Waymo Open Motion Dataset"
+LICENCE = "Waymo Dataset License Agreement for Non-Commercial Use"
 
 
 @dataclass(frozen=True)
@@ -84,11 +79,6 @@ def _sizes(
         unsized += bool((found <= 0).any())
         result[row] = np.where(found > 0, found, SIZES[AgentKind(kind[row])])
     return result, unsized
-
-
-def origin_of(tracks: Tracks) -> Float[np.ndarray, "2"]:
-    """The middle of all valid positions, to the metre: what is subtracted from every coordinate."""
-    return np.round(np.median(tracks.position[tracks.valid], axis=0))
 
 
 def step_of(where: str, times: Float[np.ndarray, "T"]) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+from fixtures_mutation import bytes_changed, survive
 
 from drivetrain.data.readers import argoverse
 from drivetrain.types import AgentKind, ElementKind, InputError
@@ -254,32 +255,21 @@ def test_hostile_maps_give_one_line(tmp_path, name):
     assert "log_map_archive" in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
-def survive(tmp_path, seed, rounds):
+def damaged(tmp_path, seed, rounds):
     """Tables with a few bytes changed or cut: read, or refused in one line."""
-    source = random.Random(seed)
-    file = write(tmp_path)
+    file, source = write(tmp_path), random.Random(seed)
     honest = Path(file).read_bytes()
-    for _ in range(rounds):
-        spoilt = bytearray(honest)
-        for _ in range(source.randint(1, 4)):
-            spoilt[source.randrange(len(spoilt))] = source.randrange(256)
-        if source.random() < 0.2:
-            del spoilt[source.randrange(len(spoilt)) :]
-        Path(file).write_bytes(bytes(spoilt))
-        try:
-            argoverse.read(file)
-        except InputError as error:
-            assert "\n" not in str(error)
+    survive(lambda: argoverse.read(file), file, lambda: bytes_changed(honest, source), rounds)
 
 
 def test_damaged_tables_are_read_or_refused(tmp_path):
-    survive(tmp_path, seed=5, rounds=60)
+    damaged(tmp_path, seed=5, rounds=60)
 
 
 @pytest.mark.long
 def test_many_damaged_tables(tmp_path):
     for seed in range(20, 40):
-        survive(tmp_path, seed, rounds=500)
+        damaged(tmp_path, seed, rounds=500)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="no scenarios in ../shared/data/argoverse2")

@@ -4,14 +4,17 @@ import csv
 import gzip
 import itertools
 import lzma
+import random
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures_mutation import elements_changed, survive
 
-from drivetrain.data.readers import commonroad, hardened_xml
+from drivetrain.data import unpacking
+from drivetrain.data.readers import commonroad
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
 
 DATASET = Path(__file__).resolve().parents[3] / "datasets" / "ngsim"
@@ -348,7 +351,7 @@ def test_hostile_files_end_with_one_line(tmp_path, case):
 
 
 def test_archives_that_are_bombs_or_damaged_end_with_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(hardened_xml, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(unpacking, "MAX_BYTES", 1 << 20)
     text = document(GOOD).encode()
     packed = {
         "bomb.xml.xz": (lzma.compress(bytes(4 << 20)), "unpacks to more"),
@@ -370,3 +373,30 @@ def test_archives_that_are_bombs_or_damaged_end_with_one_line(tmp_path, monkeypa
         commonroad.read(str(tmp_path / "absent.xml"))
     with pytest.raises(InputError, match="no such file"):
         commonroad.find(str(tmp_path / "absent"))
+
+
+WHOLE = (
+    lanelet(1, x1=90.0, inside='<successor ref="3"/><trafficLightRef ref="9"/>')
+    + lanelet(3, x0=90.0, x1=150.0, inside='<predecessor ref="1"/><speedLimit>13.9</speedLimit>')
+    + obstacle(2)
+    + obstacle(4, "pedestrian", shape="<circle><radius>0.4</radius></circle>", first=2, states=state("state", 3, 9, 9))
+    + obstacle(5, tag="staticObstacle")
+    + LIGHT.replace("<duration>0<", "<duration>30<")
+)
+
+
+def odd(tmp_path, seed, rounds):
+    source, file = random.Random(seed), str(tmp_path / "scene.xml")
+    mutants = lambda: elements_changed(document(WHOLE), source).encode()  # noqa: E731
+    return survive(lambda: commonroad.read(file), file, mutants, rounds)
+
+
+def test_odd_values_are_read_or_refused(tmp_path):
+    assert len(read(tmp_path, WHOLE).tracks.id) == 3
+    assert 0 < odd(tmp_path, seed=1, rounds=80) < 80
+
+
+@pytest.mark.long
+def test_many_odd_values(tmp_path):
+    for seed in range(2, 12):
+        odd(tmp_path, seed, rounds=1000)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drivetrain.data.provenance import given_and_derived
 from drivetrain.data.readers import (
     argoverse,
     argoverse_sensor,
@@ -115,6 +116,14 @@ def test_lines_lights_and_features_belong(source):
             )
         for feature in recording.features:
             assert feature.kind in ElementKind and len(feature.points) >= 2 and np.isfinite(feature.points).all()
+
+
+def test_what_was_derived_is_no_more_than_there_is(source):
+    for recording in source[2]:
+        counts = given_and_derived(recording)
+        assert min(counts.values()) >= 0
+        for fact in ("lane_borders", "lane_successors", "lane_neighbours", "stop_lines"):
+            assert recording.notes.get(f"{fact}_given", counts[f"{fact}_given"]) <= counts[f"{fact}_given"]
 
 
 def test_half_a_file_is_refused_in_one_line(source, tmp_path):

@@ -291,8 +291,9 @@ def test_maps_without_tables_are_found_beside_those_with(tmp_path):
         with pytest.raises(InputError, match=words):
             lanelet2.read(item)
     (tmp_path / "maps/CROSS.osm").unlink()
+    assert lanelet2.find(str(tmp_path)) == [str(tmp_path / "maps/ALONE.osm"), table + "#00000"]
     with pytest.raises(InputError, match="no map"):
-        lanelet2.find(str(tmp_path))
+        lanelet2.read(table + "#00000")
 
 
 # ----------------------------------------------------------------------------------------------------- a real map

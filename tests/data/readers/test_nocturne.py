@@ -4,11 +4,13 @@ import copy
 import json
 import lzma
 import math
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import shapely
+from fixtures_mutation import survive, values_changed
 
 from drivetrain.data.readers import nocturne
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
@@ -286,6 +288,22 @@ def test_packed_files_and_folders(tmp_path):
         nocturne.read(str(tmp_path / "a.json.xz"))
     with pytest.raises(InputError, match="no such"):
         nocturne.find(str(tmp_path / "missing"))
+
+
+def odd(tmp_path, seed, rounds):
+    file, source = write(tmp_path, crossing()), random.Random(seed)
+    mutants = lambda: json.dumps(values_changed(crossing(), source)).encode()  # noqa: E731
+    return survive(lambda: nocturne.read(file), file, mutants, rounds)
+
+
+def test_odd_values_are_read_or_refused(tmp_path):
+    assert 0 < odd(tmp_path, seed=1, rounds=40) < 40
+
+
+@pytest.mark.long
+def test_many_odd_values(tmp_path):
+    for seed in range(2, 12):
+        odd(tmp_path, seed, rounds=300)
 
 
 @pytest.mark.skipif(not SCENES.is_dir(), reason="no Waymo scenes in ../shared/data/womd_samples")

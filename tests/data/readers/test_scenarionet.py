@@ -334,6 +334,7 @@ HOSTILE = {
     "light of text": spoil(["dynamic_map_states", "4"], "red"),
     "light without states": spoil(["dynamic_map_states", "4", "state"], {}),
     "light for ever": spoil(["dynamic_map_states", "4", "state", "object_state"], ["LANE_STATE_GO"] * 500),
+    "light at no point": spoil(["dynamic_map_states", "4", "stop_point"], np.zeros((0, 3))),
     "light nowhere": spoil(["dynamic_map_states", "4", "stop_point"], "here"),
     "a call": b"cos\nsystem\n(S'true'\ntR.",
     "truncated": pickle.dumps(waymo())[:9000],
@@ -374,7 +375,7 @@ def test_odd_values_are_read_or_refused(tmp_path):
 
 @pytest.mark.long
 def test_many_odd_values(tmp_path):
-    for seed in range(10, 30):
+    for seed in range(10, 20):
         survive(tmp_path, seed, rounds=200)
 
 

@@ -361,6 +361,11 @@ def refused(file):
     assert str(caught.value).startswith(file) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
+def test_a_signalling_nan_is_refused_without_a_warning(tmp_path):
+    data = example().replace(struct.pack("<f", 4.5), struct.pack("<I", 0x7FA00001))
+    refused(write(tmp_path / "a.tfrecord", data))
+
+
 def test_odd_roads_do_no_harm(tmp_path):
     def odd(fields):
         items = [
