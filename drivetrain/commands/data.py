@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from drivetrain.data import converting, mining, shards, spreading, summing
+from drivetrain.data.compiling import MOST, Capacity
 from drivetrain.data.generating import sumo
 from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.progress import counting, progress
@@ -33,6 +34,7 @@ def convert(
     split: Literal["train", "val", "test"] | None = None,
     overwrite: bool = False,
     max_failures: int | None = None,
+    capacity: Annotated[Capacity, tyro.conf.arg(name="")] = MOST,
 ) -> None:
     """Convert recordings to a dataset, then find out which egos may be driven. Interrupted, it goes on when repeated.
 
@@ -47,14 +49,20 @@ def convert(
         split: put every recording in this split
         overwrite: replace a dataset that stands there
         max_failures: give up when more files than this cannot be used
+        capacity: a recording is cropped to so much at most, and what was left out is counted; the dataset is as large
+            as its recordings are
     """
     workers = spreading.cores() if workers is None else workers
     with counting("convert", "files") as show:
-        summary = converting.convert(format, sources, out, dt, workers, limit, split, overwrite, max_failures, show)
+        summary = converting.convert(
+            format, sources, out, dt, workers, limit, split, overwrite, max_failures, show, capacity
+        )
     for skipped in summary.skipped:
         print(f"skipped {skipped.reason}", file=sys.stderr)
     maps = f" ({summary.maps} maps without traffic)" if summary.maps else ""
     print(f"{out}: {summary.recordings} recordings{maps}, {summary.egos} egos, {len(summary.skipped)} files skipped")
+    if summary.cropped:
+        print("cropped: " + ", ".join(f"{number} {name}" for name, number in summary.cropped.items()))
     admit(out)
 
 

@@ -28,7 +28,7 @@ CHORDS = (0.0, 0.1, 0.3, 0.6, 1.0)
 OVERLAP = 1.0
 """Chords overlap by so much, m, because a bend opens a wedge between them."""
 
-NEAR = 4
+NEAR = 6
 """Of those that may be in its way, a driver regards so many, the nearest along its path."""
 
 BACK = 256.0
