@@ -109,5 +109,5 @@ def _from_paths(drafted: Draft, segments: Float[np.ndarray, "n 2 2"]) -> Float[n
     tree = shapely.STRtree(shapely.linestrings(np.concatenate(pieces)))
     query = tree.query_nearest(shapely.linestrings(segments), return_distance=True, all_matches=False)
     distance = np.full(len(segments), np.inf)
-    distance[query[0][0]] = query[1]
+    distance[query[0][0]] = np.round(query[1], 3)  # so that what is equally far ties on every machine
     return distance

@@ -89,7 +89,7 @@ def test_the_first_steps_are_kept():
     assert scenario.log.lights[:, 0].tolist() == states[:30]
     assert scenario.egos.last.tolist() == [29]
     assert scenario.egos.log_distance[0] == pytest.approx(58.0, abs=0.01)
-    with pytest.raises(InputError, match="lanes: 16 in a capacity of 4"):
+    with pytest.raises(InputError, match=r"lanes: \d+ in a capacity of 4"):
         squeezed(recording, lanes=4)
 
 
@@ -99,7 +99,7 @@ def test_elements_nearest_to_the_egos_paths_are_kept():
     scenario, report = squeezed(recording, elements=room)
     ways = [recording.tracks.position[c.track, c.first : c.last + 1] for c in report.candidates if not c.cause]
     segments = [shapely.LineString(ends) for ends in whole.segments.reshape(-1, 2, 2)]
-    distance = np.array([min(one.distance(shapely.LineString(way)) for way in ways) for one in segments])
+    distance = np.array([round(min(one.distance(shapely.LineString(way)) for way in ways), 3) for one in segments])
     assert report.cropped["elements"] == len(segments) - room
     kept = np.sort(np.argsort(distance, kind="stable")[:room])
     np.testing.assert_array_equal(scenario.map.elements, whole.segments[kept].astype(np.float32))
@@ -162,7 +162,7 @@ def test_a_dataset_is_cropped_and_says_so(tmp_path, drawn, capsys):
     assert (manifest.capacity.agents, manifest.capacity.steps, manifest.capacity.elements) == (1, 25, 10)
     assert [entry.steps for entry in manifest.recordings] == [25, 25]
     assert manifest.recordings[0].agents == {"car": 1} and manifest.recordings[0].notes["cropped_steps"] == 5
-    (first, *_) = read_scenarios(tmp_path / "small", manifest.recordings)
+    (first, *_) = read_scenarios(tmp_path / "small", manifest, manifest.recordings)
     assert first.log.agents.valid.shape == (25, 1)
     large = convert("drawn", ["one"], tmp_path / "large")
     assert large.cropped == info(tmp_path / "large").cropped == {}
