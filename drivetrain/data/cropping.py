@@ -4,7 +4,7 @@
     egos           those that drive farthest; the others are there, and are not controlled
     agents         the egos, then whoever comes nearest to one of them at the same moment
     elements       those nearest to the egos' recorded paths
-    control lines  those on an egos' route, then those nearest to the egos' recorded paths
+    control lines  those on an ego's route, then those nearest to the egos' recorded paths
 
 Ties go to what stands first, and what is kept stays in its order. Where nothing exceeds, nothing is touched.
 """
