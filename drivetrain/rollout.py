@@ -43,8 +43,19 @@ class Carry:
 
 
 @record
+class Others:
+    """Policies that drive some of a scene's agents while another learns; nothing is learnt of what they do.
+
+    They sample from the same grid of actions as the learner. Every policy is asked about every agent.
+    """
+
+    policies: tuple[Policy, ...]
+    driver: Int[Array, "*C"]  # of each controlled agent: 0 is the learner, k is `policies[k - 1]`
+
+
+@record
 class Figures:
-    """Sums over a window of one scene and its agents."""
+    """Sums over a window of one scene and its agents (of the learner's agents alone, where others drive too)."""
 
     steps: Float[Array, ""]  # agent steps
     episodes: Float[Array, ""]  # agent episodes that ended
@@ -72,7 +83,10 @@ class Trajectory:
 
 
 def start(env: Env, bank: Bank, episodes: Int[Array, "E"], key: Key, memory: Memory = ()) -> Carry:
-    """Open a scene on an episode drawn from `episodes` (rows of the bank); `memory` is one agent's first memory."""
+    """Open a scene on an episode drawn from `episodes` (rows of the bank); `memory` is one agent's first memory.
+
+    Where others drive too, `memory` is a tuple: the learner's, then theirs in order.
+    """
     key, draw = jax.random.split(key)
     state = env.reset(bank, jax.random.choice(draw, episodes))
     agents = state.alive.shape[0]
@@ -81,35 +95,60 @@ def start(env: Env, bank: Bank, episodes: Int[Array, "E"], key: Key, memory: Mem
 
 
 def rollout(
-    env: Env, bank: Bank, policy: Policy, carry: Carry, steps: int, episodes: Int[Array, "E"]
+    env: Env,
+    bank: Bank,
+    policy: Policy,
+    carry: Carry,
+    steps: int,
+    episodes: Int[Array, "E"],
+    others: Others | None = None,
 ) -> tuple[Carry, Transition, Figures]:
     """Drive a scene for `steps` steps by samples of the policy: transitions [steps, C], and their sums.
     A transition's `state` is [steps] alone: a scene's agents share it.
 
     A scene whose agents have all ended goes on with an episode drawn uniformly from `episodes`. The window's end is no
     ending: bootstrap its last value from the carry's state.
+
+    With `others`, each agent is driven by the policy that `others.driver` names. Transitions hold what its driver
+    sampled; those of agents that the learner does not drive are masked. A scene is over where the learner's have ended.
     """
+    mine = True if others is None else others.driver == 0
 
     def step(carry: Carry, _: None) -> tuple[Carry, tuple[Transition, Figures]]:
         policy_key, episode_key, key = jax.random.split(carry.key, 3)
         state = carry.state
         keys = jax.random.split(policy_key, state.alive.shape[0])
         observation = env.observe(bank, state)
-        sample, log_prob, value, memory = jax.vmap(lambda o, m, k: _sample(policy, o, m, k))(
-            observation, carry.memory, keys
-        )
+        sample, log_prob, value, memory = _sample_all(policy, others, observation, carry.memory, keys)
         action = jax.vmap(lambda row: action_at(env.dynamics.grid(), row))(sample)
         after, events = env.step(bank, state, action)
         terminated, truncated = env.endings(bank, after, events)
         reward = jnp.where(state.alive, env.rewards(bank, events), 0.0)
-        transition = _transition(state, sample, log_prob, value, reward, terminated, truncated, state.alive)
+        transition = _transition(state, sample, log_prob, value, reward, terminated, truncated, state.alive & mine)
         gained = carry.gained + reward
         figures = _figures(transition, events, gained)
         next_carry = Carry(retire(after, terminated | truncated), memory, carry.first_memory, gained, key)
-        return _restart(env, bank, next_carry, episodes, episode_key), (transition, figures)
+        over = ~jnp.any(next_carry.state.alive & mine)
+        return _restart(env, bank, next_carry, over, episodes, episode_key), (transition, figures)
 
     carry, (transitions, figures) = jax.lax.scan(step, carry, None, length=steps)
     return carry, transitions, jax.tree.map(lambda rows: jnp.sum(rows, axis=0), figures)
+
+
+def _sample_all(
+    policy: Policy, others: Others | None, observation: Observation, memory: Memory, keys: Array
+) -> tuple[Array, Array, Array, Memory]:
+    """What each agent's driver samples, its log-probability and value, [C]; and the memories of all drivers."""
+
+    def ask(policy: Policy, memory: Memory) -> tuple[Array, Array, Array, Memory]:
+        return jax.vmap(lambda o, m, k: _sample(policy, o, m, k))(observation, memory, keys)
+
+    if others is None:
+        return ask(policy, memory)
+    answers = [ask(each, own) for each, own in zip((policy, *others.policies), memory, strict=True)]
+    rows = jnp.arange(len(others.driver))
+    taken = [jnp.stack(parts)[others.driver, rows] for parts in zip(*(answer[:3] for answer in answers), strict=True)]
+    return taken[0], taken[1], taken[2], tuple(answer[3] for answer in answers)
 
 
 def _sample(policy: Policy, observation: Observation, memory: Memory, key: Key):
@@ -125,9 +164,8 @@ def _transition(state: State, *of_agents: Array) -> Transition:
     return jax.tree.unflatten(jax.tree.structure(first), jax.tree.leaves((state, of_agents)))
 
 
-def _restart(env: Env, bank: Bank, carry: Carry, episodes: Int[Array, "E"], key: Key) -> Carry:
-    """The carry itself, or a new episode where nobody is left."""
-    over = ~jnp.any(carry.state.alive)
+def _restart(env: Env, bank: Bank, carry: Carry, over: Bool[Array, ""], episodes: Int[Array, "E"], key: Key) -> Carry:
+    """The carry itself, or a new episode where the scene is over."""
     fresh = Carry(
         state=env.reset(bank, jax.random.choice(key, episodes)),
         memory=carry.first_memory,

@@ -8,7 +8,7 @@ import scenes
 from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.policy.heads import Discrete
-from drivetrain.rollout import drive, rollout, shared, start
+from drivetrain.rollout import Others, drive, rollout, shared, start
 from drivetrain.sim.bank import expert, make_bank
 from drivetrain.sim.dynamics.base import action_at
 from drivetrain.sim.dynamics.playback import Playback
@@ -169,6 +169,86 @@ def test_who_ends_first_waits_masked_until_all_have_ended(pair):
     assert not gone.any()
     assert not np.asarray(steps.reward[early + 1 : late + 1, first]).any()
     assert float(figures.steps) == mask.sum()
+
+
+# --------------------------------------------------------------------------------------------------------------- others
+
+
+class Counting(eqx.Module):
+    """Presses harder with every step of the episode: its action is its memory."""
+
+    first: int = 30
+
+    def __call__(self, observation, memory, key):
+        row = jnp.minimum(self.first + memory, COLUMNS[0] - 1)
+        logits = (100.0 * jax.nn.one_hot(row, COLUMNS[0]), 100.0 * jax.nn.one_hot(STRAIGHT[1], COLUMNS[1]))
+        return Discrete(logits), 7.0 + memory, memory + 1
+
+
+accompanied = jax.jit(
+    lambda bank, policy, others, carry, steps: rollout(ENV, bank, policy, carry, steps, jnp.zeros(1, int), others),
+    static_argnums=4,
+)
+
+
+def test_a_policy_for_all_among_others_is_that_policy_alone(pair):
+    """Bit for bit: the others are asked, and nobody is driven by them."""
+    alone = start(ENV, pair, jnp.zeros(1, int), jax.random.key(4), jnp.int32(0))
+    among = start(ENV, pair, jnp.zeros(1, int), jax.random.key(4), (jnp.int32(0), ()))
+    others = Others((always(LEFT),), jnp.zeros(2, int))
+    one = window(pair, Guess(), alone, 60, jnp.zeros(1, int))
+    two = accompanied(pair, Guess(), others, among, 60)
+    for left, right in zip(jax.tree.leaves(one[1:]), jax.tree.leaves(two[1:]), strict=True):
+        np.testing.assert_array_equal(left, right)
+    np.testing.assert_array_equal(one[0].state.agents.position, two[0].state.agents.position)
+
+
+@pytest.mark.parametrize("learns", [0, 1])
+def test_others_drive_their_agents_and_nothing_is_learnt_of_it(pair, learns):
+    """The learner guesses, with a memory; the other's action counts its own steps, from nothing in every episode."""
+    carry = start(ENV, pair, jnp.zeros(1, int), jax.random.key(1), (jnp.int32(0), jnp.int32(0)))
+    others = Others((Counting(),), jnp.where(jnp.arange(2) == learns, 0, 1))
+    _, steps, figures = accompanied(pair, Guess(), others, carry, 90)
+    other = 1 - learns
+    mask, time = np.asarray(steps.mask), np.asarray(steps.state.time)
+    assert not mask[:, other].any() and mask[:, learns].all()
+    assert (np.diff(time) < 0).any()  # the learner has failed, and both have started anew
+    expected = np.stack([np.minimum(30 + time, COLUMNS[0] - 1), np.full(90, STRAIGHT[1])], 1)
+    np.testing.assert_array_equal(steps.action[:, other], expected)
+    np.testing.assert_array_equal(steps.value[:, other], 7.0 + time)
+    np.testing.assert_array_equal(steps.value[:, learns], time)
+    assert len(np.unique(np.asarray(steps.action[:, learns, 0]))) > 3
+    assert float(figures.steps) == 90.0
+    assert float(figures.reward) == pytest.approx(float(steps.reward[:, learns].sum()), abs=1e-4)
+
+    # The same agent gets the same draws, whoever drives the other one.
+    single = window(
+        pair, Guess(), start(ENV, pair, jnp.zeros(1, int), jax.random.key(1), jnp.int32(0)), 5, jnp.zeros(1, int)
+    )
+    np.testing.assert_array_equal(steps.action[:5, learns], single[1].action[:, learns])
+
+
+def test_several_others_and_none_left_to_learn(pair):
+    carry = start(ENV, pair, jnp.zeros(1, int), jax.random.key(2), ((), (), jnp.int32(0)))
+    _, steps, figures = accompanied(
+        pair, always(STRAIGHT), Others((always(LEFT), Counting()), jnp.array([2, 1])), carry, 6
+    )
+    assert not steps.mask.any() and float(figures.steps) == 0.0
+    assert steps.action[:, 1].tolist() == [list(LEFT)] * 6
+    assert steps.action[:, 0].tolist() == [[30, STRAIGHT[1]]] * 6  # nobody learns: every step is an episode's first
+    assert steps.state.time.tolist() == [0] * 6
+
+
+def test_who_has_ended_among_the_others_is_gone_while_the_learner_drives_on(pair):
+    columns = ENV.reset(pair, 0).controlled
+    leaves = int(jnp.argmax(columns))  # the left lane's car leaves the road at once
+    driver = jnp.zeros(2, int).at[leaves].set(1)
+    carry = start(ENV, pair, jnp.zeros(1, int), jax.random.key(3), ((), ()))
+    _, steps, _ = accompanied(pair, always(STRAIGHT), Others((always(LEFT),), driver), carry, 40)
+    ended = np.flatnonzero(np.asarray(steps.terminated[:, leaves]))
+    assert len(ended) == 1 and ended[0] < 30
+    assert steps.mask[:, 1 - leaves].all() and steps.state.time.tolist() == list(range(40))
+    assert not steps.state.agents.valid[ended[0] + 1 :, int(columns[leaves])].any()
 
 
 # ---------------------------------------------------------------------------------------------------------------- drive

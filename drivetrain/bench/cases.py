@@ -12,6 +12,7 @@ from drivetrain.env import Env
 from drivetrain.observe import PAPER
 from drivetrain.observe.surroundings import Surroundings
 from drivetrain.sim.bank import Bank, Indexing, make_bank
+from drivetrain.sim.traffic.follow import Follow
 from drivetrain.types import replace
 
 FULL, AROUND = Env(observer=PAPER), Env(observer=Surroundings())
@@ -21,8 +22,11 @@ EPISODE = 91  # steps from one new scene to the next
 BLOCK = Grid(agents=32, steps=EPISODE + 1, roads=2, lanes=2, spacing=85.0, dt=0.1, signals=8)
 BLOCKS = tuple(replace(BLOCK, seed=seed) for seed in range(4))
 
+FOLLOWED = Env(observer=PAPER, traffic=Follow())
+
 PARTS = ("step", "events", "observation")
 SINGLE = tuple(Case("1 of 128", scenes, 1, part, FULL) for scenes in (1, 64) for part in PARTS)
+FOLLOW = tuple(Case("1 of 128, others follow", scenes, 1, "step", FOLLOWED) for scenes in (1, 16))
 EVERYONE = (
     Case("128 of 128", 1, 128, "events", FULL),
     Case("128 of 128", 1, 128, "observation", FULL),
@@ -53,6 +57,7 @@ def _banks(data: Path, large: bool) -> Iterator[tuple[Bank, str, tuple[Case, ...
     """Banks one after another, so that only one is held."""
     grid = grid_scenario(GRID)
     yield jax.device_put(make_bank([grid], GRID.dt)), "synthetic grid", SINGLE
+    yield jax.device_put(make_bank([grid], GRID.dt, paths=True)), "synthetic grid", FOLLOW
     yield jax.device_put(make_bank([grid], GRID.dt, controlled=GRID.agents)), "synthetic grid", EVERYONE
     blocks = grid_scenarios(BLOCKS)
     yield (

@@ -38,7 +38,8 @@ def convert(
             recording, scenarionet or waymo
         sources: files, folders of them, or globs
         out: folder of the dataset; it appears whole or not at all
-        settings: how; by default with a process a core
+        settings: how; by default with a process a core. A recording is cropped to the capacity, and what is left out is
+            counted; the dataset is as large as its recordings are
     """
     with counting("convert", "files") as show:
         summary = converting.convert(format, sources, out, settings, show)
@@ -46,6 +47,8 @@ def convert(
         print(f"skipped {skipped.reason}", file=sys.stderr)
     maps = f" ({summary.maps} maps without traffic)" if summary.maps else ""
     print(f"{out}: {summary.recordings} recordings{maps}, {summary.egos} egos, {len(summary.skipped)} files skipped")
+    if summary.cropped:
+        print("cropped: " + ", ".join(f"{number} {name}" for name, number in summary.cropped.items()))
     admit(out)
 
 

@@ -3,6 +3,7 @@
 Recording → draft (arrays of their own size) → pack (fixed shapes) → Scenario
 """
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from drivetrain.data.cropping import agents_kept, crop_egos, crop_lines, elements_kept, lanes_beyond, shorten
 from drivetrain.data.drafting import Candidate, Draft, draft, route_lines
 from drivetrain.data.elements import Elements
 from drivetrain.data.lanes import Mending, headings
-from drivetrain.data.recording import Recording, Tracks
+from drivetrain.data.recording import Recording
 from drivetrain.data.routing import Path
 from drivetrain.types import (
     Agents,
@@ -37,16 +39,29 @@ LINKS = 4
 class Capacity:
     """The fixed shapes of a dataset; the letters are those of `types`."""
 
-    agents: int  # A
+    agents: int  # A: road users of a recording
     steps: int  # T
-    elements: int  # R
-    stations: int  # Q
+    elements: int  # R: pieces of road edges, markings, crosswalks
+    stations: int  # Q: of all lanes of a map, one every 2 m
     lanes: int  # N
-    lines: int  # S
-    egos: int  # E
+    lines: int  # S: stop lines, with or without a light
+    egos: int  # E: agents that could be controlled
     route_stations: int  # P
-    route_lanes: int = 8  # L
+    route_lanes: int = 8  # L: side by side on a route
     route_lines: int = 16  # K
+
+
+MOST = Capacity(
+    agents=512,
+    steps=151,
+    elements=6000,
+    stations=1_000_000,
+    lanes=100_000,
+    lines=64,
+    egos=512,
+    route_stations=20_000,
+)
+"""What a dataset holds at most unless one says otherwise; what exceeds it is cropped (`cropping`), or refused."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +72,7 @@ class CompileReport:
     candidates: tuple[Candidate, ...]
     mending: Mending
     simplified: float  # the largest deviation of a road element from what was drawn, m
-    elements_dropped: int  # for want of room; the furthest from the traffic
-    agents_dropped: int  # for want of room; never an ego
+    cropped: dict[str, int]  # for want of room: steps, egos, agents, elements, lines (see `cropping`)
     lanes_left_out: int  # permissible lanes beyond the slots of their routes, all routes together
     lines_left_out: int  # control lines beyond those that a route has room for, all routes together
 
@@ -72,8 +86,7 @@ class CompileReport:
             "lanes_dropped": self.mending.lanes_dropped,
             "run_outs_added": self.mending.run_outs,
             "run_ins_added": self.mending.run_ins,
-            "elements_dropped": self.elements_dropped,
-            "agents_dropped": self.agents_dropped,
+            **{f"cropped_{name}": number for name, number in self.cropped.items()},
             "route_lanes_left_out": self.lanes_left_out,
             "route_lines_left_out": self.lines_left_out,
         }
@@ -83,11 +96,25 @@ class CompileReport:
 def compile_recording(recording: Recording, capacity: Capacity | None = None) -> tuple[Scenario, CompileReport]:
     """A recording as fixed shapes (NumPy arrays), and what was done to it; without a capacity, in shapes that just fit.
 
-    Elements and agents beyond the capacity are left out and counted, the furthest from the traffic first.
-    Raises `InputError` where anything else does not fit.
+    What exceeds the capacity is cropped as `cropping` says, and counted. Raises `InputError` where the stations or the
+    lanes of its map, or the stations of a route, do not fit.
     """
+    recording, cut = shorten(recording, capacity.steps if capacity else recording.tracks.valid.shape[1])
     drafted = draft(recording)
-    return pack(drafted, capacity or capacity_of([drafted]))
+    scenario, report = pack(drafted, capacity or capacity_of([drafted]))
+    return scenario, dataclasses.replace(report, cropped=report.cropped | {"steps": cut})
+
+
+def compile_within(recording: Recording, most: Capacity) -> tuple[Scenario, CompileReport]:
+    """As `compile_recording`, in shapes that just fit, but none larger than `most`."""
+    recording, cut = shorten(recording, most.steps)
+    drafted = draft(recording)
+    needed = capacity_of([drafted])
+    sizes = {name: min(size, getattr(most, name)) for name, size in vars(needed).items()}
+    sizes |= {"stations": needed.stations, "lanes": needed.lanes, "route_stations": needed.route_stations}
+    check_room(drafted, most)
+    scenario, report = pack(drafted, Capacity(**sizes))
+    return scenario, dataclasses.replace(report, cropped=report.cropped | {"steps": cut})
 
 
 def measure(recordings: Iterable[Recording]) -> Capacity:
@@ -114,22 +141,27 @@ def capacity_of(drafts: Iterable[Draft]) -> Capacity:
 
 
 def pack(drafted: Draft, capacity: Capacity) -> tuple[Scenario, CompileReport]:
-    """A draft as fixed shapes. See `compile_recording`."""
-    _check_room(drafted, capacity)
-    tracks = drafted.recording.tracks
+    """A draft as fixed shapes. See `compile_recording`; a draft of too many steps raises `InputError`."""
+    drafted, egos_cropped = crop_egos(drafted, min(capacity.egos, capacity.agents))
+    drafted, lines_cropped = crop_lines(drafted, capacity.lines)
+    check_room(drafted, capacity)
     egos = [c.track for c in drafted.candidates if not c.cause]
-    columns, dropped = _columns(tracks, egos, capacity.agents)
-    mean = tracks.position[tracks.valid].mean(axis=0) if tracks.valid.any() else np.zeros(2)
-    elements = drafted.elements.nearest(mean, capacity.elements)
+    columns, agents_cropped = agents_kept(drafted.recording.tracks, egos, capacity.agents)
+    elements, elements_cropped = elements_kept(drafted, capacity.elements)
     routes = [route_lines(drafted, path) for path in drafted.paths]
     report = CompileReport(
         name=drafted.recording.name,
         candidates=drafted.candidates,
         mending=drafted.mending,
         simplified=drafted.elements.error,
-        elements_dropped=len(drafted.elements.kind) - len(elements.kind),
-        agents_dropped=dropped,
-        lanes_left_out=sum(path.left_out for path in drafted.paths),
+        cropped={
+            "steps": 0,
+            "egos": egos_cropped,
+            "agents": agents_cropped,
+            "elements": elements_cropped,
+            "lines": lines_cropped,
+        },
+        lanes_left_out=sum(path.left_out + lanes_beyond(path, capacity.route_lanes) for path in drafted.paths),
         lines_left_out=sum(max(len(lines) - capacity.route_lines, 0) for lines in routes),
     )
     scenario = Scenario(
@@ -143,10 +175,10 @@ def pack(drafted: Draft, capacity: Capacity) -> tuple[Scenario, CompileReport]:
 # -------------------------------------------------------------------------------------------------------------- packing
 
 
-def _check_room(drafted: Draft, capacity: Capacity) -> None:
-    """Only elements and agents may be left out."""
+def check_room(drafted: Draft, capacity: Capacity) -> None:
+    """What cannot be cropped: a lane is part of a graph, and a route is driven to its end."""
     needed = capacity_of([drafted])
-    for name in ("steps", "stations", "lanes", "lines", "egos", "route_stations"):
+    for name in ("steps", "stations", "lanes", "route_stations"):
         if getattr(needed, name) > getattr(capacity, name):
             has, room = getattr(needed, name), getattr(capacity, name)
             raise InputError(
@@ -189,16 +221,6 @@ def _map(drafted: Draft, elements: Elements, capacity: Capacity) -> Map:
         line_judged=_padded(np.array(judged, bool), (c.lines,), np.bool_),
         light_position=_padded(np.array(place).reshape(-1, 2), (c.lines, 2), np.float32),
     )
-
-
-def _columns(tracks: Tracks, egos: list[int], room: int) -> tuple[Int[np.ndarray, "a"], int]:
-    """The tracks that a log keeps, in their order, and how many it leaves out: never an ego, the longest seen first."""
-    seen = tracks.valid.sum(axis=1)
-    present = np.flatnonzero(seen)
-    if len(present) <= room:
-        return present, 0
-    rank = np.lexsort((present, -seen[present], ~np.isin(present, egos)))
-    return np.sort(present[rank[:room]]), len(present) - room
 
 
 def _log(recording: Recording, columns: Int[np.ndarray, "a"], capacity: Capacity) -> Log:

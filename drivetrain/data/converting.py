@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from drivetrain import __version__
-from drivetrain.data.compiling import Capacity, CompileReport, capacity_of, pack
-from drivetrain.data.drafting import draft
+from drivetrain.data.compiling import MOST, Capacity, CompileReport, compile_within
+from drivetrain.data.cropping import shorten
 from drivetrain.data.manifest import SPLITS, VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, is_plain
 from drivetrain.data.padding import union
 from drivetrain.data.placing import publish
@@ -26,7 +28,7 @@ from drivetrain.data.shards import NOTHING, pack_record, write_manifest
 from drivetrain.data.smoothing import smooth
 from drivetrain.data.splitting import Gate, split_of
 from drivetrain.data.spreading import spread
-from drivetrain.data.summing import count, total
+from drivetrain.data.summing import count, cropped_of, total
 from drivetrain.data.working import (
     Plan,
     Result,
@@ -38,7 +40,7 @@ from drivetrain.data.working import (
     stamp,
     write_part,
 )
-from drivetrain.types import AgentKind, InputError, component
+from drivetrain.types import AgentKind, InputError, Scenario, component
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of files done, the number of all, and the last file: first with what was done before."""
@@ -57,6 +59,7 @@ class Settings:
     split: Literal["train", "val", "test"] | None = None  # put every recording in this split
     overwrite: bool = False  # replace a dataset that stands there
     max_failures: int | None = None  # give up when more files than this cannot be used
+    capacity: Capacity = MOST  # what a recording has at most
 
 
 SETTINGS = Settings()
@@ -72,6 +75,7 @@ class Summary:
     egos: int
     skipped: tuple[Skipped, ...]
     capacity: Capacity
+    cropped: dict[str, int]  # for want of room, all recordings together: what is not zero
 
 
 def convert(
@@ -83,8 +87,10 @@ def convert(
 ) -> Summary:
     """Convert the files below `sources` (paths or globs) to a dataset's folder `out`.
 
-    A file that cannot be used is skipped and counted. The same files give the same bytes, with any number of workers,
-    and however often the conversion was interrupted: called again, it goes on. Raises `InputError` where more than
+    The dataset is as large as its recordings are, and at most the settings' capacity: what exceeds it is cropped and
+    counted (`cropping`), or skipped. A file that cannot be used is skipped and counted. The same files give the same
+    bytes, with any number of workers, and however often the conversion was interrupted: called again, it goes on.
+    Raises `InputError` where more than
     `max_failures` were skipped, where nothing is left, where a group would straddle two splits, where the disk is
     full, or where `out` is in the way.
     """
@@ -95,7 +101,7 @@ def convert(
         raise InputError(f"split: {split!r} (use one of {', '.join(SPLITS)})")
     if not 0.02 <= dt <= 1.0:
         raise InputError(f"dt: {dt} s (use 0.02 to 1 s; 0.2 is usual)")
-    plan = Plan(format, dt, __version__, find(format, sources)[: settings.limit])
+    plan = Plan(format, dt, __version__, find(format, sources)[: settings.limit], settings.capacity)
     out = Path(out)
     with open_work(out, plan, settings.overwrite) as folder:
         _convert_all(folder, plan, settings.workers, Gate(split, max_failures), progress)
@@ -111,7 +117,8 @@ def convert(
         close_work(folder)
     egos = sum(len(entry.egos) for entry in manifest.recordings)
     maps = sum(not entry.agents for entry in manifest.recordings)
-    return Summary(str(out), len(manifest.recordings), maps, egos, manifest.skipped, manifest.capacity)
+    cropped = cropped_of(total(entry.notes for entry in manifest.recordings))
+    return Summary(str(out), len(manifest.recordings), maps, egos, manifest.skipped, manifest.capacity, cropped)
 
 
 def find(format: str, sources: Sequence[str]) -> tuple[str, ...]:
@@ -135,7 +142,7 @@ def _by_scene(file: str) -> tuple[str, int, str]:
 # ------------------------------------------------------------------------------------------------------------- one file
 
 
-def convert_file(format: str, file: str, dt: float) -> Result:
+def convert_file(format: str, file: str, dt: float, capacity: Capacity = MOST) -> Result:
     """Read, smooth, resample and compile one file; whatever is wrong with it becomes the reason why it is skipped."""
     if not file.isprintable():
         return Skipped(ascii(file), f"{ascii(file)}: a name with characters that do not print (rename the file)")
@@ -146,9 +153,9 @@ def convert_file(format: str, file: str, dt: float) -> Result:
             recording = dataclasses.replace(recording, notes=recording.notes | given_and_derived(recording))
         recording, report = smooth(recording)
         recording = resample(recording, dt)
-        drafted = draft(recording)
-        scenario, compiled = pack(drafted, capacity_of([drafted]))
-        entry = _describe(recording, compiled, report._asdict())
+        scenario, compiled = compile_within(recording, capacity)
+        recording = shorten(recording, capacity.steps)[0]
+        entry = _describe(recording, scenario, compiled, report._asdict())
         if not entry.egos and len(recording.tracks.id):  # a map alone has no road users, and is kept as a map
             raise InputError(f"{file}: no vehicle moves for long enough to be driven (leave the file out)")
         return pack_record(entry, scenario)
@@ -167,7 +174,9 @@ def _check(file: str, recording: Recording) -> None:
         raise InputError(f"{file}: lanes: none (leave the file out)")
 
 
-def _describe(recording: Recording, compiled: CompileReport, smoothing: dict[str, str | int | float]) -> Entry:
+def _describe(
+    recording: Recording, scenario: Scenario, compiled: CompileReport, smoothing: dict[str, str | int | float]
+) -> Entry:
     group, tracks = recording.group or recording.name, recording.tracks
     driven = [candidate for candidate in compiled.candidates if not candidate.cause]
     return Entry(
@@ -178,7 +187,7 @@ def _describe(recording: Recording, compiled: CompileReport, smoothing: dict[str
         source=recording.source,
         licence=recording.licence,
         steps=tracks.valid.shape[1],
-        agents=count(AgentKind(kind).name.lower() for kind in tracks.kind[tracks.valid.any(axis=1)]),
+        agents=count(AgentKind(kind).name.lower() for kind in np.asarray(scenario.log.bodies.kind) if kind),
         notes=total([recording.notes, compiled.notes]),
         smoothing=smoothing,
         egos=tuple(EgoEntry(int(tracks.id[c.track]), int(tracks.kind[c.track]), c.first, c.last) for c in driven),
@@ -193,7 +202,7 @@ class Task:
     """Some files of a shard to convert, or all of them to assemble."""
 
     folder: Path
-    plan: tuple[str, float]  # format, dt
+    plan: tuple[str, float, Capacity]  # format, dt, at most
     shard: int
     files: tuple[tuple[int, str], ...]  # place in the plan, file
     assemble: bool
@@ -210,7 +219,7 @@ def perform(task: Task) -> tuple[Task, tuple[Entry | Skipped, ...]]:
     told = []
     for number, file in task.files:
         seen = stamp(file)
-        result = convert_file(task.plan[0], file, task.plan[1])
+        result = convert_file(task.plan[0], file, *task.plan[1:])
         write_part(task.folder, number, result, seen)
         told.append(_told(result))
     return task, tuple(told)
@@ -260,7 +269,8 @@ class Course:
 
     def _task(self, shard: int, numbers: Iterable[int], assemble: bool) -> Task:
         files = tuple((number, self.plan.files[number]) for number in numbers)
-        return Task(self.folder, (self.plan.format, self.plan.dt), shard, files, assemble)
+        plan = (self.plan.format, self.plan.dt, self.plan.capacity)
+        return Task(self.folder, plan, shard, files, assemble)
 
 
 def _convert_all(folder: Path, plan: Plan, workers: int, gate: Gate, progress: Progress | None) -> None:

@@ -35,14 +35,6 @@ class Elements:
     kind: Int[np.ndarray, "R"]
     error: float = 0.0  # the largest deviation by simplification, m
 
-    def nearest(self, point: Float[np.ndarray, "2"], room: int) -> "Elements":
-        """At most `room` elements: those nearest to a point, in their order."""
-        if len(self.kind) <= room:
-            return self
-        distance = shapely.distance(shapely.linestrings(self.segments.reshape(-1, 2, 2)), shapely.Point(point))
-        kept = np.sort(np.argsort(distance, kind="stable")[:room])
-        return Elements(self.segments[kept], self.kind[kept], self.error)
-
 
 def elements_of(recording: Recording, lanes: Lanes) -> Elements:
     """All road elements of a recording whose lanes were compiled: edges first, then borders, then the rest."""

@@ -8,6 +8,9 @@ from pathlib import Path
 from drivetrain.data.manifest import SPLITS, Scalar
 from drivetrain.data.shards import read_manifest
 
+CROPPED = "cropped_"
+"""How the notes begin that count what a capacity left out."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Info:
@@ -26,6 +29,7 @@ class Info:
     unchecked: int
     agents: dict[str, int]  # by kind
     capacity: dict[str, int]
+    cropped: dict[str, int]  # what exceeded the capacity and was left out; nothing is where nothing did
     notes: dict[str, int]  # what readers and compiling left out, derived or mended
     smoothing: dict[str, Scalar]  # of the whole dataset: the largest of each figure
     skipped: dict[str, str]  # file → reason
@@ -59,6 +63,7 @@ def info(folder: str | Path) -> Info:
         unchecked=sum(cause == "" for _, cause in egos),
         agents=total(entry.agents for entry in entries),
         capacity=dict(vars(manifest.capacity)),
+        cropped=cropped_of(total(entry.notes for entry in entries)),
         notes=total(entry.notes for entry in entries),
         smoothing=smoothing,
         skipped={skipped.file: skipped.reason for skipped in manifest.skipped},
@@ -67,6 +72,11 @@ def info(folder: str | Path) -> Info:
         bytes_per_scene=sum(shard.bytes for shard in manifest.shards) / len(entries),
         selection=manifest.selection,
     )
+
+
+def cropped_of(notes: dict[str, int]) -> dict[str, int]:
+    """The counts of what was cropped among all notes: agents, steps, elements, …"""
+    return {name.removeprefix(CROPPED): number for name, number in notes.items() if name.startswith(CROPPED)}
 
 
 def count(words: Iterable[str]) -> dict[str, int]:

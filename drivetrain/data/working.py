@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from drivetrain.data.compiling import Capacity
+from drivetrain.data.compiling import MOST, Capacity
 from drivetrain.data.manifest import VERSION, Entry, Shard, Skipped, parse, seal, unseal
 from drivetrain.data.padding import union
 from drivetrain.data.placing import empty, locked, sync_folder, write_synced
@@ -38,12 +38,14 @@ class Plan:
     dt: float  # s
     version: str  # of Drivetrain
     files: tuple[str, ...]
+    capacity: Capacity = MOST
 
     def describe(self) -> dict[str, str | int | float]:
         """The plan in few words, to be compared."""
         digest = hashlib.sha256("\0".join(self.files).encode(errors="surrogateescape")).hexdigest()
         about = {"converter": self.format, "dt": self.dt, "version": self.version, "files": len(self.files)}
-        return about | {"digest of files": digest}
+        most = " ".join(f"{name} {size}" for name, size in vars(self.capacity).items())
+        return about | {"capacity": most, "digest of files": digest}
 
     @property
     def shards(self) -> int:

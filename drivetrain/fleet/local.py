@@ -19,7 +19,7 @@ from drivetrain.learn.bc import Bc, BcFigures, Demonstration, GatherFigures
 from drivetrain.learn.ppo import PpoFigures
 from drivetrain.learn.update import TrainState, descend
 from drivetrain.policy.perceiver import Perceiver
-from drivetrain.rollout import Carry, Figures, rollout, start
+from drivetrain.rollout import Carry, Figures, Memory, Others, rollout, start
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, Key, record
 
@@ -119,23 +119,32 @@ class Learner:
     carry: Carry  # [scenes]
 
 
-def open_scenes(env: Env, bank: Bank, scenes: int, episodes: Int[Array, "E"], key: Key) -> Carry:
-    """Scenes at the start of episodes of their own ([scenes]). The key is split once a scene."""
-    return jax.vmap(lambda key: start(env, bank, episodes, key))(jax.random.split(key, scenes))
+def open_scenes(env: Env, bank: Bank, scenes: int, episodes: Int[Array, "E"], key: Key, memory: Memory = ()) -> Carry:
+    """Scenes at the start of episodes of their own ([scenes]). The key is split once a scene.
+
+    Where others drive too, `memory` is a tuple: the learner's first memory, then theirs.
+    """
+    return jax.vmap(lambda key: start(env, bank, episodes, key, memory))(jax.random.split(key, scenes))
 
 
 @partial(jax.jit, static_argnames=("env", "improvement"), donate_argnames=("learner",))
 def improve(
-    env: Env, improvement: Improvement, bank: Bank, learner: Learner, episodes: Int[Array, "E"]
+    env: Env,
+    improvement: Improvement,
+    bank: Bank,
+    learner: Learner,
+    episodes: Int[Array, "E"],
+    others: Others | None = None,
 ) -> tuple[Learner, Figures, PpoFigures]:
     """One update: every scene drives a window, V-trace weighs it, and PPO passes over it in shuffled minibatches.
 
+    With `others`, they drive the agents that they are given, frozen, and the policy learns of its own alone.
     Figures of the rollout are sums over the scenes, those of PPO means over its steps. The key of the training state is
     split in three: for `prepare`, for the orders of the passes, and the one carried on.
     """
     policy = learner.train.policy
     carry, window, driven = jax.vmap(
-        lambda carry: rollout(env, bank, policy, carry, improvement.window, episodes)  # type: ignore[arg-type]
+        lambda carry: rollout(env, bank, policy, carry, improvement.window, episodes, others)  # type: ignore[arg-type]
     )(learner.carry)
     prepare_key, order_key, key = jax.random.split(learner.train.key, 3)
     experience = jax.vmap(lambda window, final, key: improvement.loss.prepare(env, bank, policy, window, final, key))(

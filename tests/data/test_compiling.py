@@ -150,8 +150,7 @@ def test_elements_and_agents_beyond_the_capacity_are_counted_and_egos_stay():
     recording = scenes.straight_road(agents=crowd)
     full = measure([recording])
     scenario, report = compiled(recording, agents=3, elements=20)
-    assert report.elements_dropped == full.elements - 20
-    assert report.agents_dropped == 4
+    assert report.cropped == {"steps": 0, "egos": 0, "agents": 4, "elements": full.elements - 20, "lines": 0}
     assert scenario.egos.track[0] == 0 and scenario.log.agents.valid[:26, 0].all()
     mean = recording.tracks.position[recording.tracks.valid].mean(axis=0)
     assert np.abs(scenario.map.elements[:, [0, 2]] - mean[0]).max() < 60.0

@@ -94,13 +94,3 @@ def test_edges_that_the_recording_draws_are_taken_as_they_are():
     edges = of_kind(elements(recording), ElementKind.ROAD_EDGE)
     assert edges[0, :2].tolist() == [0.0, -1.0] and edges[-1, 2:].tolist() == [100.0, -1.0]
     assert (edges[:, 2] > edges[:, 0]).all() and (edges[:, [1, 3]] == -1.0).all()
-
-
-def test_the_furthest_elements_give_way():
-    found = elements(scenes.straight_road(lanes=1, length=100.0))
-    point = np.array([10.0, 2.0])
-    kept = found.nearest(point, 5)
-    distance = np.array([shapely.Point(point).distance(shapely.LineString(s.reshape(2, 2))) for s in found.segments])
-    chosen = np.array([shapely.Point(point).distance(shapely.LineString(s.reshape(2, 2))) for s in kept.segments])
-    assert len(kept.kind) == 5
-    np.testing.assert_allclose(np.sort(chosen), np.sort(distance)[:5])

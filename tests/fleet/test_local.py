@@ -16,6 +16,7 @@ from drivetrain.fleet.local import (
 )
 from drivetrain.fleet.training import load_split
 from drivetrain.learn.update import begin
+from drivetrain.rollout import Others
 
 
 def test_demonstrations_hold_every_step_of_every_ego_and_no_padding(run):
@@ -60,3 +61,15 @@ def test_an_update_counts_its_steps_and_moves_the_policy(run):
     moved = jax.tree.map(lambda new, old: float(np.abs(np.asarray(new) - old).max()), learner.train.policy, before)
     assert max(jax.tree.leaves(moved)) > 0
     np.testing.assert_allclose(scalars(learnt)["ratio"], 1.0, atol=0.05)  # one pass: still nearly the policy that drove
+
+
+def test_nothing_is_learnt_where_another_policy_drives(run):
+    bank, episodes = load_split((run.data,), "train").bank, jnp.arange(4)
+    policy, other = (make_policy(run, jax.random.key(seed)) for seed in (0, 9))
+    before = jax.tree.map(np.asarray, policy)
+    carry = open_scenes(run.env, bank, run.improvement.scenes, episodes, jax.random.key(1), ((), ()))
+    learner = Learner(begin(run.improvement.optimiser, policy, jax.random.key(2)), carry)
+    others = Others((other,), jnp.ones(1, int))
+    learner, driven, learnt = improve(run.env, run.improvement, bank, learner, episodes, others)
+    assert float(driven.steps) == 0.0 and scalars(learnt)["entropy"] == 0.0
+    jax.tree.map(np.testing.assert_array_equal, learner.train.policy, before)

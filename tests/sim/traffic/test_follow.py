@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 import scenes
 
+from drivetrain.data.compiling import compile_recording
+from drivetrain.data.readers import READERS
+from drivetrain.data.resampling import resample
 from drivetrain.geometry import box, box_clearance
 from drivetrain.sim.bank import Indexing, make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
@@ -18,6 +22,7 @@ from drivetrain.sim.traffic.replay import Replay
 from drivetrain.types import AgentKind, InputError, LightState, replace
 
 DT, MODEL, RULE = 0.2, Bicycle(), Follow()
+BOLOGNA = Path(__file__).resolve().parents[3] / "datasets/bologna/recordings"
 
 
 def bank_of(*given, **changes):
@@ -140,6 +145,22 @@ def test_a_step_is_what_a_loop_over_pairs_says(scenario):
                 np.testing.assert_allclose(after.traffic.speed[i], speed, rtol=1e-3, atol=1e-3)
                 compared += 1
         assert compared >= 25
+
+
+def test_in_a_real_crowd_too_nobody_in_the_way_is_missed():
+    """Junctions, bends and queues: the few that are tried on the chords hold the one that matters."""
+    recording = resample(READERS["recording"].read(str(BOLOGNA / "acosta_27_1_366.recording.xz")), DT)
+    bank = bank_of(green(compile_recording(recording)[0]))
+    states = drive(bank, begin(bank), constant([-1.0, 0.0], 30))
+    compared = 0
+    for time in (2, 9, 16, 23, 28):
+        before, after = (jax.tree.map(lambda leaf, t=t: leaf[t], states) for t in (time, time + 1))
+        for i, (along, speed) in expected(bank, before).items():
+            if int(after.traffic.phase[i]) == DRIVING:
+                np.testing.assert_allclose(after.traffic.along[i], along, rtol=1e-4, atol=2e-3)
+                np.testing.assert_allclose(after.traffic.speed[i], speed, rtol=1e-3, atol=5e-3)
+                compared += 1
+    assert compared >= 60
 
 
 # ------------------------------------------------------------------------------------------------------------ scenes
