@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 
+from drivetrain.bench.measuring import copy_rate
 from drivetrain.bench.simulation import Case, Row, measure
 from drivetrain.bench.synthetic import Grid, grid_scenario, grid_scenarios
 from drivetrain.data.loading import load
@@ -45,10 +46,10 @@ RECORDED = tuple(Case("recorded, 1 each", 64, 1, part, FULL) for part in PARTS)
 
 def measure_simulator(data: Path, seconds: float, large: bool, done: Callable[[Row], None]) -> list[Row]:
     """Every case in turn; `done` is called after each. With `large`, also 512 agents: compiling those takes long."""
-    rows = []
+    rows, rate = [], copy_rate()
     for bank, name, cases in _banks(data, large):
         for case in cases:
-            rows.append(measure(case, bank, name, seconds))
+            rows.append(measure(case, bank, name, rate, seconds))
             done(rows[-1])
     return rows
 

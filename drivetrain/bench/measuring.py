@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 
 def median_seconds(call: Callable[[], Any], seconds: float) -> float:
@@ -24,3 +25,10 @@ def peak_megabytes() -> float:
     """The most memory held since the process began: of the process on a CPU, of the device elsewhere."""
     figures = jax.devices()[0].memory_stats() or {}
     return figures.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 1e6
+
+
+def copy_rate(megabytes: int = 256) -> float:
+    """Bytes a second that a copy reads and writes on this device: what bounds whoever must read and write so much."""
+    numbers = jnp.zeros(megabytes * 250_000, jnp.float32)
+    copy = jax.jit(lambda numbers: numbers + 1.0)
+    return 2 * numbers.nbytes / median_seconds(lambda: jax.block_until_ready(copy(numbers)), 1.0)

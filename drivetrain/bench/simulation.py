@@ -11,13 +11,16 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from drivetrain.bench.measuring import median_seconds, peak_megabytes
 from drivetrain.env import Env
+from drivetrain.events.off_route import REACH
 from drivetrain.observe import PAPER, Observer
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
+from drivetrain.sim.ribbons import PIECES, SEEN
 from drivetrain.types import Array, component
 
 PARTS = ("step", "events", "observation", "consumed")
@@ -54,10 +57,11 @@ class Row:
     peak_mb: float
     temporary_share: float  # of the program's arguments and outputs
     megabytes: float  # a step must at least read and write, of all scenes
+    floor: float  # milliseconds that a copy of so much takes
 
 
-def measure(case: Case, bank: Bank, scene: str, seconds: float = 2.0) -> Row:
-    """Time a case on a bank whose episodes have as many controlled agents as it says."""
+def measure(case: Case, bank: Bank, scene: str, rate: float, seconds: float = 2.0) -> Row:
+    """Time a case on a bank whose episodes have as many controlled agents as it says; `rate`: see `copy_rate`."""
     count = len(bank.episodes.map)
     episodes = jnp.arange(case.scenes) % count
     program = jax.jit(lambda bank, episodes: jax.vmap(lambda episode: drive(case, bank, episode))(episodes))
@@ -67,6 +71,7 @@ def measure(case: Case, bank: Bank, scene: str, seconds: float = 2.0) -> Row:
     elapsed = median_seconds(lambda: jax.block_until_ready(compiled(bank, episodes)), seconds) / case.steps
     memory = compiled.memory_analysis()
     assert memory is not None
+    least = case.scenes * _bytes(case, bank)
     given = memory.argument_size_in_bytes + memory.output_size_in_bytes
     return Row(
         case=case.name,
@@ -81,7 +86,8 @@ def measure(case: Case, bank: Bank, scene: str, seconds: float = 2.0) -> Row:
         compile_seconds=compile_seconds,
         peak_mb=peak_megabytes(),
         temporary_share=memory.temp_size_in_bytes / max(given, 1),
-        megabytes=case.scenes * _bytes(case, bank) / 1e6,
+        megabytes=least / 1e6,
+        floor=1e3 * least / rate,
     )
 
 
@@ -125,19 +131,28 @@ def _read(observation) -> Float[Array, ""]:
 
 
 def _bytes(case: Case, bank: Bank) -> int:
-    """Least traffic of one scene's step: agents read and written, and per controlled agent what it reads and writes."""
-    agents = bank.logs.bodies.length.shape[-1]
-    each = agents * 4  # the others' boxes, once a controlled agent, from cache
-    if case.part != "step" and case.events:
-        each += bank.roads.block.shape[-1] * 6 * 4 + 25 * bank.episodes.route.stations.shape[-1] * 12 * 4
-    if case.part in ("observation", "consumed"):
+    """Least traffic of one scene's step: the agents' log read and their state written; then for each controlled agent
+    the others, its road block and its stretch of route, each once, and what is seen written.
+    """
+    agents, block = bank.logs.bodies.length.shape[-1], bank.roads.block.size // np.prod(bank.roads.block.shape[:2])
+    lanes = bank.episodes.route.stations.shape[-1]
+    sees, judged = (
+        case.part in ("observation", "consumed"),
+        case.part != "step" and (case.events or case.part == "events"),
+    )
+    floats = 0
+    if judged:
+        floats += (PIECES[1] - PIECES[0] + 1) * (2 * REACH + 1) * lanes
+    if judged or sees:
+        floats += 9 * agents + block
+    view = case.env.observer
+    if sees and isinstance(view, Observer):
+        floats += (SEEN[1] - SEEN[0] + 1) * view.route.points * lanes
+    each = 4 * int(floats)
+    if case.part == "observation":
         seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0)), bank)
-        written = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(seen)) // case.controlled
-        each += written * (1 if case.part == "observation" else 0)
-        view = case.env.observer
-        if isinstance(view, Observer):
-            each += view.route.points * bank.episodes.route.stations.shape[-1] * 12 * 4
-    return agents * 4 * 9 + case.controlled * each
+        each += sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(seen)) // case.controlled
+    return 2 * 4 * 9 * agents + case.controlled * each
 
 
 def _tensors(case: Case, bank: Bank) -> str:
@@ -155,10 +170,10 @@ def _tensors(case: Case, bank: Bank) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as text, one a line."""
-    head = f"{'case':<28} {'part':<12} {'scenes':>6} {'C':>4} {'ms a step':>10} {'scene-steps/s':>14}"
+    head = f"{'case':<32} {'part':<12} {'scenes':>6} {'C':>4} {'ms a step':>10} {'floor':>8} {'scene-steps/s':>14}"
     lines = [head + f" {'agent-steps/s':>14} {'compile s':>10} {'temp':>6}"]
     for row in rows:
-        figures = f"{row.milliseconds:>10.4f} {row.scene_steps:>14,.0f} {row.agent_steps:>14,.0f}"
+        figures = f"{row.milliseconds:>10.4f} {row.floor:>8.4f} {row.scene_steps:>14,.0f} {row.agent_steps:>14,.0f}"
         figures += f" {row.compile_seconds:>10.1f} {row.temporary_share:>6.0%}"
-        lines.append(f"{row.case:<28} {row.part:<12} {row.scenes:>6} {row.controlled:>4} {figures}")
+        lines.append(f"{row.case:<32} {row.part:<12} {row.scenes:>6} {row.controlled:>4} {figures}")
     return "\n".join(lines)

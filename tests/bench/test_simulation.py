@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from drivetrain.bench.cases import CROWDS, EVERYONE, GRID, SINGLE
-from drivetrain.bench.measuring import median_seconds, peak_megabytes
+from drivetrain.bench.measuring import copy_rate, median_seconds, peak_megabytes
 from drivetrain.bench.simulation import PARTS, Case, drive, measure, table
 from drivetrain.bench.synthetic import Grid, grid_recording, grid_scenario, grid_scenarios
 from drivetrain.env import Env
@@ -51,9 +51,10 @@ def test_a_part_counts_its_steps(part, observer, bank):
     if part == "step" and isinstance(observer, Surroundings):
         pytest.skip("a step sees nothing")
     case = Case("small", 2, 6, part, Env(observer=observer), steps=4, fresh=2)
-    row = measure(case, bank, "a grid", 0.0)
+    row = measure(case, bank, "a grid", 1e9, 0.0)
     assert row.agent_steps == pytest.approx(6 * row.scene_steps)
     assert row.scene_steps == pytest.approx(2 / (row.milliseconds / 1e3))
+    assert row.floor == pytest.approx(row.megabytes) and row.megabytes > 0.0  # at 1e9 bytes a second
     assert row.compile_seconds > 0.0 and row.temporary_share >= 0.0
     assert f"A 6 · T 30 · R {bank.maps.elements.shape[1]}" in row.tensors
     assert ("floats seen" in row.tensors) == (part in ("observation", "consumed"))
@@ -73,6 +74,18 @@ def test_the_cases_are_those_of_full_size():
     assert {case.controlled for case in SINGLE} == {1}
     assert {case.controlled for case in EVERYONE} == {128}
     assert {(case.scenes, case.controlled) for case in CROWDS} == {(32, 32)}
+
+
+def test_what_is_seen_costs_at_least_its_bytes(bank):
+    nearest, around = Env(observer=Observer(agents=3, road=4)), Env(observer=Surroundings())
+
+    def least(part, env=nearest, **more):
+        return measure(Case("small", 1, 6, part, env, steps=1, **more), bank, "a grid", 1e9, 0.0).megabytes
+
+    seen = least("observation") - least("consumed")
+    assert seen > 1e-6 * 6 * 4 * (12 * 8 * 16)  # the route alone: features of points of lanes
+    assert least("step") < least("observation", around, events=False) < least("observation", around)
+    assert copy_rate(4) > 1e7
 
 
 def test_the_median_is_of_calls_and_memory_is_held():
