@@ -42,6 +42,7 @@ class Stream:
     hosts: int = 1
     threads: int = 4
     ahead: int = 32  # samples, decoded, in memory
+    capacity: Capacity | None = None  # to pad to; None: the dataset's own
 
     def open(self, state: State | None = None) -> "Samples":
         """The stream from its beginning, or from where `state` was taken.
@@ -86,7 +87,7 @@ class Samples(Iterator[Sample]):
     @property
     def capacity(self) -> Capacity:
         """The shapes of every scenario."""
-        return self.manifest.capacity
+        return self.records.capacity
 
     @property
     def dt(self) -> float:
@@ -125,6 +126,7 @@ class Records:
         self.folder, self.manifest = Path(stream.folder), manifest
         self.entries = entries_of(stream.folder, manifest, stream.split, stream.admitted_only)
         self.admitted_only = stream.admitted_only
+        self.capacity = stream.capacity or manifest.capacity
         numbers: dict[str, int] = {}
         self.groups = [numbers.setdefault(entry.group, len(numbers)) for entry in self.entries]
         self._local = threading.local()
@@ -136,8 +138,8 @@ class Records:
         entry = self.entries[int(row)]
         data = read_record(self._reader(entry), self.folder, entry)
         return Sample(
-            scenario=unpack_record(data, self.manifest.capacity, f"{self.folder / entry.shard}: {entry.name}"),
-            admitted=admission_marks(entry, self.manifest.capacity, self.admitted_only),
+            scenario=unpack_record(data, self.capacity, f"{self.folder / entry.shard}: {entry.name}"),
+            admitted=admission_marks(entry, self.capacity, self.admitted_only),
             row=int(row),
             name=entry.name,
             group=self.groups[int(row)],

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -17,7 +18,7 @@ from drivetrain.data.loading import load
 from drivetrain.data.shards import set_causes
 from drivetrain.env import Env
 from drivetrain.evaluate.baselines import log_baseline
-from drivetrain.evaluate.benchmark import RATES, Evaluation, evaluate
+from drivetrain.evaluate.benchmark import RATES, Drives, evaluate
 from drivetrain.sim.bank import Bank, make_bank
 
 CAUSES = ("collision", "off_route")
@@ -72,20 +73,21 @@ def admit(env: Env, bank: Bank, chunk: int = 64, progress: Callable[[int, int], 
     """Drive every ego of a bank (one controlled agent an episode, none left out) by its log."""
     log = log_baseline(env)
     result = evaluate(log.env, bank, log.act, chunk=chunk, progress=progress)
+    drives = cast(Drives, result.drives)
     return Admission(
         source=np.asarray(result.source),
         ego=np.asarray(bank.episodes.ego)[result.episode, 0],
-        cause=tuple(_cause(result, row) for row in range(len(result.episode))),
+        cause=tuple(_cause(drives, row) for row in range(len(result.episode))),
         facts={name: int(np.sum(getattr(result.outcome, name))) for name in RATES},
     )
 
 
-def _cause(result: Evaluation, row: int) -> str | None:
+def _cause(drives: Drives, row: int) -> str | None:
     """What happened first; of things that happened in the same step, the first of `CAUSES`."""
-    mask = result.drives.mask[row, :, 0]
+    mask = drives.mask[row, :, 0]
     first = {}
     for name in CAUSES:
-        steps = np.flatnonzero((getattr(result.drives.events, name)[row, :, 0] < 0) & mask)
+        steps = np.flatnonzero((getattr(drives.events, name)[row, :, 0] < 0) & mask)
         if len(steps):
             first[name] = int(steps[0])
     return min(first, key=lambda name: first[name]) if first else None

@@ -5,7 +5,7 @@
 - `compare`: two Evaluations → their paired differences
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ from drivetrain.evaluate.intervals import METHOD, mean, ratio
 from drivetrain.evaluate.metrics import LEAST_DISTANCE, Outcome, outcome
 from drivetrain.rollout import Driver, Memory, drive
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Events, InputError, Key, record
+from drivetrain.types import Array, Events, InputError, Key, record, replace
 
 RATES = ("failure", "collision", "off_route", "off_road", "stop_line", "red_light")
 MEANS = ("ade", "acceleration", "lateral", "comfort")
@@ -40,10 +40,10 @@ class Drives:
 class Evaluation:
     """One driver on E episodes, in NumPy."""
 
-    episode: Int[Array, "E"]  # row of the bank's episodes
+    episode: Int[Array, "E"]  # row of the bank's episodes, or of the larger set of which the bank is a piece
     source: Int[Array, "E"]  # group of recordings: the cluster of the bootstrap
     outcome: Outcome  # [E, C]
-    drives: Drives  # [E]
+    drives: Drives | None  # [E]; None where they were not kept
 
 
 def evaluate(
@@ -55,33 +55,43 @@ def evaluate(
     seed: int = 0,
     chunk: int = 64,
     progress: Callable[[int, int], None] | None = None,
+    first: int = 0,
+    steps: int = 0,
 ) -> Evaluation:
     """Drive every episode (or those named) to its end; nothing ends earlier, nothing restarts.
 
     `act` is a function, or an Equinox module whose arrays may change between calls without a new compilation. `memory`
     is the driver's first memory of one scene. `progress(done, all)` is called after each chunk. The key of an episode
     is its row folded into the seed, so that figures do not depend on the chunks.
+
+    A bank may be a piece of a larger set: rows then count from `first`, and `steps` (0: the bank's own) are those of
+    the longest episode of the set.
     """
     rows = np.arange(len(bank.episodes.map)) if episodes is None else np.asarray(episodes)
     if len(rows) == 0:
         raise InputError("evaluation: episodes: none (name at least one)")
-    steps = int(np.max(np.asarray(bank.episodes.last) - np.asarray(bank.episodes.first)))
-    chunk = min(chunk, len(rows))
+    steps = steps or int(np.max(np.asarray(bank.episodes.last) - np.asarray(bank.episodes.first)))
+    chunk = min(chunk, len(bank.episodes.map))
     parts = []
     for start in range(0, len(rows), chunk):
         part = rows[start : start + chunk]
         padded = jnp.asarray(np.resize(part, chunk), jnp.int32)
-        result = _drive_chunk(env, bank, act, memory, padded, jax.random.key(seed), steps)
+        result = _drive_chunk(env, bank, act, memory, padded, (jax.random.key(seed), jnp.asarray(first)), steps)
         parts.append(_first(len(part), result))
         if progress is not None:
             progress(start + len(part), len(rows))
     outcomes, drives = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-    return Evaluation(rows, np.asarray(bank.episodes.source)[rows], outcomes, drives)
+    return Evaluation(first + rows, np.asarray(bank.episodes.source)[rows], outcomes, drives)
 
 
 def select(evaluation: Evaluation, rows: Bool[np.ndarray, "E"]) -> Evaluation:
     """Some of the episodes of an evaluation."""
     return jax.tree.map(lambda leaf: leaf[rows], evaluation)
+
+
+def together(pieces: Sequence[Evaluation]) -> Evaluation:
+    """The outcomes of one driver on all pieces of a set; their drives are not kept."""
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(replace(piece, drives=None) for piece in pieces))
 
 
 def _first(count: int, result: tuple[Outcome, Drives]) -> tuple[Outcome, Drives]:
@@ -90,10 +100,18 @@ def _first(count: int, result: tuple[Outcome, Drives]) -> tuple[Outcome, Drives]
 
 @eqx.filter_jit
 def _drive_chunk(
-    env: Env, bank: Bank, act: Driver, memory: Memory, episodes: Int[Array, "E"], key: Key, steps: int
+    env: Env,
+    bank: Bank,
+    act: Driver,
+    memory: Memory,
+    episodes: Int[Array, "E"],
+    draw: tuple[Key, Int[Array, ""]],
+    steps: int,
 ) -> tuple[Outcome, Drives]:
+    key, first = draw
+
     def one(episode: Int[Array, ""]) -> tuple[Outcome, Drives]:
-        trajectory = drive(env, bank, act, episode, steps, jax.random.fold_in(key, episode), memory)
+        trajectory = drive(env, bank, act, episode, steps, jax.random.fold_in(key, first + episode), memory)
         mine = trajectory.controlled
         drives = Drives(
             position=trajectory.agents.position[:, mine],

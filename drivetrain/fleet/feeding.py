@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Int
 
 from drivetrain.data.manifest import Entry
+from drivetrain.data.mixing import Mixture
 from drivetrain.data.streaming import Sample, State, Stream
 from drivetrain.env import Env
 from drivetrain.rollout import Carry, start
@@ -39,7 +40,7 @@ class Lot:
 class Feed:
     """A stream, and the slots that it fills; `turnover` of them are replaced at a time."""
 
-    def __init__(self, stream: Stream, slots: Slots, turnover: int, state: State | None = None):
+    def __init__(self, stream: Stream | Mixture, slots: Slots, turnover: int, state: State | None = None):
         """Prepares the first bank; with `state` (another feed's), the one that feed had filled by then.
 
         Raises `InputError` as `Stream.open` does, and where slots are too small.

@@ -38,8 +38,29 @@ def make_policy(run: Run, key: Key) -> Perceiver:
 
 def demonstrate(env: Env, bank: Bank, bc: Bc) -> tuple[Demonstration, dict[str, float]]:
     """The expert's drive of every episode of a bank, without padding, and how well it followed its log."""
-    count = len(bank.episodes.map)
     steps = int(np.max(np.asarray(bank.episodes.last) - np.asarray(bank.episodes.first)))
+    demonstrations, total = _gathered(env, bank, bc, steps, len(bank.episodes.map))
+    return jax.tree.map(jnp.asarray, demonstrations), tracking(total)
+
+
+def demonstrate_bank(
+    env: Env, bank: Bank, bc: Bc, steps: int, episodes: int | None = None
+) -> tuple[Demonstration, Int[Array, ""], GatherFigures]:
+    """The same of a bank that is one of many: as many rows as its `episodes` of `steps` steps could fill.
+
+    Gives the demonstrations, known ones first; how many they are; and the figures of each episode.
+    """
+    rows = len(bank.episodes.map) * steps
+    known, total = _gathered(env, bank, bc, steps, len(bank.episodes.map) if episodes is None else episodes)
+    count = len(known.mask)
+    filled = jax.tree.map(lambda leaf: jnp.asarray(leaf[np.minimum(np.arange(rows), count - 1)]), known)
+    mask = jnp.arange(rows) < count
+    shown = Demonstration(filled.state, filled.agent, filled.action, filled.target, mask)
+    return shown, jnp.asarray(count, jnp.int32), total
+
+
+def _gathered(env: Env, bank: Bank, bc: Bc, steps: int, count: int) -> tuple[Demonstration, GatherFigures]:
+    """Demonstrations of the first `count` episodes without padding, and the figures of each (NumPy)."""
     parts, sums = [], []
     for first in range(0, count, CHUNK):
         episodes = jnp.minimum(jnp.arange(first, first + CHUNK), count - 1)
@@ -47,9 +68,12 @@ def demonstrate(env: Env, bank: Bank, bc: Bc) -> tuple[Demonstration, dict[str, 
         known = np.asarray(batch.mask) & (np.arange(first, first + CHUNK) < count)[:, None]
         parts.append(jax.tree.map(lambda leaf, known=known: np.asarray(leaf)[known], batch))
         sums.append(jax.tree.map(lambda leaf, known=known: np.asarray(leaf)[known.any(axis=1)], figures))
-    demonstrations = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *parts)
-    total = jax.tree.map(lambda *leaves: np.concatenate(leaves), *sums)
-    return demonstrations, {
+    return tuple(jax.tree.map(lambda *leaves: np.concatenate(leaves), *all_) for all_ in (parts, sums))
+
+
+def tracking(total: GatherFigures) -> dict[str, float]:
+    """How well the expert followed its log, of figures [E]."""
+    return {
         "steps": float(total.steps.sum()),
         "clipped_share": float(total.clipped.sum() / total.steps.sum()),
         "failed_episodes": float(total.ended.sum()),
@@ -99,13 +123,67 @@ def clone_loss(
     rows = jnp.arange(-(-count // batch) * batch).reshape(-1, batch)
 
     def part(rows: Int[Array, "batch"]) -> tuple[BcFigures, Float[Array, ""]]:
-        known = rows < count
-        some: Demonstration = jax.tree.map(lambda leaf: leaf[jnp.minimum(rows, count - 1)], demonstrations)
-        some = Demonstration(some.state, some.agent, some.action, some.target, some.mask & known)
+        some = _some(demonstrations, rows)
         return bc.loss(env, bank, policy, some, jax.random.key(0))[1], jnp.sum(some.mask, dtype=jnp.float32)
 
     figures, weight = jax.lax.map(part, rows)
     return jax.tree.map(lambda rows: jnp.tensordot(weight, rows, 1) / jnp.sum(weight), figures)
+
+
+def _some(demonstrations: Demonstration, rows: Int[Array, "batch"]) -> Demonstration:
+    """Rows of demonstrations; those beyond the last are padding."""
+    count = demonstrations.mask.shape[0]
+    some: Demonstration = jax.tree.map(lambda leaf: leaf[jnp.minimum(rows, count - 1)], demonstrations)
+    return Demonstration(some.state, some.agent, some.action, some.target, some.mask & (rows < count))
+
+
+@partial(jax.jit, static_argnames=("env", "cloning"), donate_argnames=("train",))
+def clone_bank(
+    env: Env, cloning: Cloning, bank: Bank, train: TrainState, shown: Demonstration, known: Int[Array, ""]
+) -> tuple[TrainState, BcFigures]:
+    """`clone_epoch` on the first `known` of the demonstrations: one program, however many a bank has.
+
+    At least one batch is learnt from; it has padding where fewer are known.
+    """
+    order, key = jax.random.split(train.key)
+    count = shown.mask.shape[0]
+    unknown = jnp.arange(count) >= known
+    rows = jnp.argsort(jax.random.uniform(order, (count,)) + unknown)  # the known ones first, shuffled
+
+    def step(turn: Array, carry: tuple[TrainState, BcFigures]) -> tuple[TrainState, BcFigures]:
+        train, sums = carry
+        at = turn * cloning.batch + jnp.arange(cloning.batch)
+        part = _some(shown, jnp.where(at < count, rows[jnp.minimum(at, count - 1)], count))
+        train, figures, _ = descend(
+            cloning.optimiser, train, lambda policy, key: cloning.loss.loss(env, bank, policy, part, key)
+        )
+        return train, jax.tree.map(jnp.add, sums, figures)
+
+    train = TrainState(train.policy, train.optimiser, train.step, key)
+    batches = jnp.maximum(known // cloning.batch, 1)
+    train, sums = jax.lax.fori_loop(0, batches, step, (train, _no_figures(env, bank, cloning.loss, train, shown)))
+    return train, jax.tree.map(lambda total: total / batches, sums)
+
+
+@partial(jax.jit, static_argnames=("env", "bc", "batch"))
+def clone_sums(
+    env: Env, bc: Bc, batch: int, bank: Bank, policy: eqx.Module, shown: Demonstration, known: Int[Array, ""]
+) -> BcFigures:
+    """`clone_loss` of the first `known` demonstrations, as sums over them."""
+
+    def step(turn: Array, sums: BcFigures) -> BcFigures:
+        some = _some(shown, turn * batch + jnp.arange(batch))
+        figures = bc.loss(env, bank, policy, some, jax.random.key(0))[1]
+        return jax.tree.map(lambda total, mean: total + mean * jnp.sum(some.mask), sums, figures)
+
+    train = TrainState(policy, (), jnp.asarray(0), jax.random.key(0))
+    return jax.lax.fori_loop(0, -(-known // batch), step, _no_figures(env, bank, bc, train, shown))
+
+
+def _no_figures(env: Env, bank: Bank, bc: Bc, train: TrainState, shown: Demonstration) -> BcFigures:
+    """Figures that are zero, in their shapes."""
+    shape = jax.eval_shape(lambda: bc.loss(env, bank, train.policy, _some(shown, jnp.arange(1)), train.key)[1])
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
 
 
 # ---------------------------------------------------------------------------------------------------------- improvement

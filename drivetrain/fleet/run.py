@@ -48,6 +48,17 @@ class Data:
 
 
 @component
+class Streaming:
+    """Recordings that come from the shards while training runs, for datasets larger than memory."""
+
+    slots: int = 0  # recordings on the device at once, of the part learnt from and of those judged on; 0: all of them
+    turnover: int = 8  # recordings replaced before each update of PPO; in cloning, all of them
+    episodes: int = 4  # of a recording at once, drawn from its egos
+    threads: int = 2  # that read and prepare
+    ahead: int = 16  # recordings of each dataset read ahead, in memory
+
+
+@component
 class Cloning:
     """Behavioural cloning until the validation loss stops falling."""
 
@@ -87,6 +98,7 @@ class Run:
     cloning: Cloning = Cloning()
     improvement: Improvement = Improvement()
     seed: int = 0
+    stream: Streaming = Streaming()
 
 
 def open_run(run: Run, folder: Path, resume: bool) -> Run:

@@ -29,6 +29,8 @@ class Slots:
     cells: int  # road cells a recording
     episodes: int = 1  # a recording; drawn from its egos, again and again where they are fewer
     indexing: Indexing = Indexing()
+    longest: int = 0  # steps of an episode, at most; 0: as recorded
+    paths: bool = False  # for traffic that follows them (`make_bank`)
 
 
 def prepare(
@@ -38,13 +40,24 @@ def prepare(
 
     Raises `InputError` where its road needs more cells than a slot has, or nobody may be driven.
     """
-    rows = np.random.default_rng(seed).permutation(np.flatnonzero(admitted))
+    draw = np.random.default_rng(seed)
+    rows = draw.permutation(np.flatnonzero(admitted))
     marks = np.zeros_like(admitted)
     marks[rows[: slots.episodes]] = True
-    bank = host_bank([scenario], dt, admitted=[marks], indexing=slots.indexing, cells=slots.cells)
+    bank = host_bank(
+        [scenario],
+        dt,
+        admitted=[marks],
+        longest=slots.longest or None,
+        indexing=slots.indexing,
+        paths=slots.paths,
+        cells=slots.cells,
+    )
     if (cells := bank.roads.reach.shape[1]) > slots.cells:
         raise InputError(f"bank: cells: {cells} in slots of {slots.cells} (give slots more cells)")
     again = np.arange(slots.episodes) % len(bank.episodes.map)
+    if len(bank.episodes.map) > slots.episodes:  # egos cut to several episodes
+        again = draw.permutation(len(bank.episodes.map))[: slots.episodes]
     episodes, ribbons = (jax.tree.map(lambda leaf: leaf[again], part) for part in (bank.episodes, bank.ribbons))
     episodes = replace(episodes, source=np.full(slots.episodes, group, np.int32))
     return replace(bank, episodes=episodes, ribbons=ribbons)

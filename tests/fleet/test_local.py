@@ -14,7 +14,7 @@ from drivetrain.fleet.local import (
     open_scenes,
     scalars,
 )
-from drivetrain.fleet.training import load_split
+from drivetrain.fleet.splits import load_split
 from drivetrain.learn.update import begin
 from drivetrain.rollout import Others
 

@@ -6,9 +6,10 @@ import shutil
 import pytest
 from fleet.conftest import silent
 
-from drivetrain.fleet import training
+from drivetrain.fleet import site, training
 from drivetrain.fleet.checkpoints import finished
 from drivetrain.fleet.journal import read_metrics
+from drivetrain.fleet.run import Streaming
 from drivetrain.fleet.training import train
 from drivetrain.types import InputError
 
@@ -34,7 +35,7 @@ def whole(run, tmp_path):
 def kill_at_save(monkeypatch, count, when):
     """Die at the count-th checkpoint, before or after it is written."""
     saves = []
-    save = training.save_checkpoint
+    save = site.save_checkpoint
 
     def counted(*arguments):
         saves.append(arguments)
@@ -45,7 +46,7 @@ def kill_at_save(monkeypatch, count, when):
             raise Killed
         return file
 
-    monkeypatch.setattr(training, "save_checkpoint", counted)
+    monkeypatch.setattr(site, "save_checkpoint", counted)
 
 
 def test_a_run_leaves_its_folder_as_documented_and_survives_kills(run, whole, tmp_path, monkeypatch):
@@ -80,3 +81,20 @@ def test_a_dataset_of_another_time_step_is_refused(run, tmp_path):
     other = training.replace(run, data=training.replace(run.data, dt=0.1))
     with pytest.raises(InputError, match="dt"):
         train(other, tmp_path / "run", resume=False, progress=silent)
+
+
+def test_a_streamed_run_survives_kills_to_the_bit(run, tmp_path, monkeypatch):
+    streamed = training.replace(run, stream=Streaming(slots=2, turnover=1, episodes=2, threads=1, ahead=2))
+    train(streamed, tmp_path / "whole", resume=False, progress=silent)
+    rows, evaluation = measured(tmp_path / "whole")
+    assert set(evaluation) == POLICIES and evaluation["bc_ppo"]["scenarios"] == 4
+    assert evaluation["log"]["failure_rate"]["value"] == 0.0
+    assert [row["stage"] for row in rows][0] == "expert" and rows[0]["steps"] == 2 * 2 * 24
+    for number, (count, when) in enumerate([(2, "after"), (5, "before")]):
+        folder = tmp_path / f"killed-{number}"
+        with monkeypatch.context() as patch:
+            kill_at_save(patch, count, when)
+            with pytest.raises(Killed):
+                train(streamed, folder, resume=False, progress=silent)
+        train(streamed, folder, resume=True, progress=silent)
+        assert measured(folder) == (rows, evaluation)

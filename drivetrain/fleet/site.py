@@ -1,0 +1,54 @@
+"""Where a run happens: its folder, what its checkpoints say, and how it shows progress."""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from drivetrain.data.streaming import State
+from drivetrain.fleet.checkpoints import load_checkpoint, newest_good, read_notes, save_checkpoint
+from drivetrain.types import InputError
+
+Show = Callable[[int, str], None]
+Progress = Callable[..., AbstractContextManager[Show]]
+"""`progress(title, total=…, unit=…, done=…)` is a context whose value takes (done, note)."""
+
+NOTHING: dict[str, Any] = {"step": 0, "lines": 0, "stream": None}
+"""The notes of a stage that has not begun."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A run's folder, and the digest of its datasets."""
+
+    folder: Path
+    digest: str
+    progress: Progress
+
+    def notes(self, stage: str) -> dict[str, Any]:
+        """The notes of a stage's newest checkpoint that is whole; `NOTHING` where there is none."""
+        for file, reason in newest_good(self.folder / "checkpoints" / stage):
+            if not reason:
+                return NOTHING | read_notes(file)
+        return NOTHING
+
+    def restore(self, stage: str, like: Callable[[], Any]) -> tuple[Any, dict[str, Any]] | None:
+        """A stage's newest checkpoint that is whole, and its notes; one that is damaged is named and passed over."""
+        for file, reason in newest_good(self.folder / "checkpoints" / stage):
+            if reason:
+                print(f"drivetrain: {reason}; going on from an older one", file=sys.stderr)
+                continue
+            state, notes = load_checkpoint(file, jax.eval_shape(like))
+            if notes["dataset"] != self.digest:
+                raise InputError(f"{file}: dataset: it has changed since the run began (start a new run)")
+            return state, NOTHING | notes
+        return None
+
+    def save(self, stage: str, step: int, state: Any, lines: int, stream: State | None = None) -> None:
+        """Keep a stage's state after `step`, how much of the journal it has seen, and where its stream stands."""
+        notes = {"step": step, "lines": lines, "dataset": self.digest, "stream": stream}
+        save_checkpoint(self.folder / "checkpoints" / stage, step, state, notes)
