@@ -4,6 +4,7 @@ Names and shapes are read off the nouns themselves: a field's annotation says wh
 """
 
 import dataclasses
+import functools
 import typing
 from typing import Any
 
@@ -91,6 +92,7 @@ def union(first: Capacity, second: Capacity) -> Capacity:
     return Capacity(**{name: max(size, vars(second)[name]) for name, size in vars(first).items()})
 
 
+@functools.cache
 def shapes(capacity: Capacity) -> dict[str, tuple[int, ...]]:
     """The shape of every array of a scenario of this capacity."""
     return {
@@ -108,6 +110,7 @@ def _axes() -> dict[str, list[str]]:
     return result
 
 
+@functools.cache
 def _annotations(cls: Any, prefix: str = "") -> dict[str, str]:
     """Dotted path → letters of the axes, for every array below a record class."""
     found = {}

@@ -128,9 +128,10 @@ def host_bank(
     sources = np.arange(len(scenarios)) if groups is None else np.unique(groups, return_inverse=True)[1]
     episodes = [_episode(scenarios[row], row, int(sources[row]), window) for row, window in rows]
     ribbons = [_ribbons(row, scenarios[int(row.map)]) for row in episodes]
+    width = indexing.width if cells else 0
     return Bank(
         maps=_stack([scenario.map for scenario in scenarios]),
-        roads=stack_roads([index_road(each.map, indexing) for each in scenarios], cells, cells and indexing.width),
+        roads=stack_roads([index_road(each.map, indexing, cells, width) for each in scenarios], cells, width),
         cell=np.asarray(indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
         paths=_stack([lay_paths(scenario, paths) for scenario in scenarios]),
@@ -141,6 +142,8 @@ def host_bank(
 
 
 def _stack(records: list):
+    if len(records) == 1:
+        return jax.tree.map(lambda row: np.asarray(row)[None], records[0])
     return jax.tree.map(lambda *rows: np.stack([np.asarray(row) for row in rows]), *records)
 
 

@@ -61,7 +61,10 @@ def lay_paths(scenario: Scenario, laid: bool = True) -> Paths:
         np.full(LINES, -1, np.int32),
         np.zeros(LINES, np.float32),
     )
-    columns = [np.stack([np.asarray(row) for row in rows]) for rows in zip(*(path or nowhere for path in found))]  # noqa: B905
+    if laid:
+        columns = [np.stack([np.asarray(row) for row in rows]) for rows in zip(*(path or nowhere for path in found))]  # noqa: B905
+    else:
+        columns = [np.repeat(np.asarray(row)[None], agents, axis=0) for row in nowhere]
     laid_out = dict(zip(_Path._fields, columns, strict=True))
     last = max(int(log.steps) - 1, 0)
     return Paths(

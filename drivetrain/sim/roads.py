@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 
 from drivetrain.types import Array, ElementKind, Map, component, record, replace
 
-CHUNK = 64
-"""Cells whose distances are found at once: more would not stay in the cache."""
+CHUNK = 512
+"""Elements whose cells are found at once: the pairs of more would not stay in the cache."""
 
 
 LANES = 16
@@ -36,8 +36,11 @@ class RoadIndex:
     reach: Float[Array, "G"]  # everything within this distance of the cell is in its block, m
 
 
-def index_road(map_: Map, indexing: Indexing) -> RoadIndex:
-    """Lay out one map's elements by cells. The grid covers them and `radius` around; beyond it nothing is near."""
+def index_road(map_: Map, indexing: Indexing, cells: int = 0, width: int = 0) -> RoadIndex:
+    """Lay out one map's elements by cells. The grid covers them and `radius` around; beyond it nothing is near.
+
+    The arrays have room for `cells` cells and blocks of `width` at least: zeros that nobody wrote cost no time.
+    """
     kind = np.asarray(map_.element_kind)
     elements = np.asarray(map_.elements, np.float32)[kind != ElementKind.NONE]
     kind = kind[kind != ElementKind.NONE].astype(np.float32)
@@ -45,25 +48,63 @@ def index_road(map_: Map, indexing: Indexing) -> RoadIndex:
     origin = np.floor(ends.min(0) - indexing.radius).astype(np.float32)
     size = np.maximum(np.ceil((ends.max(0) + indexing.radius - origin) / indexing.cell), 1).astype(np.int32)
 
-    cells = int(size[0]) * int(size[1])
-    block = np.zeros((cells, 6, indexing.width), np.float32)
-    reach = np.full(cells, indexing.radius, np.float32)
+    cell, element, distance = _pairs(elements, origin, size, indexing)
+    order = _nearest_first(cell, element, distance)
+    cell, element, distance = cell[order], element[order], distance[order]
+    count = np.bincount(cell, minlength=int(size[0]) * int(size[1]))
+    rank = np.arange(len(cell)) - (np.cumsum(count) - count)[cell]
+    reach = np.zeros(max(len(count), cells), np.float32)
+    reach[: len(count)] = indexing.radius
+    first_out = rank == indexing.width
+    reach[cell[first_out]] = distance[first_out]
+    kept = rank < indexing.width
+    cell, element, rank = cell[kept], element[kept], rank[kept]
+    width = max(_rounded(max(int(count.max()), 1), indexing), width)
     square = np.sum((elements[:, 2:] - elements[:, :2]) ** 2, axis=1)
     inverse = np.divide(1.0, square, out=np.zeros_like(square), where=square > 0.0)
-    table = np.concatenate([elements, kind[:, None], inverse[:, None]], 1)
-    widest = 1
-    row = np.arange(cells)
-    lower = origin + np.float32(indexing.cell) * np.stack([row % size[0], row // size[0]], 1).astype(np.float32)
-    for start in range(0, cells, CHUNK):
-        for cell, distance in enumerate(box_distance(elements, lower[start : start + CHUNK], indexing.cell), start):
-            near = np.flatnonzero(distance <= indexing.radius)
-            near = near[np.argsort(distance[near], kind="stable")]
-            if len(near) > indexing.width:
-                reach[cell] = distance[near[indexing.width]]
-                near = near[: indexing.width]
-            block[cell, :, : len(near)] = table[near].T
-            widest = max(widest, len(near))
-    return RoadIndex(origin=origin, size=size, block=block[:, :, : _rounded(widest, indexing)], reach=reach)
+    block = np.zeros((len(reach), 6, width), np.float32)
+    at = cell * (6 * width) + rank
+    for row, values in enumerate((*elements.T, kind, inverse)):
+        block.reshape(-1)[at + row * width] = values[element]
+    return RoadIndex(origin=origin, size=size, block=block, reach=reach)
+
+
+def _nearest_first(
+    cell: Int[np.ndarray, "m"], element: Int[np.ndarray, "m"], distance: Float[np.ndarray, "m"]
+) -> Int[np.ndarray, "m"]:
+    """The order by cell, then distance, then element. Bits of a float that is not negative are in its own order."""
+    bits = int(element.max(initial=0)).bit_length()
+    if int(cell.max(initial=0)).bit_length() + 31 + bits > 63:
+        return np.lexsort((element, distance, cell))
+    key = (cell << (31 + bits)) | (np.abs(distance).view(np.int32).astype(np.int64) << bits) | element
+    return np.argsort(key)
+
+
+def _pairs(
+    elements: Float[np.ndarray, "n 4"], origin: Float[np.ndarray, "2"], size: Int[np.ndarray, "2"], indexing: Indexing
+) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
+    """Cells and elements within the radius of each other, and how far apart; elements in their order.
+
+    Distances are taken only to the cells around an element's bounding box, grown by the radius.
+    """
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+    side, grown = np.float32(indexing.cell), np.float32(indexing.radius * 1.001 + 0.01)
+    for start in range(0, len(elements), CHUNK):
+        part = elements[start : start + CHUNK]
+        ends = part.reshape(-1, 2, 2)
+        low = np.clip(np.floor((ends.min(1) - grown - origin) / side).astype(np.int64), 0, size - 1)
+        high = np.clip(np.floor((ends.max(1) + grown - origin) / side).astype(np.int64), 0, size - 1)
+        across = high - low + 1
+        each = across[:, 0] * across[:, 1]
+        element = np.repeat(np.arange(len(part)), each)
+        place = np.arange(len(element)) - np.repeat(np.cumsum(each) - each, each)
+        column, row = low[element, 0] + place % across[element, 0], low[element, 1] + place // across[element, 0]
+        lower = origin + side * np.stack([column, row], 1).astype(np.float32)
+        distance = _apart(part[element], lower, indexing.cell)
+        near = distance <= indexing.radius
+        found.append(((column + row * size[0])[near], start + element[near], distance[near]))
+    cell, element, distance = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    return cell, element, distance
 
 
 def _rounded(widest: int, indexing: Indexing) -> int:
@@ -75,9 +116,14 @@ def box_distance(
     segments: Float[np.ndarray, "n 4"], lower: Float[np.ndarray, "m 2"], side: float
 ) -> Float[np.ndarray, "m n"]:
     """Distance of segments to axis-aligned squares given by their lower corners, m; 0 where they meet."""
-    ax, ay = (segments[:, axis] - lower[:, axis, None] for axis in (0, 1))
-    bx, by = (segments[:, 2 + axis] - lower[:, axis, None] for axis in (0, 1))
-    along, up = segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1]
+    return _apart(segments, lower[:, None], side)
+
+
+def _apart(segments: Float[np.ndarray, "*n 4"], lower: Float[np.ndarray, "*m 2"], side: float) -> np.ndarray:
+    """The same of segments and squares that are broadcast against each other."""
+    ax, ay = (segments[..., axis] - lower[..., axis] for axis in (0, 1))
+    bx, by = (segments[..., 2 + axis] - lower[..., axis] for axis in (0, 1))
+    along, up = segments[..., 2] - segments[..., 0], segments[..., 3] - segments[..., 1]
     (first_x, last_x), (first_y, last_y) = _within(ax, along, side), _within(ay, up, side)
     first, last = np.maximum(first_x, first_y), np.minimum(last_x, last_y)
     meets = np.maximum(first, 0.0) <= np.minimum(last, 1.0)
@@ -115,6 +161,8 @@ def stack_roads(roads: list[RoadIndex], cells: int = 0, width: int = 0) -> RoadI
     """Stack indices [M], padded to the most cells and the widest block, or to those given."""
     cells = max([cells, *(road.block.shape[0] for road in roads)])
     width = max([width, *(road.block.shape[2] for road in roads)])
+    if len(roads) == 1 and roads[0].block.shape == (cells, 6, width):
+        return jax.tree.map(lambda leaf: leaf[None], roads[0])
 
     def pad(road: RoadIndex) -> RoadIndex:
         more = cells - road.block.shape[0]
