@@ -8,23 +8,27 @@ from typing import Annotated, Any, Literal
 import jax
 import tyro
 
-from drivetrain.data.loading import load
+from drivetrain.data.shards import read_manifest
 from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.evaluate.baselines import BASELINES
-from drivetrain.evaluate.benchmark import evaluate, summarise
+from drivetrain.evaluate.benchmark import evaluate, summarise, together
 from drivetrain.evaluate.greedy import Greedy
+from drivetrain.evaluate.pieces import Chunks
 from drivetrain.fleet.checkpoints import load_checkpoint, newest_good, write_atomically
 from drivetrain.fleet.local import make_policy
 from drivetrain.fleet.run import load_run
 from drivetrain.policy.perceiver import Perceiver
 from drivetrain.progress import progress
 from drivetrain.rollout import Driver
-from drivetrain.sim.bank import make_bank
 from drivetrain.types import InputError, record, replace
 
 STAGES = ("bc_ppo", "bc")
 """Folders of a run's checkpoints, the best trained first."""
+
+
+RECORDINGS = 64
+"""In memory at once."""
 
 
 @record
@@ -58,12 +62,23 @@ def evaluate_policy(
         seed: of the bootstrap, and of drivers that draw
     """
     env, act = driver(policy)
-    loaded = load(data, split, limit=limit)
-    paths = env.traffic.needs_paths
-    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups, paths=paths)
-    with progress("evaluate", total=len(bank.episodes.map), unit="episodes") as show:
-        result = evaluate(env, bank, act, seed=seed, progress=lambda done, _: show(done, policy))
-    figures = summarise(result, policy, data, split, loaded.dt, seed)
+    parts = Chunks((data,), split, RECORDINGS, env.traffic.needs_paths, limit=limit)
+    found = []
+    with progress("evaluate", total=parts.episodes(), unit="episodes") as show:
+        for piece in parts:
+            first = piece.first
+            whole = evaluate(
+                env,
+                piece.bank,
+                act,
+                episodes=piece.rows(),
+                seed=seed,
+                progress=lambda done, _, first=first: show(first + done, policy),
+                first=first,
+                steps=piece.steps,
+            )
+            found.append(replace(whole, drives=None))
+    figures = summarise(together(found), policy, data, split, read_manifest(data).dt, seed)
     print(describe(figures))
     if as_json is not None:
         write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())

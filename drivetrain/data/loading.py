@@ -49,9 +49,7 @@ def join(parts: Sequence[Loaded]) -> Loaded:
     """Several datasets as one, in their order, with room for the largest of each. `InputError` where dt differs."""
     if len(parts) == 1:
         return parts[0]
-    if len({part.dt for part in parts}) > 1:
-        raise InputError(f"datasets: dt: {', '.join(str(part.dt) for part in parts)} s differ (convert with one --dt)")
-    capacity = functools.reduce(union, [part.capacity for part in parts])
+    capacity = joint_capacity(parts)
     scenarios = [
         from_arrays(pad(to_arrays(scenario), capacity, name))
         for part in parts
@@ -66,6 +64,13 @@ def join(parts: Sequence[Loaded]) -> Loaded:
         dt=parts[0].dt,
         capacity=capacity,
     )
+
+
+def joint_capacity(parts: Sequence[Loaded] | Sequence[Manifest]) -> Capacity:
+    """Room for the largest of each. `InputError` where dt differs."""
+    if len({part.dt for part in parts}) > 1:
+        raise InputError(f"datasets: dt: {', '.join(str(part.dt) for part in parts)} s differ (convert with one --dt)")
+    return functools.reduce(union, [part.capacity for part in parts])
 
 
 def entries_of(folder: str | Path, manifest: Manifest, split: str | None, admitted_only: bool) -> list[Entry]:

@@ -14,15 +14,19 @@ from typing import cast
 import numpy as np
 from jaxtyping import Bool, Int
 
-from drivetrain.data.loading import load
 from drivetrain.data.shards import set_causes
 from drivetrain.env import Env
 from drivetrain.evaluate.baselines import log_baseline
 from drivetrain.evaluate.benchmark import RATES, Drives, evaluate
-from drivetrain.sim.bank import Bank, make_bank
+from drivetrain.evaluate.pieces import Chunks, Split
+from drivetrain.types import replace
 
 CAUSES = ("collision", "off_route")
 """What keeps an ego out; the first that happened names the cause."""
+
+
+RECORDINGS = 32
+"""In memory at once."""
 
 
 @dataclass(frozen=True)
@@ -51,34 +55,54 @@ class Admission:
         return {name: counts[name] for name in ("admitted", *CAUSES)}
 
 
+NOBODY = Admission(np.zeros(0, np.int64), np.zeros(0, np.int64), (), dict.fromkeys(RATES, 0))
+
+
 def admit_dataset(folder: str | Path, progress: Callable[..., AbstractContextManager]) -> Admission:
     """Check every ego of a dataset, and write the causes into its manifest; maps without traffic have none.
 
     `progress(title, total=…, unit=…)` opens a bar, which is called with what is done and a word.
     """
-    loaded = load(folder, admitted_only=False)
-    if not any(marks.any() for marks in loaded.admitted):  # maps alone
-        return Admission(np.zeros(0, np.int64), np.zeros(0, np.int64), (), {})
-    bank = make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted)
-    with progress("admit", total=len(bank.episodes.map), unit="egos") as show:
-        admission = admit(Env(), bank, progress=lambda done, _: show(done, "the log itself"))
+    parts = Chunks((str(folder),), None, RECORDINGS, admitted_only=False)
+    if not parts.episodes():  # maps alone
+        return NOBODY
+    found, names, done = [NOBODY], [], 0
+    with progress("admit", total=parts.episodes(), unit="egos") as show:
+        for piece in parts:
+            before = done
+            admission = admit(
+                Env(), piece, progress=lambda part, _, before=before: show(before + part, "the log itself")
+            )
+            found.append(replace(admission, source=admission.source + len(names)))
+            names += piece.names
+            done += len(admission.ego)
+    whole = _together(found)
     causes: dict[str, Sequence[str | None]] = {
-        name: list(admission.of_recording(source).values()) for source, name in enumerate(loaded.names)
+        name: list(whole.of_recording(source).values()) for source, name in enumerate(names)
     }
     set_causes(folder, causes)
-    return admission
+    return whole
 
 
-def admit(env: Env, bank: Bank, chunk: int = 64, progress: Callable[[int, int], None] | None = None) -> Admission:
+def admit(env: Env, piece: Split, chunk: int = 64, progress: Callable[[int, int], None] | None = None) -> Admission:
     """Drive every ego of a bank (one controlled agent an episode, none left out) by its log."""
-    log = log_baseline(env)
-    result = evaluate(log.env, bank, log.act, chunk=chunk, progress=progress)
+    log, bank, rows = log_baseline(env), piece.bank, piece.rows()
+    result = evaluate(log.env, bank, log.act, episodes=rows, chunk=chunk, progress=progress, steps=piece.steps)
     drives = cast(Drives, result.drives)
     return Admission(
-        source=np.asarray(result.source),
-        ego=np.asarray(bank.episodes.ego)[result.episode, 0],
-        cause=tuple(_cause(drives, row) for row in range(len(result.episode))),
+        source=np.asarray(bank.episodes.log)[rows],
+        ego=np.asarray(bank.episodes.ego)[rows, 0],
+        cause=tuple(_cause(drives, row) for row in range(len(rows))),
         facts={name: int(np.sum(getattr(result.outcome, name))) for name in RATES},
+    )
+
+
+def _together(parts: Sequence[Admission]) -> Admission:
+    return Admission(
+        source=np.concatenate([part.source for part in parts]),
+        ego=np.concatenate([part.ego for part in parts]),
+        cause=tuple(cause for part in parts for cause in part.cause),
+        facts=dict(sum((Counter(part.facts) for part in parts), Counter())),
     )
 
 

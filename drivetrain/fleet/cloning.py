@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drivetrain.data.streaming import State
+from drivetrain.evaluate.pieces import Chunks, Split
 from drivetrain.fleet.feeding import Feed
 from drivetrain.fleet.journal import Journal
 from drivetrain.fleet.local import (
@@ -28,7 +29,7 @@ from drivetrain.fleet.local import (
 )
 from drivetrain.fleet.run import Run
 from drivetrain.fleet.site import NOTHING, Site
-from drivetrain.fleet.splits import Chunks, Split, longest_episode, open_feed, round_length
+from drivetrain.fleet.splits import longest_episode, open_feed, round_length
 from drivetrain.learn.bc import BcFigures
 from drivetrain.learn.update import TrainState, begin
 from drivetrain.policy.perceiver import Perceiver

@@ -25,6 +25,7 @@ from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.evaluate.baselines import BASELINES
 from drivetrain.evaluate.benchmark import Evaluation, compare, evaluate, select, summarise, together
 from drivetrain.evaluate.greedy import Greedy
+from drivetrain.evaluate.pieces import Chunks, Split
 from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.report import describe_data, write_report
 from drivetrain.fleet.checkpoints import write_atomically
@@ -35,7 +36,7 @@ from drivetrain.fleet.journal import Journal
 from drivetrain.fleet.local import Learner, improve, make_policy, open_scenes, scalars
 from drivetrain.fleet.run import Data, Run, open_run
 from drivetrain.fleet.site import NOTHING, Progress, Site
-from drivetrain.fleet.splits import Chunks, Split, load_split, open_feed
+from drivetrain.fleet.splits import load_split, open_feed
 from drivetrain.learn.update import begin
 from drivetrain.policy.perceiver import Perceiver, count_parameters
 from drivetrain.progress import counting
@@ -103,12 +104,12 @@ class Parts:
 
 def _parts(run: Run) -> Parts:
     """Open what a run learns from and is judged on."""
-    datasets, paths = (run.data, *run.more), run.env.traffic.needs_paths
+    datasets: tuple[Data, ...] = (run.data, *run.more)
+    paths = run.env.traffic.needs_paths
     if run.stream.slots:
-        pieces = [
-            Chunks(used, name, run.stream.slots, paths) for used, name in (((run.data,), "val"), (datasets, "test"))
-        ]
-        return Parts(None, *pieces)
+        folders = tuple(data.dataset for data in datasets)
+        val = Chunks(folders[:1], "val", run.stream.slots, paths)
+        return Parts(None, val, Chunks(folders, "test", run.stream.slots, paths))
     train = load_split(datasets, "train", run.episode_seconds, paths)
     return Parts(train, (load_split((run.data,), "val", paths=paths),), (load_split(datasets, "test", paths=paths),))
 

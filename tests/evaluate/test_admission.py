@@ -3,11 +3,12 @@ import pytest
 
 from drivetrain.env import Env
 from drivetrain.evaluate.admission import admit
+from drivetrain.evaluate.pieces import Split
 
 
 @pytest.fixture(scope="module")
 def admission(bank):
-    return admit(Env(), bank)
+    return admit(Env(), Split(bank, ("straight", "curve", "overlap"), (0, 0, 0)))
 
 
 def test_only_logs_that_fail_nothing_are_admitted(admission, rows):

@@ -6,14 +6,15 @@ import pytest
 
 from drivetrain.evaluate.baselines import BASELINES
 from drivetrain.evaluate.benchmark import evaluate, together
+from drivetrain.evaluate.pieces import Chunks
 from drivetrain.fleet.local import clone_loss, clone_sums, demonstrate, demonstrate_bank, make_policy
 from drivetrain.fleet.run import Data
-from drivetrain.fleet.splits import Chunks, load_split
+from drivetrain.fleet.splits import load_split
 
 
 @pytest.fixture(scope="module")
 def pieces(dataset):
-    return Chunks((Data(dataset=str(dataset)),), "train", 1)
+    return Chunks((str(dataset),), "train", 1)
 
 
 def test_pieces_have_one_shape_and_hold_the_whole_in_order(pieces, dataset):

@@ -1,0 +1,156 @@
+"""A part of datasets in pieces: banks of one shape, one after the other, each read from the shards when it is due.
+
+However many recordings a part has, one piece is in memory; its episodes are numbered as those of the whole.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from drivetrain.data.compiling import Capacity
+from drivetrain.data.loading import admission_marks, entries_of, joint_capacity
+from drivetrain.data.manifest import Entry, Manifest
+from drivetrain.data.shards import read_manifest, read_records, unpack_record
+from drivetrain.sim.bank import Bank, host_bank
+from drivetrain.sim.roads import Indexing, most_cells
+from drivetrain.types import Array, Scenario, record, replace
+
+CELLS = 100_000
+"""Road cells in memory at once, at most, where there is more than one recording; a cell's block takes 7.7 kB."""
+
+
+@record
+class Split:
+    """One part of the datasets on the device, or a piece of it."""
+
+    bank: Bank
+    names: tuple[str, ...]  # of its recordings
+    dataset: tuple[int, ...]  # of each recording: the first is the run's own, others follow
+    first: int = 0  # episodes of the part before this piece
+    episodes: int = -1  # of the bank's: those that follow are padding; -1: none are
+    steps: int = 0  # of the longest episode of the part; 0: that of the bank
+
+    def rows(self) -> Int[np.ndarray, "E"]:
+        """The bank's episodes that are none of its padding."""
+        count = len(self.bank.episodes.map)
+        return np.arange(count if self.episodes < 0 else self.episodes)
+
+    def episode_dataset(self) -> Int[np.ndarray, "E"]:
+        """The dataset of each episode."""
+        return np.asarray(self.dataset)[np.asarray(self.bank.episodes.log)[self.rows()]]
+
+    def drawn(self, own_share: float) -> Int[Array, "n"]:
+        """Rows of episodes to draw from: those of the first dataset repeated until they are about such a share."""
+        own = self.episode_dataset() == 0
+        times = max(round(own_share / max(1.0 - own_share, 1e-6) * np.sum(~own) / np.sum(own)), 1)
+        return jnp.asarray(np.repeat(np.arange(len(own)), np.where(own, times, 1)))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One recording: where it lies."""
+
+    dataset: int
+    entry: Entry
+    source: int  # number of its group
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """A split whose recordings come in banks of at most `recordings`, all of one shape. Iterate as often as needed."""
+
+    folders: tuple[str, ...]  # of the datasets
+    name: str | None  # of the split; None: all of them
+    recordings: int
+    paths: bool = False  # laid for traffic that follows them
+    admitted_only: bool = True  # False: every ego is driven, checked or not
+    limit: int | None = None  # of recordings in all
+
+    def __iter__(self) -> Iterator[Split]:
+        manifests = [read_manifest(folder) for folder in self.folders]
+        pieces = self._pieces(manifests)
+        cells, recordings = self._at_once(pieces)
+        chunks = [pieces[at : at + recordings] for at in range(0, len(pieces), recordings)]
+        capacity = joint_capacity(manifests)
+        room = max((sum(self._driven(piece.entry) for piece in chunk) for chunk in chunks), default=0)
+        first, steps = 0, self.longest()
+        for chunk in chunks:
+            scenarios = [self._read(manifests, piece, capacity) for piece in chunk]
+            bank = host_bank(
+                scenarios,
+                manifests[0].dt,
+                admitted=[admission_marks(piece.entry, capacity, self.admitted_only) for piece in chunk],
+                paths=self.paths,
+                cells=cells,
+            )
+            source = np.array([piece.source for piece in chunk], np.int32)[bank.episodes.log]
+            bank = replace(bank, episodes=replace(bank.episodes, source=source))
+            count = len(source)
+            yield Split(
+                bank=jax.tree.map(jnp.asarray, _padded(bank, recordings, room)),
+                names=tuple(piece.entry.name for piece in chunk),
+                dataset=tuple(piece.dataset for piece in chunk),
+                first=first,
+                episodes=count,
+                steps=steps,
+            )
+            first += count
+
+    def __len__(self) -> int:
+        pieces = self._pieces([read_manifest(folder) for folder in self.folders])
+        return -(-len(pieces) // self._at_once(pieces)[1])
+
+    def _at_once(self, pieces: Sequence[_Piece]) -> tuple[int, int]:
+        """Cells of the largest road, and how many recordings make a piece."""
+        cells = max((most_cells(piece.entry.area, Indexing()) for piece in pieces), default=1)
+        return cells, max(min(self.recordings, len(pieces), CELLS // cells), 1)
+
+    def longest(self) -> int:
+        """Steps of the longest episode."""
+        pieces = self._pieces([read_manifest(folder) for folder in self.folders])
+        egos = [ego for piece in pieces for ego in piece.entry.egos]
+        return max((ego.last - ego.first for ego in egos if ego.cause is None or not self.admitted_only), default=0)
+
+    def episodes(self) -> int:
+        """Of all pieces together."""
+        return sum(self._driven(piece.entry) for piece in self._pieces([read_manifest(each) for each in self.folders]))
+
+    def _driven(self, entry: Entry) -> int:
+        return sum(ego.cause is None or not self.admitted_only for ego in entry.egos)
+
+    def _pieces(self, manifests: Sequence[Manifest]) -> list[_Piece]:
+        """Every recording with an ego to drive, in the datasets' order; groups are numbered by their names' order."""
+        found = [
+            (row, entry)
+            for row, (folder, manifest) in enumerate(zip(self.folders, manifests, strict=True))
+            for entry in entries_of(folder, manifest, self.name, self.admitted_only)[: self.limit]
+            if self._driven(entry)
+        ]
+        numbers = np.unique([entry.group for _, entry in found], return_inverse=True)[1]
+        return [_Piece(row, entry, int(number)) for (row, entry), number in zip(found, numbers, strict=True)]
+
+    def _read(self, manifests: Sequence[Manifest], piece: _Piece, capacity: Capacity) -> Scenario:
+        folder = self.folders[piece.dataset]
+        ((entry, data),) = read_records(folder, manifests[piece.dataset], [piece.entry])
+        return unpack_record(data, capacity, f"{folder}/{entry.shard}: {entry.name}")
+
+
+def _padded(bank: Bank, recordings: int, episodes: int) -> Bank:
+    """A bank with its last recording and its last episode repeated."""
+
+    def fill(part, count: int):
+        return jax.tree.map(lambda leaf: leaf[np.minimum(np.arange(count), len(leaf) - 1)], part)
+
+    return replace(
+        bank,
+        maps=fill(bank.maps, recordings),
+        roads=fill(bank.roads, recordings),
+        logs=fill(bank.logs, recordings),
+        paths=fill(bank.paths, recordings),
+        episodes=fill(bank.episodes, episodes),
+        ribbons=fill(bank.ribbons, episodes),
+    )
