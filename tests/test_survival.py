@@ -26,10 +26,13 @@ SMALL = {
 }
 
 
-def drive(folder, data, resume, seconds=900.0):
+STREAM = {"stream.slots": 2, "stream.turnover": 1, "stream.episodes": 2, "stream.threads": 1}
+
+
+def drive(folder, data, resume, more, seconds=900.0):
     """Run the command, with SIGKILL when its time is over (`subprocess.run` sends it); whether it got to the end."""
     where = ["--resume", str(folder)] if resume else ["--out", str(folder), "--data.dataset", str(data)]
-    where += [] if resume else [word for name, value in SMALL.items() for word in (f"--{name}", str(value))]
+    where += [] if resume else [word for name, value in (SMALL | more).items() for word in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "drivetrain", "train", "quickstart", *where]
     try:
         finished = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
@@ -45,16 +48,16 @@ def measured(folder):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(3))
-def test_a_run_killed_again_and_again_ends_like_one_that_was_not(dataset, tmp_path, seed):  # noqa: F811
+@pytest.mark.parametrize(("seed", "more"), [(0, {}), (1, {}), (2, {}), (3, STREAM)])
+def test_a_run_killed_again_and_again_ends_like_one_that_was_not(dataset, tmp_path, seed, more):  # noqa: F811
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     began = time.monotonic()
-    assert drive(whole, dataset, resume=False)
+    assert drive(whole, dataset, False, more)
     length = time.monotonic() - began
 
     moments = random.Random(seed)
     for _ in range(6):
-        drive(killed, dataset, (killed / "config.json").exists(), moments.uniform(0.1, 0.7) * length)
-    assert drive(killed, dataset, (killed / "config.json").exists())
+        drive(killed, dataset, (killed / "config.json").exists(), more, moments.uniform(0.1, 0.7) * length)
+    assert drive(killed, dataset, (killed / "config.json").exists(), more)
     assert measured(killed) == measured(whole)
     assert not [file.name for file in killed.rglob("*") if file.name.startswith(".") or file.name.endswith(".part")]

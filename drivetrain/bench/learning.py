@@ -7,7 +7,6 @@ fresh    the PPO update on resident recordings, and with every episode's recordi
 """
 
 import dataclasses
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from drivetrain.bench.measuring import median_seconds, peak_megabytes
+from drivetrain.bench.feeding import measure_fresh
+from drivetrain.bench.measuring import Case, median_seconds, peak_megabytes
 from drivetrain.data.loading import load
-from drivetrain.data.shards import read_manifest
 from drivetrain.data.streaming import Stream
 from drivetrain.env import Env
-from drivetrain.fleet.feeding import Feed, feed, slots_for
+from drivetrain.fleet.run import Improvement
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Optimiser, TrainState, begin, descend
 from drivetrain.policy.perceiver import Perceiver, Sizes, count_parameters
@@ -30,23 +29,9 @@ from drivetrain.rollout import Carry, Figures, rollout, start
 from drivetrain.sim.bank import Bank, make_bank
 from drivetrain.types import Transition
 
+RESIDENT = 256
+"""Recordings of a dataset that are measured on, at most, where they are resident."""
 CASES = ("sim", "observe", "rollout", "train", "load", "fresh")
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One measurement."""
-
-    case: str
-    scenes: int  # simulated at once; threads for `load`
-    milliseconds: float  # median of one call
-    agent_steps: int  # of one call; recordings for `load`
-    rate: float  # agent-steps/s; recordings/s for `load`
-    compile_seconds: float
-    peak_mb: float  # of the process on a CPU, of the device elsewhere; since the process began
-    shares: dict[str, float] = dataclasses.field(default_factory=dict)  # of a training step's time
-    decoded_mb: float = 0.0  # a second, of `load`
-    memory_mb: tuple[float, ...] = ()  # of the process, at ten moments of `fresh`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,37 +99,14 @@ class Bench:
         return Case("load", threads, 1e3 * elapsed, count, rate, 0.0, peak_megabytes(), decoded_mb=size * rate)
 
     def fresh(self, folder: Path, scenes: int) -> list[Case]:
-        """PPO updates on a bank of slots: as it stands, and with as many slots replaced as episodes are driven."""
-        stream = Stream(str(folder), None, admitted_only=False)
-        entries = read_manifest(folder).recordings
-        length = sum(entry.steps - 1 for entry in entries) / len(entries)
-        turnover = max(1, min(scenes, round(scenes * self.steps / length)))
-        source = Feed(stream, slots_for(entries, scenes), turnover)
-        begun = time.perf_counter()
-        update = jax.jit(self._update, donate_argnums=(1, 2))
-        bank, carry = source.bank, self._carry(source.bank, scenes)
-        state = (carry, begin(Optimiser(), self._policy(), jax.random.key(1)))
-        state = jax.block_until_ready(update(bank, *state))
-        compile_seconds = time.perf_counter() - begun
-        rows = []
-        for name in ("resident", "fresh"):
-            times, memory, begun = [], [_resident()], time.perf_counter()
-            while len(times) < 3 or time.perf_counter() - begun < 10.0 * self.seconds:
-                at = time.perf_counter()
-                if name == "fresh":
-                    bank, carry = feed(self.env, bank, state[0], source.lot())
-                    state = (carry, state[1])
-                state = jax.block_until_ready(update(bank, *state))
-                times.append(time.perf_counter() - at)
-                memory.append(_resident())
-            elapsed, count = sum(times[1:]) / (len(times) - 1), scenes * self.steps  # the first may compile
-            curve = tuple(round(memory[i * (len(memory) - 1) // 9], 1) for i in range(10))
-            row = Case(
-                name, scenes, 1e3 * elapsed, count, count / elapsed, compile_seconds, peak_megabytes(), memory_mb=curve
-            )
-            rows.append(row)
-        source.close()
-        return rows
+        """PPO updates on a bank of slots as it stands, and with a fresh ego for every episode begun.
+
+        Strictly, each from a recording of its own; or four of a recording at once. An update is a window and the
+        quickstart's passes over it.
+        """
+        run = Improvement(scenes=scenes, window=self.steps, epochs=2, minibatches=4)
+        begun = begin(Optimiser(), self._policy(), jax.random.key(1))
+        return [row for egos in (1, 4) for row in measure_fresh(self.env, run, begun, folder, (egos, self.seconds))]
 
     def _update(self, bank: Bank, carry: Carry, train: TrainState) -> tuple[Carry, TrainState]:
         """A window, and one pass of PPO over it."""
@@ -177,7 +139,7 @@ class Bench:
 
 def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], bench: Bench) -> list[Case]:
     """Measure the cases named, at every number of scenes, on the recordings of a dataset."""
-    loaded = load(folder, admitted_only=False)
+    loaded = load(folder, admitted_only=False, limit=RESIDENT)
     paths = bench.env.traffic.needs_paths
     bank = jax.device_put(make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, paths=paths))
     done = []
@@ -209,8 +171,3 @@ def _all(bank: Bank) -> jax.Array:
 
 def _rows(bank: Bank, scenes: int) -> jax.Array:
     return jnp.arange(scenes) % len(bank.episodes.map)
-
-
-def _resident() -> float:
-    """Memory of the process, MB."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6

@@ -1,9 +1,11 @@
 """Time and memory of a program on the device at hand."""
 
+import dataclasses
 import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -32,3 +34,25 @@ def copy_rate(megabytes: int = 256) -> float:
     numbers = jnp.zeros(megabytes * 250_000, jnp.float32)
     copy = jax.jit(lambda numbers: numbers + 1.0)
     return 2 * numbers.nbytes / median_seconds(lambda: jax.block_until_ready(copy(numbers)), 1.0)
+
+
+def memory_megabytes() -> float:
+    """Memory of the process, MB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One measurement."""
+
+    case: str
+    scenes: int  # simulated at once; threads for `load`
+    milliseconds: float  # median of one call
+    agent_steps: int  # of one call; recordings for `load`
+    rate: float  # agent-steps/s; recordings/s for `load`
+    compile_seconds: float
+    peak_mb: float  # of the process on a CPU, of the device elsewhere; since the process began
+    shares: dict[str, float] = dataclasses.field(default_factory=dict)  # of a training step's time
+    decoded_mb: float = 0.0  # a second, of `load`
+    memory_mb: tuple[float, ...] = ()  # of the process, at ten moments of `fresh`
+    note: str = ""

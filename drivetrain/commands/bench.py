@@ -78,7 +78,7 @@ def _line(row) -> str:
     figures = f"{row.milliseconds:>10.3f} {row.rate:>14,.0f} {row.compile_seconds:>10.1f} {row.peak_mb:>9,.0f}"
     decoded = f"{row.decoded_mb:,.0f} MB/s decoded" if row.decoded_mb else ""
     memory = f"memory {' '.join(f'{part:,.0f}' for part in row.memory_mb)} MB" if row.memory_mb else ""
-    return f"{row.case:>13} {row.scenes:>7} {figures}  {shares}{decoded}{memory}".rstrip()
+    return f"{row.case:>13} {row.scenes:>7} {figures}  {shares}{decoded}{memory}  {row.note}".rstrip()
 
 
 def _pin(cores: int) -> None:

@@ -66,6 +66,10 @@ class Feed:
         self._waiting = self._feeder.submit(self._lot)
         return lot
 
+    def wait(self) -> None:
+        """Until the next lot stands ready."""
+        self._waiting.result()
+
     def state(self) -> State:
         """Where the stream stood when the last lot given out ended."""
         return self._samples.state() | {"position": self.taken}

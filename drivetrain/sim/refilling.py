@@ -7,6 +7,7 @@ A slot is one row of maps, roads and logs, and `episodes` rows of episodes. Whoe
 anew the scenes that were on the slots replaced (`fleet/feeding.py`).
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -19,6 +20,9 @@ from jaxtyping import Bool, Int
 from drivetrain.sim.bank import Bank, host_bank
 from drivetrain.sim.roads import Indexing
 from drivetrain.types import Array, InputError, Scenario, component, replace
+
+ALIGNED = 64
+"""Bytes: arrays that begin at a multiple are not copied to a CPU's device."""
 
 
 @component
@@ -68,10 +72,19 @@ def join(pieces: Sequence[Bank]) -> Bank:
     first = pieces[0]
     parts = ("maps", "roads", "logs", "paths", "episodes", "ribbons")
     together = {
-        part: jax.tree.map(lambda *rows: np.concatenate(rows), *(getattr(piece, part) for piece in pieces))
+        part: jax.tree.map(lambda *rows: _concatenated(rows), *(getattr(piece, part) for piece in pieces))
         for part in parts
     }
     return replace(first, **together)
+
+
+def _concatenated(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays one after the other, where a CPU's device takes them as they lie instead of copying them."""
+    shape = (sum(len(row) for row in rows), *rows[0].shape[1:])
+    size = math.prod(shape) * rows[0].itemsize
+    room = np.empty(size + ALIGNED, np.uint8)
+    start = -room.ctypes.data % ALIGNED
+    return np.concatenate(rows, out=room[start : start + size].view(rows[0].dtype).reshape(shape))
 
 
 def first_fill(pieces: Bank, slots: Slots) -> Bank:

@@ -83,18 +83,17 @@ def test_a_dataset_of_another_time_step_is_refused(run, tmp_path):
         train(other, tmp_path / "run", resume=False, progress=silent)
 
 
-def test_a_streamed_run_survives_kills_to_the_bit(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("count", "when"), [(5, "before"), pytest.param(2, "after", marks=pytest.mark.long)])
+def test_a_streamed_run_survives_a_kill_to_the_bit(run, tmp_path, monkeypatch, count, when):
     streamed = training.replace(run, stream=Streaming(slots=2, turnover=1, episodes=2, threads=1, ahead=2))
     train(streamed, tmp_path / "whole", resume=False, progress=silent)
     rows, evaluation = measured(tmp_path / "whole")
     assert set(evaluation) == POLICIES and evaluation["bc_ppo"]["scenarios"] == 4
     assert evaluation["log"]["failure_rate"]["value"] == 0.0
-    assert [row["stage"] for row in rows][0] == "expert" and rows[0]["steps"] == 2 * 2 * 24
-    for number, (count, when) in enumerate([(2, "after"), (5, "before")]):
-        folder = tmp_path / f"killed-{number}"
-        with monkeypatch.context() as patch:
-            kill_at_save(patch, count, when)
-            with pytest.raises(Killed):
-                train(streamed, folder, resume=False, progress=silent)
-        train(streamed, folder, resume=True, progress=silent)
-        assert measured(folder) == (rows, evaluation)
+    assert rows[0]["stage"] == "expert" and rows[0]["steps"] == 2 * 2 * 24
+    with monkeypatch.context() as patch:
+        kill_at_save(patch, count, when)
+        with pytest.raises(Killed):
+            train(streamed, tmp_path / "killed", resume=False, progress=silent)
+    train(streamed, tmp_path / "killed", resume=True, progress=silent)
+    assert measured(tmp_path / "killed") == (rows, evaluation)
