@@ -20,7 +20,7 @@ from drivetrain.sim.roads import Indexing, most_cells
 from drivetrain.types import Array, Scenario, record, replace
 
 CELLS = 100_000
-"""Road cells in memory at once, at most, where there is more than one recording; a cell's block takes 7.7 kB."""
+"""Road cells in memory at once, at most, where there is more than one recording; a cell's block takes 9.2 kB."""
 
 
 @record
