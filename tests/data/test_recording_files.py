@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from drivetrain.data import unpacking
+from drivetrain.data import recording_files, unpacking
 from drivetrain.data.recording import ControlLine, Feature, Lane, Light, Recording, Tracks
 from drivetrain.data.recording_files import read_recording, write_recording
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
