@@ -145,6 +145,7 @@ class Agents:
     heading: Float[Array, "*time A 2"]  # (cos, sin)
     velocity: Float[Array, "*time A 2"]  # m/s, map frame
     valid: Bool[Array, "*time A"]
+    height: Float[Array, "*time A"] | None = None  # m, of the road below; None: all on one level
 
 
 @record
@@ -155,6 +156,9 @@ class Map:
     columns are named by `Cross` (sim/bank.py) alone: left x, y · right x, y · centre x, y · heading cos, sin · speed
     limit (m/s, 0 where unknown). Lanes side by side in one direction have the same number of stations where the format
     says that they run in parallel.
+
+    Heights stand only where some map of the dataset has levels that cross (see `data/levels.py`); else they are None,
+    and nothing is compared. `Agents` has them where its map has.
     """
 
     elements: Float[Array, "R 4"]  # segment x0, y0, x1, y1; at most 10 m long
@@ -169,6 +173,9 @@ class Map:
     line_kind: Int[Array, "S"]  # ControlKind
     line_judged: Bool[Array, "S"]  # False: the light's cycle was modelled, not recorded; it fails nobody
     light_position: Float[Array, "S 2"]  # where the light hangs; zeros where there is none
+    element_height: Float[Array, "R"] | None = None  # m
+    station_height: Float[Array, "Q"] | None = None  # m
+    line_height: Float[Array, "S"] | None = None  # m
 
 
 @record

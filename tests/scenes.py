@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivetrain.data.compiling import compile_recording
-from drivetrain.data.recording import ControlLine, Lane, Light, Recording, Tracks
+from drivetrain.data.recording import ControlLine, Feature, Lane, Light, Recording, Tracks
 from drivetrain.types import AgentKind, ControlKind, ElementKind, LightState, Scenario
 
 WIDTH = 3.5
@@ -182,6 +182,54 @@ def crossing(
         "lights": (Light(7, shown, recorded, np.array([20.0, 3.0])),) if lit else (),
     }
     return recording(drawn, agents, **(fields | changes))
+
+
+LOW, HIGH = 1, 2
+
+
+def sloped_lane(number, start, end, z=(0.0, 0.0), **fields):
+    """A straight lane, 3.5 m wide, as high as `z` at its ends."""
+    start, end = np.array(start, float), np.array(end, float)
+    along = (end - start) / np.linalg.norm(end - start)
+    aside = 1.75 * np.array([-along[1], along[0]])
+    shares = np.linspace(0.0, 1.0, 11)
+    centre = start + shares[:, None] * (end - start)
+    height = None if z is None else np.interp(shares, [0.0, 1.0], z)
+    return dataclasses.replace(lane_along(number, centre + aside, centre - aside, **fields), height=height)
+
+
+def parapets(z):
+    """The parapets of the bridge, drivable side on the left, across the road below."""
+    y, x = np.linspace(-100.0, 100.0, 21), np.full(21, 1.75)
+    left, right = np.stack([-x, y[::-1]], 1), np.stack([x, y], 1)
+    height = None if z is None else np.full(21, float(z))
+    return tuple(Feature(ElementKind.ROAD_EDGE, line, height) for line in (left, right))
+
+
+def kerbs(z):
+    """The edges of the road below, across the bridge."""
+    x, y = np.linspace(-100.0, 100.0, 21), np.full(21, 1.75)
+    height = None if z is None else np.full(21, float(z))
+    left, right = np.stack([x[::-1], y], 1), np.stack([x, -y], 1)
+    return tuple(Feature(ElementKind.ROAD_EDGE, line, height) for line in (left, right))
+
+
+UNDER = Agent(((-60.0, 0.0), (60.0, 0.0)), 10.0)
+OVER = Agent(((0.0, -60.0), (0.0, 60.0)), 10.0)  # both are at (0, 0) at step 30
+
+
+def bridge(heights=True, measured=True, drawn=True, **changes):
+    """`heights`: whether anything is known of them; `measured`: whether tracks have their own; `drawn`: edges."""
+    z = (0.0, 6.0) if heights else (None, None)
+    lanes = [
+        sloped_lane(LOW, (-100, 0), (100, 0), heights and (0.0, 0.0) or None),
+        sloped_lane(HIGH, (0, -100), (0, 100), heights and (6.0, 6.0) or None),
+    ]
+    made = recording(lanes, (UNDER, OVER), features=(*kerbs(z[0]), *parapets(z[1])) if drawn else (), **changes)
+    if not (heights and measured):
+        return made
+    level = np.array([[0.0], [6.0]]) * made.tracks.valid
+    return dataclasses.replace(made, tracks=dataclasses.replace(made.tracks, height=level))
 
 
 def scenario(drawn: Recording) -> Scenario:

@@ -208,6 +208,7 @@ def columns():
     for part, steps in parts.items():
         rows = [_row(thing, step) for thing in things for step in steps]
         names = ("valid", "timestamp_micros", "x", "y", "length", "width", "bbox_yaw", "velocity_x", "velocity_y")
+        names += ("z", "height")
         for name, values in zip(names, zip(*rows, strict=True), strict=True):
             out[f"state/{part}/{name}"] = list(values)
         seen = [light_at(step) for step in steps]
@@ -231,9 +232,9 @@ def columns():
 
 def _row(thing, step):
     if thing is None or not thing[5] <= step < thing[6]:
-        return (0, -1, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0)
+        return (0, -1, *[-1.0] * 9)
     (x, y), (vx, vy) = thing[2:4]
-    return (1, 100_000 * step, X + x + 0.1 * step * vx, Y + y + 0.1 * step * vy, 4.5, 1.8, thing[4], vx, vy)
+    return (1, 100_000 * step, X + x + 0.1 * step * vx, Y + y + 0.1 * step * vy, 4.5, 1.8, thing[4], vx, vy, 0.5, 1.5)
 
 
 def column(values):

@@ -1,16 +1,29 @@
 """Metres along a compiled route: its recorded lane, station by station, and where on it an agent was."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
+from drivetrain.data.lane_sampling import LEVELS_APART
 from drivetrain.types import Scenario
+
+
+def reference_stations(scenario: Scenario, ego: int) -> Int[np.ndarray, "P"]:
+    """The recorded lane's row of the map's stations at each station of an ego's route; −1 beyond its end."""
+    slot = np.asarray(scenario.egos.route.reference[ego])
+    return np.asarray(scenario.egos.route.stations[ego])[np.arange(len(slot)), slot]
+
+
+def reference_heights(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"] | None:
+    """The height of the recorded lane at each station of an ego's route, m; None where there are no levels."""
+    if scenario.map.station_height is None:
+        return None
+    station = reference_stations(scenario, ego)
+    return np.where(station >= 0, np.asarray(scenario.map.station_height)[station], 0.0).astype(np.float32)
 
 
 def reference_centres(scenario: Scenario, ego: int) -> tuple[Float[np.ndarray, "P 2"], Float[np.ndarray, "P 2"]]:
     """Centre and heading of the recorded lane at each station of an ego's route; zeros beyond its end."""
-    route = scenario.egos.route
-    slot = np.asarray(route.reference[ego])
-    station = np.asarray(route.stations[ego])[np.arange(len(slot)), slot]
+    station = reference_stations(scenario, ego)
     rows = np.where(station[:, None] >= 0, np.asarray(scenario.map.stations)[station], 0.0)
     return rows[:, 4:6], rows[:, 6:8]
 
@@ -41,5 +54,9 @@ def place_on_route(
     length = int(scenario.egos.route.length[ego])
     distance = np.hypot(*(centre[:length] - position).T)
     distance[: max(near, 0)] = np.inf
+    route, own = reference_heights(scenario, ego), scenario.log.agents.height
+    if route is not None and own is not None:  # a route may pass above itself
+        height = np.asarray(own)[time, int(scenario.egos.track[ego])]
+        distance += 1e6 * (np.abs(route[:length] - height) > LEVELS_APART)
     cursor = int(np.argmin(distance))
     return cursor, float(arc[cursor] + (position - centre[cursor]) @ heading[cursor])

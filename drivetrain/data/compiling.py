@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from drivetrain.data.cropping import agents_kept, crop_egos, crop_lines, elements_kept, lanes_beyond, shorten
 from drivetrain.data.drafting import Candidate, Draft, draft, route_lines
 from drivetrain.data.elements import Elements
 from drivetrain.data.lanes import Mending, headings
+from drivetrain.data.levels import line_heights
 from drivetrain.data.recording import Recording
 from drivetrain.data.routing import Path
 from drivetrain.types import (
@@ -49,6 +50,7 @@ class Capacity:
     route_stations: int  # P
     route_lanes: int = 8  # L: side by side on a route
     route_lines: int = 16  # K
+    levels: int = 0  # 1: some road crosses above another, and everything has a height
 
 
 MOST = Capacity(
@@ -60,6 +62,7 @@ MOST = Capacity(
     lines=64,
     egos=512,
     route_stations=20_000,
+    levels=1,
 )
 """What a dataset holds at most unless one says otherwise; what exceeds it is cropped (`cropping`), or refused."""
 
@@ -124,6 +127,7 @@ def measure(recordings: Iterable[Recording]) -> Capacity:
 
 def capacity_of(drafts: Iterable[Draft]) -> Capacity:
     """The least capacity that holds these drafts whole; at least 1 of everything."""
+    drafts = list(drafts)
     sizes = [
         (
             int(d.recording.tracks.valid.any(axis=1).sum()),
@@ -137,7 +141,8 @@ def capacity_of(drafts: Iterable[Draft]) -> Capacity:
         )
         for d in drafts
     ]
-    return Capacity(*(max(1, *column) for column in zip(*sizes, strict=True)))
+    levels = any(d.lanes.height is not None for d in drafts)
+    return Capacity(*(max(1, *column) for column in zip(*sizes, strict=True)), levels=int(levels))
 
 
 def pack(drafted: Draft, capacity: Capacity) -> tuple[Scenario, CompileReport]:
@@ -178,7 +183,7 @@ def pack(drafted: Draft, capacity: Capacity) -> tuple[Scenario, CompileReport]:
 def check_room(drafted: Draft, capacity: Capacity) -> None:
     """What cannot be cropped: a lane is part of a graph, and a route is driven to its end."""
     needed = capacity_of([drafted])
-    for name in ("steps", "stations", "lanes", "route_stations"):
+    for name in ("steps", "stations", "lanes", "route_stations", "levels"):
         if getattr(needed, name) > getattr(capacity, name):
             has, room = getattr(needed, name), getattr(capacity, name)
             raise InputError(
@@ -190,6 +195,15 @@ def _padded(array: np.ndarray, shape: tuple[int, ...], dtype: type, fill: int = 
     larger = np.full(shape, fill, dtype)
     larger[tuple(slice(size) for size in array.shape)] = array
     return larger
+
+
+def _heights(
+    height: Float[np.ndarray, "..."] | None, shape: tuple[int, ...], capacity: Capacity
+) -> Float[np.ndarray, "..."] | None:
+    """Heights padded; zeros where this recording has none, and None where the dataset has no levels."""
+    if not capacity.levels:
+        return None
+    return np.zeros(shape, np.float32) if height is None else _padded(height, shape, np.float32)
 
 
 def _map(drafted: Draft, elements: Elements, capacity: Capacity) -> Map:
@@ -220,6 +234,9 @@ def _map(drafted: Draft, elements: Elements, capacity: Capacity) -> Map:
         line_kind=_padded(np.array([line.kind for line in lines], int), (c.lines,), np.int32),
         line_judged=_padded(np.array(judged, bool), (c.lines,), np.bool_),
         light_position=_padded(np.array(place).reshape(-1, 2), (c.lines, 2), np.float32),
+        element_height=_heights(elements.height, (c.elements,), c),
+        station_height=_heights(lanes.height, (c.stations,), c),
+        line_height=_heights(line_heights(recording, lanes), (c.lines,), c),
     )
 
 
@@ -233,12 +250,14 @@ def _log(recording: Recording, columns: Int[np.ndarray, "a"], capacity: Capacity
     shown = [unknown if line.light is None else states.get(line.light, unknown) for line in recording.control_lines]
     lights = np.array(shown, int).reshape(len(shown), valid.shape[0]).T
     seen = valid[..., None]
+    height = None if tracks.height is None else tracks.height[columns].T * valid
     return Log(
         agents=Agents(
             position=_padded(tracks.position[columns].swapaxes(0, 1) * seen, (steps, agents, 2), np.float32),
             heading=_padded(heading * seen, (steps, agents, 2), np.float32),
             velocity=_padded(tracks.velocity[columns].swapaxes(0, 1) * seen, (steps, agents, 2), np.float32),
             valid=_padded(valid, (steps, agents), np.bool_),
+            height=_heights(height, (steps, agents), capacity),
         ),
         bodies=Bodies(
             length=_padded(tracks.length[columns], (agents,), np.float32),

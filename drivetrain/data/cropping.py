@@ -31,6 +31,8 @@ def shorten(recording: Recording, room: int) -> tuple[Recording, int]:
         return recording, 0
     tracks = recording.tracks
     cut = {name: getattr(tracks, name)[:, :room] for name in ("position", "heading", "velocity", "valid")}
+    if tracks.height is not None:
+        cut["height"] = tracks.height[:, :room]
     lights = tuple(dataclasses.replace(light, states=light.states[:room]) for light in recording.lights)
     return dataclasses.replace(recording, tracks=dataclasses.replace(tracks, **cut), lights=lights), steps - room
 
@@ -72,7 +74,8 @@ def elements_kept(drafted: Draft, room: int) -> tuple[Elements, int]:
         return elements, 0
     distance = _from_paths(drafted, elements.segments.reshape(-1, 2, 2))
     kept = np.sort(np.argsort(distance, kind="stable")[:room])
-    return Elements(elements.segments[kept], elements.kind[kept], elements.error), len(elements.kind) - room
+    height = None if elements.height is None else elements.height[kept]
+    return Elements(elements.segments[kept], elements.kind[kept], elements.error, height), len(elements.kind) - room
 
 
 def crop_lines(drafted: Draft, room: int) -> tuple[Draft, int]:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from drivetrain.data.elements import Elements, elements_of
 from drivetrain.data.lanes import Lanes, Mending, stations_of
+from drivetrain.data.levels import levelled, with_heights
 from drivetrain.data.recording import Recording
 from drivetrain.data.routing import Path, route
 from drivetrain.data.run_outs import extend
@@ -49,7 +50,10 @@ class Draft:
 
 def draft(recording: Recording) -> Draft:
     """Everything about a recording that does not depend on a capacity."""
-    lanes, mending = extend(*weld(*stations_of(recording)))
+    lanes, mending = stations_of(recording)
+    recording, lanes = levelled(recording, lanes)
+    lanes, mending = extend(*weld(lanes, mending))
+    recording = dataclasses.replace(recording, tracks=with_heights(recording.tracks, lanes))
     candidates, paths = [], []
     for candidate in _candidates(recording):
         found = candidate.cause or _path(recording, lanes, candidate)
@@ -93,7 +97,9 @@ def _path(recording: Recording, lanes: Lanes, candidate: Candidate) -> Path | st
     seen = slice(candidate.first, candidate.last + 1)
     angle = recording.tracks.heading[candidate.track, seen]
     heading = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return route(lanes, recording.tracks.position[candidate.track, seen], heading)
+    tracks = recording.tracks
+    height = None if tracks.height is None else tracks.height[candidate.track, seen]
+    return route(lanes, tracks.position[candidate.track, seen], heading, height)
 
 
 def route_lines(drafted: Draft, path: Path) -> list[tuple[float, int]]:

@@ -92,6 +92,7 @@ def recover(centres: Sequence[CentreLine], paint: Sequence[Paint]) -> tuple[tupl
             right_border=borders.kinds[row][1],
             speed_limit=centres[owner].speed_limit,
             drivable=not centres[owner].bicycle,
+            height=None if centres[owner].height is None else samples.height[rows],
         )
         pieces.append(Piece(lane, centres[owner].id, position))
     level, given = int((neighbours >= 0).sum()), int((neighbours[told.lanes[owner_of]] >= 0).sum())

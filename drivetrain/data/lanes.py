@@ -51,6 +51,7 @@ class Lanes:
     right: Float[np.ndarray, "Q 2"]
     limit: Float[np.ndarray, "N"]  # m/s, 0: unknown
     tapers: tuple[Taper, ...] = ()
+    height: Float[np.ndarray, "Q"] | None = None  # m; None: all on one level
 
     @property
     def lane(self) -> Int[np.ndarray, "Q"]:
@@ -147,6 +148,7 @@ def stations_of(recording: Recording) -> tuple[Lanes, Mending]:
         left=np.concatenate([empty, *(at_shares(lane.left, shares) for lane, shares in sections)]),
         right=np.concatenate([empty, *(at_shares(lane.right, shares) for lane, shares in sections)]),
         limit=np.array([lane.speed_limit for lane in kept], float),
+        height=_heights(sections),
     )
     left, right, moved, shift = _mend(lanes)
     mending = Mending(moved, shift, neighbours_dropped=dropped, lanes_dropped=len(usable) - len(kept))
@@ -180,6 +182,17 @@ def components(size: int, links: list[tuple[int, int]]) -> Indices:
 
 def _length(lane: Lane) -> float:
     return (arc_length(lane.left) + arc_length(lane.right)) / 2
+
+
+def _heights(sections: list[tuple[Lane, Float[np.ndarray, "_"]]]) -> Float[np.ndarray, "Q"] | None:
+    """The height of each station, m; None where some lane has none."""
+    found = [np.zeros(0)]
+    for lane, shares in sections:
+        if lane.height is None:
+            return None
+        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(lane.left, axis=0), axis=1))])
+        found.append(np.interp(shares * along[-1], along, lane.height))
+    return np.concatenate(found)
 
 
 def _neighbours(lanes: list[Lane], row: dict[int, int]) -> tuple[Int[np.ndarray, "N 2"], int]:

@@ -19,6 +19,9 @@ SPLITS = ("train", "val", "test")
 
 Scalar = str | int | float
 
+LATER = {"levels": 0}
+"""Keys that came after the version: left out at these values, so that what needs them not is as it was."""
+
 
 @dataclasses.dataclass(frozen=True)
 class EgoEntry:
@@ -91,7 +94,9 @@ def is_plain(name: str) -> bool:
 
 def encode(manifest: Manifest) -> bytes:
     """The manifest as JSON with its digest: the same manifest gives the same bytes."""
-    return seal(dataclasses.asdict(manifest))
+    body = dataclasses.asdict(manifest)
+    body["capacity"] = {key: value for key, value in body["capacity"].items() if LATER.get(key) != value}
+    return seal(body)
 
 
 def decode(data: bytes, file: str) -> Manifest:
@@ -161,6 +166,7 @@ def parse(expected: typing.Any, value: typing.Any, file: str, where: str = "") -
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if dataclasses.is_dataclass(expected) and isinstance(value, dict):
         hints = typing.get_type_hints(expected)
+        value = {key: default for key, default in LATER.items() if key in hints} | value
         for name in hints.keys() ^ value.keys():
             what = "missing" if name in hints else "unknown"
             raise InputError(f"{file}: {where}{name}: {what} key (convert the dataset again)")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from drivetrain.data.lane_sampling import LEVELS_APART
 from drivetrain.data.lanes import Lanes, headings
 
 THINNED = 1.0
@@ -43,10 +44,21 @@ def thin(position: Float[np.ndarray, "t 2"]) -> Int[np.ndarray, "n"]:
     return np.array(kept, int)
 
 
-def match(lanes: Lanes, position: Float[np.ndarray, "t 2"], heading: Float[np.ndarray, "t 2"]) -> Match | str:
-    """The lanes along which a path most likely runs, or the cause why there are none: no_lane, no_route."""
+def match(
+    lanes: Lanes,
+    position: Float[np.ndarray, "t 2"],
+    heading: Float[np.ndarray, "t 2"],
+    height: Float[np.ndarray, "t"] | None = None,
+) -> Match | str:
+    """The lanes along which a path most likely runs, or the cause why there are none: no_lane, no_route.
+
+    Where the path's height is known, no lane of another level is among them.
+    """
     kept = thin(position)
     cost, station = _costs(lanes, position[kept], heading[kept])
+    if height is not None and lanes.height is not None:
+        on = lanes.height[lanes.first + station]
+        cost = np.where(np.abs(on - height[kept, None]) > LEVELS_APART, np.inf, cost)
     near = np.flatnonzero(np.isfinite(cost).any(axis=0))
     if not np.isfinite(cost).any(axis=1).all():
         return "no_lane"

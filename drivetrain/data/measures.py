@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.data.along import arc_lengths, place_on_route
+from drivetrain.data.lane_sampling import LEVELS_APART
 from drivetrain.types import Agents, ControlKind, Scenario
 
 NEAR = 30.0  # m
@@ -53,7 +54,10 @@ def near(scenario: Scenario, ego: int) -> float:
     meets = (gap > 0.0) & (closing < 0.0) & (root >= 0.0)
     time = np.where(meets, (-closing - np.sqrt(np.maximum(root, 0.0))) / square, np.inf)
     time = np.where(gap <= 0.0, 0.0, time)
-    time = np.where(agents.valid[:, others, None, None], time, np.inf)
+    there = agents.valid[:, others]
+    if agents.height is not None:  # what crosses above is never met
+        there = there & (np.abs(agents.height[:, others] - agents.height[:, track, None]) <= LEVELS_APART)
+    time = np.where(there[:, :, None, None], time, np.inf)
     return 1.0 / max(float(time.min(initial=np.inf)), LEAST_TIME)
 
 
@@ -80,6 +84,7 @@ def _window(scenario: Scenario, ego: int) -> tuple[Agents, int]:
         heading=np.asarray(agents.heading)[steps],
         velocity=np.asarray(agents.velocity)[steps],
         valid=np.asarray(agents.valid)[steps],
+        height=None if agents.height is None else np.asarray(agents.height)[steps],
     )
     return cut, int(egos.track[ego])
 

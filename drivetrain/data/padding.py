@@ -38,16 +38,20 @@ _LETTERS = {
     "L": "route_lanes",
     "K": "route_lines",
 }
+HEIGHTS = frozenset({"map.element_height", "map.station_height", "map.line_height", "log.agents.height"})
+"""Arrays that stand only in datasets with levels that cross; a scenario without them lies on one level, 0."""
 _TYPES = {"f": np.dtype(np.float32), "i": np.dtype(np.int32), "u": np.dtype(np.uint32), "b": np.dtype(np.bool_)}
 
 
 def to_arrays(scenario: Scenario) -> dict[str, np.ndarray]:
-    """Every array of a scenario by its dotted path, in 32 bits."""
+    """Every array of a scenario by its dotted path, in 32 bits; heights only where it has some."""
     arrays = {}
     for path in _annotations(Scenario):
         value: Any = scenario
         for name in path.split("."):
             value = getattr(value, name)
+        if value is None:
+            continue
         array = np.asarray(value)
         arrays[path] = np.ascontiguousarray(array.astype(_TYPES[array.dtype.kind])).reshape(array.shape)
     return arrays
@@ -61,6 +65,8 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Scenario:
 def pad(arrays: dict[str, np.ndarray], capacity: Capacity, where: str) -> dict[str, np.ndarray]:
     """Arrays enlarged to the capacity's shapes. Raises `InputError`, starting with `where`, on a misfit."""
     expected = shapes(capacity)
+    flat = {path: np.zeros((0,) * len(expected[path]), np.float32) for path in HEIGHTS & expected.keys()}
+    arrays = flat | arrays
     if arrays.keys() != expected.keys():
         odd = ", ".join(sorted(arrays.keys() ^ expected.keys()))
         raise InputError(f"{where}: {odd}: missing or unknown array (convert the dataset again)")
@@ -81,10 +87,12 @@ def extent(arrays: dict[str, np.ndarray]) -> Capacity:
     """The least capacity that holds these arrays."""
     sizes = dict.fromkeys(_LETTERS.values(), 0)
     for path, letters in _axes().items():
+        if path not in arrays:
+            continue
         for letter, size in zip(letters, arrays[path].shape, strict=True):
             if not letter.isdigit():
                 sizes[_LETTERS[letter]] = max(sizes[_LETTERS[letter]], size)
-    return Capacity(**sizes)
+    return Capacity(**sizes, levels=int(not HEIGHTS.isdisjoint(arrays)))
 
 
 def union(first: Capacity, second: Capacity) -> Capacity:
@@ -94,10 +102,11 @@ def union(first: Capacity, second: Capacity) -> Capacity:
 
 @functools.cache
 def shapes(capacity: Capacity) -> dict[str, tuple[int, ...]]:
-    """The shape of every array of a scenario of this capacity."""
+    """The shape of every array of a scenario of this capacity, without heights where it has no levels."""
     return {
         path: tuple(int(letter) if letter.isdigit() else getattr(capacity, _LETTERS[letter]) for letter in letters)
         for path, letters in _axes().items()
+        if capacity.levels or path not in HEIGHTS
     }
 
 
@@ -129,6 +138,6 @@ def _build(cls: Any, arrays: dict[str, np.ndarray], prefix: str) -> Any:
     for field in dataclasses.fields(cls):
         inner: Any = field.type
         path = prefix + field.name
-        part = _build(inner, arrays, f"{path}.") if dataclasses.is_dataclass(inner) else arrays[path]
+        part = _build(inner, arrays, f"{path}.") if dataclasses.is_dataclass(inner) else arrays.get(path)
         object.__setattr__(value, field.name, part)
     return value

@@ -33,6 +33,7 @@ class Lane:
     right_border: ElementKind = ElementKind.LINE_VIRTUAL
     speed_limit: float = 0.0  # m/s; 0: unknown
     drivable: bool = True  # False: for bicycles or pedestrians alone
+    height: Float[np.ndarray, "n"] | None = None  # m, at the points of `left`; None: the source has none
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Feature:
 
     kind: ElementKind
     points: Polyline
+    height: Float[np.ndarray, "n"] | None = None  # m, at the points; None: the source has none
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Tracks:
     heading: Float[np.ndarray, "I T"]  # rad
     velocity: Float[np.ndarray, "I T 2"]  # m/s
     valid: Bool[np.ndarray, "I T"]
+    height: Float[np.ndarray, "I T"] | None = None  # m, of the ground below the box; None: the source has none
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import safetensors
 import safetensors.numpy
 from jaxtyping import Float, Int
 
+from drivetrain.data.elevations import HEIGHTS, elevations, height_arrays, marked
 from drivetrain.data.json_fields import MAX_EXTENT, MAX_ID, Fields, refuse
 from drivetrain.data.recording import ControlLine, Feature, Lane, Light, Recording, Tracks
 from drivetrain.data.unpacking import read_xz
@@ -67,6 +68,7 @@ def write_recording(path: str | Path, recording: Recording) -> None:
         "counts": np.array([len(line) for line in polylines], np.int32),
         "states": np.array(states, np.uint8).reshape(len(states), tracks.valid.shape[1]),
     }
+    arrays |= height_arrays(str(path), recording)
     text = json.dumps(_described(recording), sort_keys=True, separators=(",", ":"), allow_nan=False)
     data = safetensors.numpy.save(arrays, {"recording": text})
     packed = lzma.compress(data, check=lzma.CHECK_SHA256, preset=6 | lzma.PRESET_EXTREME)
@@ -103,16 +105,20 @@ def read_recording(path: str | Path) -> Recording:
     features = given.items("features")
     if len(lines) != 2 * len(lanes) + len(features) or len(lights) != len(arrays["states"]):
         refuse(file, "polylines or lights are missing")
+    left = lines[: 2 * len(lanes) : 2] + lines[2 * len(lanes) :]
+    heights = elevations(file, arrays, [*lanes, *features], [len(line) for line in left])
     return Recording(
         name=given.text("name"),
         file=file,
         dt=given.real("dt", 1e-3, 10.0),
         tracks=tracks,
-        lanes=tuple(_lane(lane, lines[2 * i], lines[2 * i + 1]) for i, lane in enumerate(lanes)),
+        lanes=tuple(_lane(lane, lines[2 * i], lines[2 * i + 1], heights[i]) for i, lane in enumerate(lanes)),
         control_lines=tuple(_control_line(line) for line in given.items("control_lines")),
         lights=tuple(_light(light, arrays["states"][i]) for i, light in enumerate(lights)),
         features=tuple(
-            Feature(ElementKind(f.whole("kind", 0, max(ElementKind))), lines[2 * len(lanes) + i])
+            Feature(
+                ElementKind(f.whole("kind", 0, max(ElementKind))), lines[2 * len(lanes) + i], heights[len(lanes) + i]
+            )
             for i, f in enumerate(features)
         ),
         group=given.text("group"),
@@ -162,7 +168,7 @@ def _described(recording: Recording) -> dict[str, Any]:
             }
             for light in recording.lights
         ],
-        "features": [{"kind": int(feature.kind)} for feature in recording.features],
+        "features": [{"kind": int(feature.kind)} | marked(feature.height) for feature in recording.features],
     }
 
 
@@ -177,7 +183,7 @@ def _described_lane(lane: Lane) -> dict[str, Any]:
         "right_border": int(lane.right_border),
         "speed_limit": round(float(lane.speed_limit), 3),
         "drivable": lane.drivable,
-    }
+    } | marked(lane.height)
 
 
 def _whole(values: np.ndarray, unit: float) -> np.ndarray:
@@ -198,8 +204,9 @@ def _line(points: np.ndarray) -> np.ndarray:
 
 def _check_arrays(file: str, arrays: dict[str, np.ndarray], steps: int) -> None:
     """Names, types and shapes are those of `write_recording`."""
-    if arrays.keys() != ARRAYS.keys():
-        refuse(file, f"arrays {', '.join(sorted(arrays.keys() ^ ARRAYS.keys()))[:80]!a} missing or unknown")
+    known = ARRAYS | {name: kind for name, kind in HEIGHTS.items() if name in arrays}
+    if arrays.keys() != known.keys():
+        refuse(file, f"arrays {', '.join(sorted(arrays.keys() ^ known.keys()))[:80]!a} missing or unknown")
     tracks, lights = len(arrays["id"]), len(arrays["states"])
     shapes = {
         "id": (tracks,),
@@ -212,10 +219,13 @@ def _check_arrays(file: str, arrays: dict[str, np.ndarray], steps: int) -> None:
         "points": (len(arrays["points"]), 2),
         "counts": (len(arrays["counts"]),),
         "states": (lights, steps),
+        "height": (tracks, steps),
+        "elevation": (len(arrays.get("elevation", ())),),
     }
+    shapes = {name: shape for name, shape in shapes.items() if name in arrays}
     for name, shape in shapes.items():
-        if arrays[name].shape != shape or arrays[name].dtype != ARRAYS[name]:
-            refuse(f"{file}: {name}", f"{arrays[name].dtype} {arrays[name].shape} instead of {ARRAYS[name]} {shape}")
+        if arrays[name].shape != shape or arrays[name].dtype != known[name]:
+            refuse(f"{file}: {name}", f"{arrays[name].dtype} {arrays[name].shape} instead of {known[name]} {shape}")
 
 
 def _tracks(file: str, arrays: dict[str, np.ndarray], steps: int) -> Tracks:
@@ -242,6 +252,7 @@ def _tracks(file: str, arrays: dict[str, np.ndarray], steps: int) -> Tracks:
         heading=_summed(arrays["heading"]) * ANGLE * valid,
         velocity=velocity,
         valid=valid,
+        height=_summed(arrays["height"]) * MILLIMETRE * valid if "height" in arrays else None,
     )
 
 
@@ -260,7 +271,12 @@ def _polylines(file: str, arrays: dict[str, np.ndarray]) -> list[Float[np.ndarra
     return lines
 
 
-def _lane(given: Fields, left: Float[np.ndarray, "n 2"], right: Float[np.ndarray, "m 2"]) -> Lane:
+def _lane(
+    given: Fields,
+    left: Float[np.ndarray, "n 2"],
+    right: Float[np.ndarray, "m 2"],
+    height: Float[np.ndarray, "n"] | None,
+) -> Lane:
     return Lane(
         id=given.whole("id", -MAX_ID, MAX_ID),
         left=left,
@@ -273,6 +289,7 @@ def _lane(given: Fields, left: Float[np.ndarray, "n 2"], right: Float[np.ndarray
         right_border=ElementKind(given.whole("right_border", 0, max(ElementKind))),
         speed_limit=given.real("speed_limit", 0.0, 1000.0),
         drivable=given.truth("drivable"),
+        height=height,
     )
 
 

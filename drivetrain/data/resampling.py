@@ -37,6 +37,9 @@ def resample(recording: Recording, dt: float) -> Recording:
         velocity=_between(tracks.velocity, before, after, share, valid),
         heading=np.where(valid, (heading + np.pi) % (2.0 * np.pi) - np.pi, 0.0),
         valid=valid,
+        height=None
+        if tracks.height is None
+        else _between(tracks.height[..., None], before, after, share, valid)[..., 0],
     )
     lights = tuple(replace(light, states=light.states[before]) for light in recording.lights)
     return replace(recording, dt=dt, tracks=changed, lights=lights)
@@ -53,11 +56,11 @@ def _places(old: int, ratio: float) -> tuple[Int[np.ndarray, "new"], Int[np.ndar
 
 
 def _between(
-    values: Float[np.ndarray, "I old 2"],
+    values: Float[np.ndarray, "I old d"],
     before: Int[np.ndarray, "new"],
     after: Int[np.ndarray, "new"],
     share: Float[np.ndarray, "new"],
     valid: Bool[np.ndarray, "I new"],
-) -> Float[np.ndarray, "I new 2"]:
+) -> Float[np.ndarray, "I new d"]:
     first, second = values[:, before], values[:, after]
     return np.where(valid[..., None], first + share[:, None] * (second - first), 0.0)

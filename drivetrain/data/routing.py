@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt
 
+from drivetrain.data.lane_sampling import LEVELS_APART
 from drivetrain.data.lanes import SPACING, Lanes, headings
 from drivetrain.data.matching import Match, match
 from drivetrain.data.openings import route_flags
@@ -43,10 +44,14 @@ class Path:
 
 
 def route(
-    lanes: Lanes, position: Float[np.ndarray, "t 2"], heading: Float[np.ndarray, "t 2"], slots: int = 8
+    lanes: Lanes,
+    position: Float[np.ndarray, "t 2"],
+    heading: Float[np.ndarray, "t 2"],
+    height: Float[np.ndarray, "t"] | None = None,
+    slots: int = 8,
 ) -> Path | str:
     """The route of a path (box centres and unit headings by step), or the cause why it has none: no_lane, no_route."""
-    matched = match(lanes, position, heading) if len(lanes.count) else "no_lane"
+    matched = match(lanes, position, heading, height) if len(lanes.count) else "no_lane"
     if isinstance(matched, str):
         return matched
     segments = _driven(lanes, matched)
@@ -59,7 +64,7 @@ def route(
     before = sum(len(s.reference) - 1 for s in segments[:behind])
     low = max(before + first - BEHIND, 0)
     high = min(before + driven + last + AHEAD, len(table.reference) - 1)
-    return _finish(lanes, table, low, high, position)
+    return _finish(lanes, table, low, high, position, height)
 
 
 def arc_lengths(
@@ -187,18 +192,29 @@ def _strips(lanes: Lanes, count: int, chain: set[int], before: set[int], after: 
     return list(found.values())
 
 
-def _finish(lanes: Lanes, table: Table, low: int, high: int, position: Float[np.ndarray, "t 2"]) -> Path:
+def _finish(
+    lanes: Lanes,
+    table: Table,
+    low: int,
+    high: int,
+    position: Float[np.ndarray, "t 2"],
+    height: Float[np.ndarray, "t"] | None,
+) -> Path:
     """The rows low … high of a table as a route, with its flags and the path's place on it."""
     stations, reference = table.stations[low : high + 1], table.reference[low : high + 1]
     linked = linked_rows(lanes, stations)
     centre, tangent = lanes.centre, headings(lanes)
     arc = arc_lengths(stations, reference, centre)
     on = stations[np.arange(len(reference)), reference]
-    start = int(np.linalg.norm(centre[on] - position[0], axis=1).argmin())
+    far = [np.linalg.norm(centre[on] - position[step], axis=1) for step in (0, -1)]
+    if height is not None and lanes.height is not None:  # a route may pass above itself
+        gap = [np.abs(lanes.height[on] - height[step]) for step in (0, -1)]
+        far = [np.where(each > LEVELS_APART, np.inf, one) for one, each in zip(far, gap, strict=True)]
+    start = int(far[0].argmin())
     if len(np.unique(on)) < len(on):  # it comes back to where it was: of equal stations the path tells which
         end = _followed(centre[on], start, position)
     else:
-        end = start + int(np.linalg.norm(centre[on[start:]] - position[-1], axis=1).argmin())
+        end = start + int(far[1][start:].argmin())
     ends = ((start, position[0]), (end, position[-1]))
     distance = [arc[at] + (point - centre[on[at]]) @ tangent[on[at]] for at, point in ends]
     return Path(

@@ -11,6 +11,7 @@ import shapely
 from jaxtyping import Float, Int
 
 from drivetrain.data.lanes import SPACING, Lanes, Mending, components, inverse
+from drivetrain.data.levels import on_level
 
 AHEAD = 120.0
 """Length of a run-out, m."""
@@ -68,11 +69,19 @@ def _open_ends(lanes: Lanes, tree: shapely.STRtree, forward: bool) -> list[int]:
     for lane in range(len(lanes.count)):
         if any(links[other] for other in lanes.chain(lane)):
             continue
-        end = lanes.centre[lanes.rows(lane)][-1 if forward else 0]
-        probes = end + np.linspace(1.0, PROBE, 6)[:, None] * _direction(lanes, lane, forward)
-        if not tree.query(shapely.points(probes), predicate="intersects").size:
+        row = lanes.rows(lane).stop - 1 if forward else lanes.rows(lane).start
+        probes = lanes.centre[row] + np.linspace(1.0, PROBE, 6)[:, None] * _direction(lanes, lane, forward)
+        if not len(_met(lanes, tree, probes, np.full(len(probes), row))):
             found.append(lane)
     return found
+
+
+def _met(
+    lanes: Lanes, tree: shapely.STRtree, probes: Float[np.ndarray, "n 2"], ends: Int[np.ndarray, "n"]
+) -> Int[np.ndarray, "_"]:
+    """The probes that lie on a recorded lane of the level of the station that each continues."""
+    probe, lane = tree.query(shapely.points(probes), predicate="intersects")
+    return probe[on_level(lanes, probes[probe], ends[probe], lane)]
 
 
 def _append(lanes: Lanes, bundle: list[int], tree: shapely.STRtree, forward: bool) -> Lanes:
@@ -83,7 +92,7 @@ def _append(lanes: Lanes, bundle: list[int], tree: shapely.STRtree, forward: boo
     ends = np.array([lanes.rows(lane).stop - 1 if forward else lanes.rows(lane).start for lane in bundle])
     probes = lanes.centre[ends][:, None] + along[None, 1:, None] * direction
     met = np.zeros(probes.shape[:2], bool)
-    met.reshape(-1)[tree.query(shapely.points(probes.reshape(-1, 2)), predicate="intersects")[0]] = True
+    met.reshape(-1)[_met(lanes, tree, probes.reshape(-1, 2), np.repeat(ends, probes.shape[1]))] = True
     free = int(np.argmax(met.any(axis=0))) if met.any() else len(along) - 1
     along = along[: max(free, 1) + 1] if forward else along[: max(free, 1) + 1][::-1]
     offsets = along[:, None] * direction
@@ -106,6 +115,7 @@ def _append(lanes: Lanes, bundle: list[int], tree: shapely.STRtree, forward: boo
         left=np.concatenate([lanes.left, *(lanes.left[end] + offsets for end in ends)]),
         right=np.concatenate([lanes.right, *(lanes.right[end] + offsets for end in ends)]),
         limit=np.concatenate([lanes.limit, lanes.limit[bundle]]),
+        height=None if lanes.height is None else np.concatenate([lanes.height, np.repeat(lanes.height[ends], count)]),
     )
 
 

@@ -24,7 +24,13 @@ def cut(entry: Entry, scenario: Scenario, start: int, steps: int) -> tuple[Entry
     agents = log.agents
     shorter = replace(
         log,
-        agents=Agents(*(np.asarray(getattr(agents, field.name))[kept] for field in dataclasses.fields(agents))),
+        agents=Agents(
+            position=np.asarray(agents.position)[kept],
+            heading=np.asarray(agents.heading)[kept],
+            velocity=np.asarray(agents.velocity)[kept],
+            valid=np.asarray(agents.valid)[kept],
+            height=None if agents.height is None else np.asarray(agents.height)[kept],
+        ),
         lights=np.asarray(log.lights)[kept],
         steps=np.asarray(steps + 1, np.int32),
     )

@@ -11,6 +11,7 @@ import shapely
 from jaxtyping import Bool, Float
 
 from drivetrain.data.lanes import SEAM, Lanes, Mending, Taper, headings
+from drivetrain.data.levels import apart
 
 ALONG = 0.9
 """Two lanes run the same way where the cosine between them is above this."""
@@ -66,6 +67,8 @@ def _near(
     rows = lanes.rows(beside)
     nearest = ((own[:, None] - lanes.centre[rows]) ** 2).sum(axis=-1).argmin(axis=1)
     same = (ahead[lanes.rows(lane)] * ahead[rows][nearest]).sum(axis=1) > ALONG
+    if lanes.height is not None:
+        same &= ~apart(lanes.height[lanes.rows(lane)], lanes.height[rows][nearest])
     return same & (shapely.distance(shapely.points(own), border) < SEAM)
 
 

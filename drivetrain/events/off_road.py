@@ -12,12 +12,13 @@ from drivetrain.types import Array, ElementKind, State
 def off_road(bank: Bank, before: State, after: State, c: Index) -> Float[Array, ""]:
     """Signed distance, m, of the worst corner to the nearest edge of the drivable surface.
 
-    Positive on the edge's left, where the drivable side is. +50 m where the road block holds no edge.
+    Positive on the edge's left, where the drivable side is. +50 m where the road block holds no edge of its level.
     """
     me = after.controlled[c]
     agents, bodies = after.agents, after.bodies
     corners = box_corners(box(agents.position[me], agents.heading[me], bodies.length[me], bodies.width[me]))
-    block = road_rows(bank, after.episode, agents.position[me])
+    height = None if agents.height is None else agents.height[me]
+    block = road_rows(bank, after.episode, agents.position[me], height)
     x0, y0, x1, y1, kind, inverse = block
     edges = kind == ElementKind.ROAD_EDGE
     x, y = (jnp.stack(rows) for rows in zip(*corners, strict=True))

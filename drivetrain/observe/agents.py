@@ -8,6 +8,7 @@ from jaxtyping import Int
 from drivetrain.geometry import Box, box_clearance, root
 from drivetrain.observe.nearest import nearest
 from drivetrain.observe.scales import LENGTH, SPEED, WIDTH, compress
+from drivetrain.sim.levels import on_level
 from drivetrain.types import AgentKind, Array, State, Tokens
 
 KINDS = np.asarray([kind for kind in AgentKind if kind != AgentKind.NONE])
@@ -30,6 +31,8 @@ def observe_agents(state: State, c: Int[Array, ""] | int, count: int) -> Tokens:
     radius = 0.5 * root(table[6] ** 2 + table[7] ** 2)
     gap = root(x * x + y * y) - radius
     others = agents.valid & (jnp.arange(agents.valid.shape[0]) != own)
+    if agents.height is not None:
+        others &= on_level(agents.height, agents.height[own], x * x + y * y)
     index, mask = nearest(jax.lax.stop_gradient(gap), others, count)
 
     rows = [jnp.take(row, index, mode="clip") for row in table]

@@ -9,6 +9,7 @@ from drivetrain.geometry import Line, line_square, root
 from drivetrain.observe.nearest import nearest
 from drivetrain.observe.scales import LENGTH, compress
 from drivetrain.sim.bank import Bank, road_rows
+from drivetrain.sim.levels import STEEPEST
 from drivetrain.types import Array, ElementKind, State, Tokens
 
 KINDS = np.asarray([kind for kind in ElementKind if kind != ElementKind.NONE])
@@ -20,7 +21,8 @@ def observe_road(bank: Bank, state: State, c: Int[Array, ""] | int, count: int) 
     """The `count` road elements nearest to the centre of controlled agent `c`, in its frame, of its cell's block."""
     own = jnp.maximum(state.controlled[c], 0)
     (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
-    block = road_rows(bank, state.episode, state.agents.position[own])
+    height = None if state.agents.height is None else state.agents.height[own]
+    block = road_rows(bank, state.episode, state.agents.position[own], height, STEEPEST)
     x0, y0, x1, y1, kind, inverse = block
     square = line_square(Line(x0, y0, x1 - x0, y1 - y0, inverse), x, y)
     index, mask = nearest(jax.lax.stop_gradient(square), kind > 0.0, count)

@@ -12,6 +12,7 @@ from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.scales import BEND, SLOPE, SPEED, compress
 from drivetrain.observe.turning import scale_rows, turn_rows
 from drivetrain.sim.bank import Bank, road_rows
+from drivetrain.sim.levels import STEEPEST, on_level
 from drivetrain.types import Array, ElementKind, Observation, State, Tokens, component
 
 FEATURES = 5
@@ -37,7 +38,8 @@ class Surroundings:
         def local(at_x: Array, at_y: Array) -> tuple[Array, Array]:
             return compress((at_x - x) * cos + (at_y - y) * sin), compress((at_y - y) * cos - (at_x - x) * sin)
 
-        block = road_rows(bank, state.episode, state.agents.position[own])
+        height = None if state.agents.height is None else state.agents.height[own]
+        block = road_rows(bank, state.episode, state.agents.position[own], height, STEEPEST)
         there = block[4] > 0.0
         road = turn_rows(block, (x, y, cos, sin), 4, 0, there.astype(jnp.float32))
         road = scale_rows(road, _SCALES, _BENDS)[:FEATURES]
@@ -47,6 +49,9 @@ class Surroundings:
         turned = heading[0] * cos + heading[1] * sin, heading[1] * cos - heading[0] * sin
         speed = (velocity[0] * heading[0] + velocity[1] * heading[1]) / SPEED
         others = agents.valid & (jnp.arange(agents.valid.shape[0]) != own)
+        if agents.height is not None:
+            away = jnp.sum((agents.position - agents.position[own]) ** 2, axis=-1)
+            others &= on_level(agents.height, agents.height[own], away)
         crowd = jnp.stack([*local(*agents.position.T), *turned, speed])
         return Observation(
             ego=observe_ego(bank, state, c),

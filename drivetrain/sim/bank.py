@@ -11,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.data.along import arc_lengths, place_on_route
+from drivetrain.data.along import arc_lengths, place_on_route, reference_heights
+from drivetrain.geometry import Line, line_square
 from drivetrain.sim.episodes import Episodes, Window, cut, windows
+from drivetrain.sim.levels import on_level
 from drivetrain.sim.paths import Paths, lay_paths
 from drivetrain.sim.ribbons import AFTER, ARC, BEFORE, Cross, Ribbon, Row, ribbon
-from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
+from drivetrain.sim.roads import ROWS, Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
 
 __all__ = [
@@ -173,7 +175,13 @@ def _episode(scenario: Scenario, row: int, source: int, window: Window) -> Episo
         log_distance=np.asarray(distances, np.float32),
         source=np.asarray(source, np.int32),
         ego=picked.astype(np.int32),
+        height=_route_heights(scenario, window),
     )
+
+
+def _route_heights(scenario: Scenario, window: Window) -> Float[np.ndarray, "C P"] | None:
+    heights = [height for ego in window.egos if (height := reference_heights(scenario, ego)) is not None]
+    return np.stack(heights) if heights else None
 
 
 def _ribbons(episode: Episodes, scenario: Scenario) -> Ribbon:
@@ -217,9 +225,23 @@ def expert(bank: Bank, episode: Index, c: Index, time: Index) -> Placement:
     )
 
 
-def road_rows(bank: Bank, episode: Index, position: Float[Array, "2"]) -> Float[Array, "6 B"]:
+def route_height(bank: Bank, episode: Index, c: Index, cursor: Index) -> Float[Array, ""]:
+    """The height, m, of the recorded lane at a station of an agent's route, where the bank has heights."""
+    assert bank.episodes.height is not None
+    return bank.episodes.height[episode, c, cursor]
+
+
+def road_rows(
+    bank: Bank,
+    episode: Index,
+    position: Float[Array, "2"],
+    height: Float[Array, ""] | None = None,
+    steepest: float = 0.0,
+) -> Float[Array, "6 B"]:
     """Road elements near a position, one contiguous read of a cell's block: x0, y0, x1, y1, ElementKind (0 is padding),
     1 / length² (0 without length).
+
+    Where the bank has heights and one is given, what lies on another level is padding too, roads climbing `steepest`.
 
     Holds everything within the cell's `reach`; a position beyond the grid reads its nearest cell.
     """
@@ -227,7 +249,15 @@ def road_rows(bank: Bank, episode: Index, position: Float[Array, "2"]) -> Float[
     size = bank.roads.size[row]
     cell = jnp.floor((position - bank.roads.origin[row]) / bank.cell).astype(jnp.int32)
     cell = jnp.clip(cell, 0, size - 1)
-    return bank.roads.block[row, cell[0] + cell[1] * size[0]]
+    block = bank.roads.block[row, cell[0] + cell[1] * size[0]]
+    if len(block) == ROWS:
+        return block
+    rows = block[:ROWS]
+    if height is None:
+        return rows
+    x0, y0, x1, y1, _, inverse = rows
+    away = line_square(Line(x0, y0, x1 - x0, y1 - y0, inverse), position[0], position[1])
+    return jnp.where(on_level(block[ROWS], height, away, steepest), rows, 0.0)
 
 
 def road_block(bank: Bank, episode: Index, position: Float[Array, "2"]) -> tuple[Float[Array, "B 4"], Int[Array, "B"]]:

@@ -26,6 +26,7 @@ class Episodes:
     log_distance: Float[Array, "*E C"]  # m along the route that the log covers from `first` to `last`
     source: Int[Array, "*E"]  # the recording, or the group of recordings, that it was taken from: no independent draws
     ego: Int[Array, "*E C"]  # row of the recording's egos
+    height: Float[Array, "*E C P"] | None = None  # m, of the route's recorded lane; None: all on one level
 
 
 class Window(NamedTuple):

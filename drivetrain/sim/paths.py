@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from drivetrain.data.lane_sampling import LEVELS_APART
 from drivetrain.types import VEHICLES, Array, ControlKind, Log, Map, Scenario, record
 
 LINES = 4
@@ -38,6 +39,7 @@ class Paths:
     stays: Bool[Array, "*logs A"]  # recorded to the end of the recording
     line: Int[Array, "*logs A l"]  # lights crossed, in order: rows of the map's lines; -1 is padding
     line_along: Float[Array, "*logs A l"]  # m along the path
+    height: Float[Array, "*logs A K"] | None = None  # m, of the points; None: all on one level
 
 
 class _Path(NamedTuple):
@@ -46,6 +48,7 @@ class _Path(NamedTuple):
     travelled: Float[np.ndarray, "T"]
     line: Int[np.ndarray, "l"]
     line_along: Float[np.ndarray, "l"]
+    height: Float[np.ndarray, "K"]
 
 
 def lay_paths(scenario: Scenario, laid: bool = True) -> Paths:
@@ -60,6 +63,7 @@ def lay_paths(scenario: Scenario, laid: bool = True) -> Paths:
         np.full(points, -1.0, np.float32),
         np.full(LINES, -1, np.int32),
         np.zeros(LINES, np.float32),
+        np.zeros(points, np.float32),
     )
     if laid:
         columns = [np.stack([np.asarray(row) for row in rows]) for rows in zip(*(path or nowhere for path in found))]  # noqa: B905
@@ -75,6 +79,7 @@ def lay_paths(scenario: Scenario, laid: bool = True) -> Paths:
         stays=np.asarray(log.agents.valid)[last].copy(),
         line=laid_out["line"].astype(np.int32),
         line_along=laid_out["line_along"].astype(np.float32),
+        height=None if log.agents.height is None else laid_out["height"].astype(np.float32),
     )
 
 
@@ -105,7 +110,10 @@ def _path(map: Map, log: Log, agent: int) -> _Path | None:
     points[:, 2:] /= np.maximum(np.hypot(points[:, 2], points[:, 3]), 1e-6)[:, None]
     near = np.abs(even[:, None] - along) <= max(AROUND, even[1])
     pace = np.maximum(np.max(np.where(near, speed, 0.0), axis=1), LEAST_PACE)
-    return _Path(np.column_stack([points, pace]), even[1], travelled, *_lights(map, points[:, :2], even[1]))
+    heights = np.zeros(len(valid)) if log.agents.height is None else np.asarray(log.agents.height)[:, agent]
+    height = np.interp(even, arc, heights[steps][kept])
+    lights = _lights(map, points[:, :2], even[1], height)
+    return _Path(np.column_stack([points, pace]), even[1], travelled, *lights, height)
 
 
 def _thinned(position: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "k"]:
@@ -119,7 +127,7 @@ def _thinned(position: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "k"]:
 
 
 def _lights(
-    map: Map, points: Float[np.ndarray, "K 2"], spacing: float
+    map: Map, points: Float[np.ndarray, "K 2"], spacing: float, height: Float[np.ndarray, "K"]
 ) -> tuple[Int[np.ndarray, "l"], Float[np.ndarray, "l"]]:
     """The judged lights whose lines a path crosses in the direction that they are for, and where."""
     lines = np.asarray(map.lines, float)
@@ -130,6 +138,8 @@ def _lights(
     safe = np.where(scale == 0.0, 1.0, scale)
     share, place = _cross(left - a, across) / safe, _cross(left - a, edge) / safe
     hit = (scale < 0.0) & (share >= 0.0) & (share < 1.0) & (place >= 0.0) & (place <= 1.0)
+    if map.line_height is not None:
+        hit &= np.abs(height[:-1, None] - np.asarray(map.line_height)[counts]) <= LEVELS_APART
     piece, row = np.nonzero(hit)
     line, along = np.full(LINES, -1, np.int32), np.zeros(LINES, np.float32)
     order = np.argsort(piece + share[piece, row])[:LINES]

@@ -17,6 +17,10 @@ LANES = 16
 """float32 numbers in the widest vector registers."""
 
 
+ROWS = 6
+"""Rows of a block: x0, y0, x1, y1, ElementKind, 1 / length². A seventh, the height, only where there are levels."""
+
+
 @component
 class Indexing:
     """How the road is laid out by cells."""
@@ -32,7 +36,7 @@ class RoadIndex:
 
     origin: Float[Array, "2"]  # lower corner of the grid, m
     size: Int[Array, "2"]  # cells along x and y; a cell's row is x + y * size[0]
-    block: Float[Array, "G 6 B"]  # x0, y0, x1, y1, ElementKind, 1 / length² (0 without length); zeros are padding
+    block: Float[Array, "G k B"]  # x0, y0, x1, y1, ElementKind, 1 / length² (0 without), height; zeros are padding
     reach: Float[Array, "G"]  # everything within this distance of the cell is in its block, m
 
 
@@ -43,7 +47,12 @@ def index_road(map_: Map, indexing: Indexing, cells: int = 0, width: int = 0) ->
     """
     kind = np.asarray(map_.element_kind)
     elements = np.asarray(map_.elements, np.float32)[kind != ElementKind.NONE]
-    kind = kind[kind != ElementKind.NONE].astype(np.float32)
+    square = np.sum((elements[:, 2:] - elements[:, :2]) ** 2, axis=1)
+    inverse = np.divide(1.0, square, out=np.zeros_like(square), where=square > 0.0)
+    columns = [elements, kind[kind != ElementKind.NONE].astype(np.float32)[:, None], inverse[:, None]]
+    if map_.element_height is not None:
+        columns.append(np.asarray(map_.element_height, np.float32)[kind != ElementKind.NONE][:, None])
+    table = np.concatenate(columns, 1)
     ends = elements.reshape(-1, 2) if len(elements) else np.zeros((1, 2), np.float32)
     origin = np.floor(ends.min(0) - indexing.radius).astype(np.float32)
     size = np.maximum(np.ceil((ends.max(0) + indexing.radius - origin) / indexing.cell), 1).astype(np.int32)
@@ -60,11 +69,9 @@ def index_road(map_: Map, indexing: Indexing, cells: int = 0, width: int = 0) ->
     kept = rank < indexing.width
     cell, element, rank = cell[kept], element[kept], rank[kept]
     width = max(_rounded(max(int(count.max()), 1), indexing), width)
-    square = np.sum((elements[:, 2:] - elements[:, :2]) ** 2, axis=1)
-    inverse = np.divide(1.0, square, out=np.zeros_like(square), where=square > 0.0)
-    block = np.zeros((len(reach), 6, width), np.float32)
-    at = cell * (6 * width) + rank
-    for row, values in enumerate((*elements.T, kind, inverse)):
+    block = np.zeros((len(reach), table.shape[1], width), np.float32)
+    at = cell * (table.shape[1] * width) + rank
+    for row, values in enumerate(np.ascontiguousarray(table.T)):
         block.reshape(-1)[at + row * width] = values[element]
     return RoadIndex(origin=origin, size=size, block=block, reach=reach)
 

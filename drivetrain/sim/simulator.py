@@ -14,11 +14,12 @@ from drivetrain.sim.bank import (
     lights_at,
     log_at,
     reference_window,
+    route_height,
 )
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.replay import Replay
-from drivetrain.types import Agents, Array, State
+from drivetrain.types import Agents, Array, State, replace
 
 BACK, ON = 4, 12
 """Stations behind and ahead of the last cursor among which the next is sought: 24 m a step is 120 m/s at 5 Hz."""
@@ -37,6 +38,7 @@ def reset(bank: Bank, dynamics: Dynamics, episode: Index, traffic: Traffic = Rep
         return motion, cursor, along
 
     motion, cursor, along = jax.vmap(start)(jnp.arange(len(track)))
+    agents = _raised(bank, episode, agents, track, cursor)
     return State(
         episode=jnp.asarray(episode, jnp.int32),
         time=first,
@@ -75,11 +77,12 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
         heading=jnp.asarray(others.heading).at[row].set(pose.heading, mode="drop"),
         velocity=jnp.asarray(others.velocity).at[row].set(velocity, mode="drop"),
         valid=jnp.asarray(others.valid).at[row].set(state.alive, mode="drop"),
+        height=others.height,
     )
     cursor, along = jax.vmap(advance, (None, None, 0, 0, 0))(
         bank, state.episode, jnp.arange(len(row)), state.cursor, pose.position
     )
-    return State(
+    after = State(
         episode=state.episode,
         time=state.time + 1,
         agents=agents,
@@ -93,6 +96,16 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
         stopped=state.stopped,
         traffic=memory,
     )
+    return replace(after, agents=_raised(bank, state.episode, agents, state.controlled, after.cursor))
+
+
+def _raised(bank: Bank, episode: Index, agents: Agents, controlled: Int[Array, "C"], cursor: Int[Array, "C"]) -> Agents:
+    """The agents, those controlled as high as the stations of their routes; unchanged where there are no levels."""
+    if agents.height is None or bank.episodes.height is None:
+        return agents
+    own = jax.vmap(route_height, (None, None, 0, 0))(bank, episode, jnp.arange(len(cursor)), cursor)
+    row = jnp.where(controlled < 0, len(agents.valid), controlled)
+    return replace(agents, height=jnp.asarray(agents.height).at[row].set(own, mode="drop"))
 
 
 def movers(state: State) -> tuple[Pose, Body]:

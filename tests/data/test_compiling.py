@@ -22,7 +22,7 @@ def causes(recording):
 
 def leaves(value):
     if not dataclasses.is_dataclass(value):
-        return [np.asarray(value)]
+        return [] if value is None else [np.asarray(value)]
     return [leaf for field in dataclasses.fields(value) for leaf in leaves(getattr(value, field.name))]
 
 

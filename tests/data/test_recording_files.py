@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from drivetrain.data import unpacking
+from drivetrain.data import recording_files, unpacking
 from drivetrain.data.recording import ControlLine, Feature, Lane, Light, Recording, Tracks
 from drivetrain.data.recording_files import read_recording, write_recording
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
@@ -59,6 +59,51 @@ def recording(steps: int = 9) -> Recording:
         origin=(680000.0, 4900000.5),
         notes={"made_up": 3},
     )
+
+
+def with_heights(given: Recording) -> Recording:
+    """The first lane climbs, the second has no height; the crosswalk lies at −3 m; road users stand at 1.5 m."""
+    first, second = given.lanes
+    (walk,) = given.features
+    return replace(
+        given,
+        lanes=(replace(first, height=np.array([0.0, 0.5, 1.25])), second),
+        features=(replace(walk, height=np.full(4, -3.0)),),
+        tracks=replace(given.tracks, height=np.where(given.tracks.valid, 1.5, 0.0)),
+    )
+
+
+def test_heights_are_kept_and_files_without_them_are_as_before(tmp_path):
+    plain, high = tmp_path / "plain", tmp_path / "high"
+    write_recording(plain, recording())
+    write_recording(high, with_heights(recording()))
+    read, given = read_recording(high), with_heights(recording())
+    np.testing.assert_allclose(read.lanes[0].height, given.lanes[0].height, atol=1e-9)
+    assert read.lanes[1].height is None
+    np.testing.assert_allclose(read.features[0].height, -3.0)
+    np.testing.assert_allclose(read.tracks.height, given.tracks.height, atol=1e-9)
+    data = safetensors.numpy.load(lzma.decompress(plain.read_bytes()))
+    assert data.keys() == recording_files.ARRAYS.keys() and b"heights" not in lzma.decompress(plain.read_bytes())
+    with pytest.raises(InputError, match="height: further than"):
+        write_recording(plain, replace(given, tracks=replace(given.tracks, height=given.tracks.height + 1e6)))
+
+
+@pytest.mark.parametrize("name", ["height", "elevation"])
+def test_heights_that_are_not_those_of_the_lines_are_refused(tmp_path, name):
+    path = tmp_path / "one"
+    write_recording(path, with_heights(recording()))
+    data = lzma.decompress(path.read_bytes())
+    size = int.from_bytes(data[:8], "little")
+    text = json.loads(data[8 : 8 + size])["__metadata__"]
+    arrays = safetensors.numpy.load(data)
+    for value in (arrays[name][:-1], arrays[name].astype(np.float32)):
+        path.write_bytes(lzma.compress(safetensors.numpy.save(arrays | {name: value}, text), check=lzma.CHECK_SHA256))
+        with pytest.raises(InputError, match=name):
+            read_recording(path)
+    arrays.pop("elevation")
+    path.write_bytes(lzma.compress(safetensors.numpy.save(arrays, text), check=lzma.CHECK_SHA256))
+    with pytest.raises(InputError, match="elevation: not the heights"):
+        read_recording(path)
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drivetrain.events import observe_events as observe
-from drivetrain.types import Agents, Bodies, happened, replace
+from drivetrain.types import Bodies, happened, replace
 
 observe_events = jax.jit(observe)
 FIELDS = (
@@ -57,7 +57,7 @@ def test_order_of_all_agents_does_not_matter(scene):
     def permuted(state):
         return replace(
             state,
-            agents=Agents(*(leaf[order] for leaf in vars(state.agents).values())),
+            agents=jax.tree.map(lambda leaf: leaf[order], state.agents),
             bodies=Bodies(*(leaf[order] for leaf in vars(state.bodies).values())),
             controlled=jnp.array([1], jnp.int32),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from drivetrain.data.readers.hardened_xml import integer, number, parse, quote, refuse
 
@@ -40,6 +40,7 @@ class NetLane:
     internal: bool  # inside a junction
     may_change_left: bool = True
     may_change_right: bool = True
+    height: Float[np.ndarray, "_"] | None = None  # m, at the points of `shape`; None: the network is flat
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def _lane(where: str, edge: str, element: Element, internal: bool) -> NetLane:
         internal=internal,
         may_change_left=_may_change(element.get("changeLeft")),
         may_change_right=_may_change(element.get("changeRight")),
+        height=_heights(f"{where}: shape", element.get("shape")),
     )
 
 
@@ -195,7 +197,7 @@ def _connection(file: str, element: Element, lanes: dict[str, NetLane]) -> Conne
 
 
 def _shape(where: str, text: str | None, least: int) -> Float[np.ndarray, "_ 2"]:
-    """Points 'x,y x,y …'; a third coordinate is height and is left out. Points that repeat come once."""
+    """Points 'x,y x,y …'; a third coordinate is height. Points that repeat come once."""
     words = (text or "").split()
     if not least <= len(words) <= MAX_POINTS:
         refuse(where, f"{len(words)} points", f"give {least} to {MAX_POINTS}")
@@ -206,8 +208,22 @@ def _shape(where: str, text: str | None, least: int) -> Float[np.ndarray, "_ 2"]
             refuse(where, f"{quote(word)} is no point", "write x,y")
         points.append((number(where, parts[0]), number(where, parts[1])))
     found = np.array(points, np.float64).reshape(-1, 2)
-    if len(found) > 1:
-        found = found[np.concatenate([[True], np.hypot(*np.diff(found, axis=0).T) > 1e-3])]
+    found = found[_fresh(found)]
     if len(found) < min(least, 2):
         refuse(where, "all points coincide", "give a line of some length")
     return found
+
+
+def _fresh(points: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:
+    """The points that do not repeat the one before."""
+    step = np.hypot(*np.diff(points, axis=0).T) > 1e-3
+    return np.concatenate([np.ones(min(len(points), 1), bool), step])
+
+
+def _heights(where: str, text: str | None) -> Float[np.ndarray, "_"] | None:
+    """The heights of a shape's points, where each has one: its third coordinate."""
+    words = [word.split(",") for word in (text or "").split()]
+    if not all(len(word) == 3 for word in words):
+        return None
+    points = np.array([[number(where, part) for part in word] for word in words], np.float64).reshape(-1, 3)
+    return points[_fresh(points[:, :2]), 2]

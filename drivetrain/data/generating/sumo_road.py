@@ -77,6 +77,7 @@ def road_around(network: Network, centre: Float[np.ndarray, "2"], radius: float)
     pieces = _pieces(network, circle, notes)
     number = {name: index for index, name in enumerate(network.lanes)}
     lanes = {name: _lane(network.lanes[name], shape - origin, number[name]) for name, shape in pieces.items()}
+    lanes = {name: _raised(lane, network.lanes[name], origin) for name, lane in lanes.items()}
     links = [c for c in network.connections if not c.turn_back]
     lanes = _connected(lanes, links, pieces, network, number)
     lanes = _beside(lanes, network, number)
@@ -168,6 +169,15 @@ def _lane(lane: NetLane, shape: Shape, number: int) -> Lane:
         speed_limit=lane.speed,
         drivable=bool(lane.allowed & MOTOR),
     )
+
+
+def _raised(lane: Lane, source: NetLane, origin: Float[np.ndarray, "2"]) -> Lane:
+    """The lane with the heights of the nearest places on the network's lane, where that has some."""
+    if source.height is None:
+        return lane
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(source.shape, axis=0).T))])
+    at = shapely.line_locate_point(shapely.LineString(source.shape), shapely.points(lane.left + origin))
+    return replace(lane, height=np.interp(at, along, source.height))
 
 
 def _connected(

@@ -72,12 +72,14 @@ def read_map(file: str, origin: Float[np.ndarray, "2"], notes: Counter[str]) -> 
     crossings = _items(file, document, "pedestrian_crossings")
     walks = [_crossing(f"{file}: pedestrian_crossings: {quote(k)}", v, origin, budget) for k, v in crossings.items()]
     areas = [
-        _points(f"{file}: drivable_areas: {quote(key)}: area_boundary", item.get("area_boundary"), origin, budget)
+        _points(f"{file}: drivable_areas: {quote(key)}: area_boundary", item.get("area_boundary"), origin, budget)[
+            :, :2
+        ]
         for key, item in _items(file, document, "drivable_areas").items()
     ]
     edges = _edges(areas, lanes, notes)
     features = [Feature(ElementKind.ROAD_EDGE, edge) for edge in edges]
-    features += [Feature(ElementKind.CROSSWALK, walk) for walk in walks if len(walk) > 3]
+    features += [Feature(ElementKind.CROSSWALK, walk[:, :2], walk[:, 2]) for walk in walks if len(walk) > 3]
     return VectorMap(tuple(lanes.values()), tuple(features))
 
 
@@ -105,20 +107,21 @@ def _items(file: str, document: dict[str, Any], key: str) -> dict[str, dict[str,
     return items
 
 
-def _points(where: str, value: Any, origin: Float[np.ndarray, "2"], budget: Counter[str]) -> Float[np.ndarray, "_ 2"]:
-    """A list of {"x", "y"} objects, less `origin`, without points that repeat the one before."""
+def _points(where: str, value: Any, origin: Float[np.ndarray, "2"], budget: Counter[str]) -> Float[np.ndarray, "_ 3"]:
+    """A list of {"x", "y", "z"} objects, less `origin`, without points that repeat the one before; z may be missing."""
     if not isinstance(value, list):
         refuse(where, "not a list of points with x and y", "restore the file")
     budget["points"] -= len(value)
     if budget["points"] < 0:
         refuse(where, f"more than {MAX_POINTS} points in the map", "cut the map")
     try:
-        found = np.array([(item["x"], item["y"]) for item in value], np.float64).reshape(-1, 2) - origin
-    except (TypeError, KeyError, ValueError, OverflowError):
+        found = np.array([(item["x"], item["y"], item.get("z", 0.0)) for item in value], np.float64).reshape(-1, 3)
+        found -= (*origin, 0.0)
+    except (AttributeError, TypeError, KeyError, ValueError, OverflowError):
         refuse(where, "not a list of points with x and y", "restore the file")
     if not (np.abs(found) < MAX_EXTENT).all():
         refuse(where, f"a point more than {MAX_EXTENT:g} m from the tracks, or not finite", "drop the point")
-    fresh = np.linalg.norm(np.diff(found, axis=0), axis=1) > 1e-3
+    fresh = np.linalg.norm(np.diff(found[:, :2], axis=0), axis=1) > 1e-3
     return found[np.concatenate([np.ones(min(len(found), 1), bool), fresh])]
 
 
@@ -134,10 +137,14 @@ def _lane(where: str, item: dict[str, Any], origin: Float[np.ndarray, "2"], budg
     id = _id(f"{where}: id", item.get("id"))
     if id is None:
         refuse(f"{where}: id", "missing", "give an integer")
+    borders = [
+        _points(f"{where}: {side}_lane_boundary", item.get(f"{side}_lane_boundary"), origin, budget)
+        for side in ("left", "right")
+    ]
     return Lane(
         id=id,
-        left=_points(f"{where}: left_lane_boundary", item.get("left_lane_boundary"), origin, budget),
-        right=_points(f"{where}: right_lane_boundary", item.get("right_lane_boundary"), origin, budget),
+        left=borders[0][:, :2],
+        right=borders[1][:, :2],
         successors=_ids(f"{where}: successors", item.get("successors", [])),
         predecessors=_ids(f"{where}: predecessors", item.get("predecessors", [])),
         left_neighbour=left,
@@ -145,6 +152,7 @@ def _lane(where: str, item: dict[str, Any], origin: Float[np.ndarray, "2"], budg
         left_border=_mark(f"{where}: left_lane_mark_type", item.get("left_lane_mark_type", "UNKNOWN")),
         right_border=_mark(f"{where}: right_lane_mark_type", item.get("right_lane_mark_type", "UNKNOWN")),
         drivable=LANE_TYPES[kind],
+        height=borders[0][:, 2],
     )
 
 
@@ -221,12 +229,12 @@ def _placed(lane: Lane, lanes: dict[int, Lane], links: Links, notes: Counter[str
 
 def _crossing(
     where: str, item: dict[str, Any], origin: Float[np.ndarray, "2"], budget: Counter[str]
-) -> Float[np.ndarray, "_ 2"]:
+) -> Float[np.ndarray, "_ 3"]:
     """The outline of a crosswalk between its two edges, whichever way they run, closed."""
     one, two = (_points(f"{where}: {key}", item.get(key), origin, budget) for key in ("edge1", "edge2"))
     if not len(one) or not len(two):
-        return np.zeros((0, 2))
-    alike = (one[-1] - one[0]) @ (two[-1] - two[0]) > 0
+        return np.zeros((0, 3))
+    alike = (one[-1] - one[0])[:2] @ (two[-1] - two[0])[:2] > 0
     return np.concatenate([one, two[::-1] if alike else two, one[:1]])
 
 

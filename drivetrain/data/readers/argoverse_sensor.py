@@ -21,6 +21,7 @@ from drivetrain.data.readers.arrow_tables import read_table
 from drivetrain.data.readers.body_sizes import MAX_SIZE
 from drivetrain.data.readers.centring import centred
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.track_heights import ground_heights
 from drivetrain.data.recording import Recording, Tracks
 from drivetrain.types import AgentKind
 
@@ -62,7 +63,8 @@ def read(file: str) -> Recording:
         InputError: one line, on anything that is not of the format or cannot be trusted, and where pyarrow is missing.
     """
     folder = os.path.dirname(os.path.abspath(file))
-    boxes = read_table(file, BOXES)
+    boxes = read_table(file, BOXES, {"height_m": "number"})
+    boxes.setdefault("height_m", np.zeros(len(boxes["timestamp_ns"])))
     if not len(boxes["timestamp_ns"]):
         refuse(file, "no rows", "leave the file out")
     poses = read_table(os.path.join(os.path.dirname(file), POSES), POSE)
@@ -103,7 +105,7 @@ def _with_ego(boxes: dict[str, np.ndarray], notes: Counter[str]) -> dict[str, np
         return boxes
     sweeps = np.unique(boxes["timestamp_ns"])
     row = dict.fromkeys(BOXES, 0.0) | {"qw": 1.0, "tx_m": AXLE_TO_CENTRE}
-    row |= {"length_m": AV_SIZE[0], "width_m": AV_SIZE[1]}
+    row |= {"length_m": AV_SIZE[0], "width_m": AV_SIZE[1], "height_m": 0.0}  # poses lie near the ground
     added = {name: np.full(len(sweeps), value) for name, value in row.items()}
     added |= {"timestamp_ns": sweeps, "category": np.full(len(sweeps), EGO, object)}
     added["track_uuid"] = np.full(len(sweeps), EGO, object)
@@ -132,7 +134,7 @@ def _steps(file: str, times: Int[np.ndarray, "n"]) -> tuple[Int[np.ndarray, "n"]
 
 def _in_city(
     file: str, boxes: dict[str, np.ndarray], poses: dict[str, np.ndarray]
-) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n"]]:
+) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n"]]:
     """Positions and headings of the boxes in the city's frame."""
     where = f"{os.path.join(os.path.dirname(file), POSES)}: timestamp_ns"
     at, known = boxes["timestamp_ns"], poses["timestamp_ns"]
@@ -155,7 +157,7 @@ def _in_city(
         refuse(f"{file}: tx_m", "an absurd position", "drop the row")
     forward = np.broadcast_to(np.array([1.0, 0.0, 0.0]), offset.shape)
     ahead = _rotated(turn, _rotated(own, forward))
-    return (place + _rotated(turn, offset))[:, :2], np.arctan2(ahead[:, 1], ahead[:, 0])
+    return place + _rotated(turn, offset), np.arctan2(ahead[:, 1], ahead[:, 0])
 
 
 def _unit(where: str, quaternion: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
@@ -175,7 +177,7 @@ def _tracks(
     file: str,
     boxes: dict[str, np.ndarray],
     step: Int[np.ndarray, "n"],
-    in_city: tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n"]],
+    in_city: tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n"]],
     notes: Counter[str],
 ) -> tuple[Tracks, int]:
     """The boxes as tracks, still in the city's frame and without velocities; and the recording vehicle's number."""
@@ -198,7 +200,9 @@ def _tracks(
         refuse(f"{file}: length_m", f"a size that is not within 0 to {MAX_SIZE:g} m", "mend the row")
     position, heading = np.zeros((len(names), steps, 2)), np.zeros((len(names), steps))
     valid = np.zeros((len(names), steps), bool)
-    position[track, step], heading[track, step] = in_city
+    middle, tall = np.zeros((2, len(names), steps))
+    position[track, step], heading[track, step] = in_city[0][:, :2], in_city[1]
+    middle[track, step], tall[track, step] = in_city[0][:, 2], boxes["height_m"]
     valid[track, step] = True
     notes["track_ids_renumbered"] = len(names)
     notes["velocities_derived"] = len(names)
@@ -211,6 +215,7 @@ def _tracks(
         heading=heading,
         velocity=np.zeros_like(position),
         valid=valid,
+        height=ground_heights(middle, tall, valid),
     )
     return tracks, int(egos[0])
 

@@ -161,6 +161,7 @@ def lanes_of(lanelets: list[Lanelet], limits: list[float], origin: Float[np.ndar
             right_border=lanelet.right.kind,
             speed_limit=limits[row],
             drivable=lanelet.drivable,
+            height=lanelet.left.height,
         )
         for row, lanelet in enumerate(lanelets)
     )

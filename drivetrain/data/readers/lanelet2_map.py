@@ -49,6 +49,7 @@ class Way(NamedTuple):
     nodes: tuple[int, ...]
     points: Float[np.ndarray, "n 2"]
     tags: Tags
+    height: Float[np.ndarray, "n"] | None = None  # m; None: some node has none
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,12 @@ class Border:
     nodes: tuple[int, ...]
     points: Float[np.ndarray, "n 2"]
     kind: ElementKind
+    height: Float[np.ndarray, "n"] | None = None  # m
 
     def reversed(self) -> "Border":
         """The same line the other way round."""
-        return Border(self.way, not self.turned, self.nodes[::-1], self.points[::-1], self.kind)
+        height = None if self.height is None else self.height[::-1]
+        return Border(self.way, not self.turned, self.nodes[::-1], self.points[::-1], self.kind, height)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def read_osm(file: str, root: Element, placed: bool, notes: Counter[str]) -> Osm
     if not nodes:
         refuse(f"{file}: node", "none", "give a Lanelet2 map")
     where = dict(zip(nodes, _positions(file, nodes, placed), strict=True))
+    height = {id: _height(node) for id, node in nodes.items()}
     ways: dict[int, Way] = {}
     for way in root.findall("way"):
         id = id_of(f"{file}: way: id", way.get("id"))
@@ -119,7 +123,10 @@ def read_osm(file: str, root: Element, placed: bool, notes: Counter[str]) -> Osm
         refs = [id_of(f"{file}: way {id}: nd", nd.get("ref")) for nd in way.findall("nd")]
         kept = [ref for index, ref in enumerate(refs) if ref in where and (index == 0 or refs[index - 1] != ref)]
         notes["dangling_references"] += sum(ref not in where for ref in refs)
-        ways[id] = Way(tuple(kept), np.array([where[ref] for ref in kept]).reshape(-1, 2), tags_of(way))
+        points = np.array([where[ref] for ref in kept]).reshape(-1, 2)
+        heights = np.array([height[ref] for ref in kept], np.float64)
+        known = bool(len(kept)) and bool(np.isfinite(heights).all())
+        ways[id] = Way(tuple(kept), points, tags_of(way), heights if known else None)
     relations: dict[int, Element] = {}
     for relation in root.findall("relation"):
         id = id_of(f"{file}: relation: id", relation.get("id"))
@@ -127,6 +134,15 @@ def read_osm(file: str, root: Element, placed: bool, notes: Counter[str]) -> Osm
             refuse(f"{file}: relation {id}", "two relations with this id", "make the ids unique")
         relations[id] = relation
     return Osm(ways, relations)
+
+
+def _height(node: Element) -> float:
+    """A node's height, m: its tag `ele`, or NaN where it has none."""
+    try:
+        height = float(tags_of(node).get("ele", "nan"))
+    except ValueError:
+        return float("nan")
+    return height if abs(height) < MAX_EXTENT else float("nan")
 
 
 def _positions(file: str, nodes: dict[int, Element], placed: bool) -> Float[np.ndarray, "n 2"]:
@@ -209,7 +225,7 @@ def _side(where: str, relation: Element, role: str, osm: Osm, notes: Counter[str
     if way is None or len(way.nodes) < 2 or not np.ptp(way.points, axis=0).any():
         notes["dangling_references"] += way is None
         return None
-    return Border(ref, False, way.nodes, way.points, _kind(way.tags, notes))
+    return Border(ref, False, way.nodes, way.points, _kind(way.tags, notes), way.height)
 
 
 def _kind(tags: Tags, notes: Counter[str]) -> ElementKind:

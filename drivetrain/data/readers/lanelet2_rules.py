@@ -204,7 +204,8 @@ def _bare_lines(
     level = []
     for lane in lanes:
         shares = np.linspace(0.0, 1.0, max(len(lane.left), len(lane.right)))
-        level.append(replace(lane, left=at_shares(lane.left, shares), right=at_shares(lane.right, shares)))
+        borders = {"left": at_shares(lane.left, shares), "right": at_shares(lane.right, shares)}
+        level.append(replace(lane, height=None, **borders))
     found = crossed(tuple(level), drawn)
     notes["stop_lines_without_a_lane"] += len(drawn) - len({line for line, _, _ in found})
     return [ControlLine(ends, lanes[place.lane].id, ControlKind.LINE) for _, place, ends in found]

@@ -18,6 +18,7 @@ from drivetrain.data.readers.body_sizes import MAX_SIZE, SIZES
 from drivetrain.data.readers.centring import centred
 from drivetrain.data.readers.hardened_xml import quote, refuse
 from drivetrain.data.readers.nocturne_roads import points, read_roads
+from drivetrain.data.readers.track_heights import ground_heights
 from drivetrain.data.readers.waymo_tracks import LICENCE, SOURCE
 from drivetrain.data.recording import Recording, Tracks
 from drivetrain.data.unpacking import read_bytes
@@ -116,7 +117,20 @@ def _tracks(file: str, scene: dict[str, Any], notes: dict[str, int]) -> Tracks:
         heading=np.where(valid, heading, 0.0),
         velocity=np.where(valid[..., None], velocity, 0.0),
         valid=valid,
+        height=_ground(scene["objects"], [track["row"] for track in kept], valid),
     )
+
+
+def _ground(objects: list[Any], rows: list[int], valid: Bool[np.ndarray, "I T"]) -> Float[np.ndarray, "I T"] | None:
+    """The ground below the boxes, where every position has a z."""
+    if not all(isinstance(place, dict) and "z" in place for row in rows for place in objects[row]["position"]):
+        return None
+    try:
+        middle = np.array([[place["z"] for place in objects[row]["position"]] for row in rows], np.float64)
+        tall = np.array([[float(objects[row].get("height", 0.0))] for row in rows], np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return ground_heights(middle, np.broadcast_to(tall, middle.shape), valid)
 
 
 def _object(where: str, item: Any, row: int) -> dict[str, Any]:
@@ -140,6 +154,7 @@ def _object(where: str, item: Any, row: int) -> dict[str, Any]:
     length, width = (_size(f"{where}: {key}", item.get(key), valid) for key in ("length", "width"))
     return {
         "id": id,
+        "row": row,
         "kind": kind,
         "length": length or SIZES[kind][0],
         "width": width or SIZES[kind][1],

@@ -64,7 +64,8 @@ def read_roads(file: str, scene: dict[str, Any], origin: Float[np.ndarray, "2"],
             what = ElementKind.ROAD_EDGE if kind == "road_edge" else MARKS.get(mark, ElementKind.LINE_SOLID)
             paint.append(Paint(line[:, :2], what, height=line[:, 2]))
         elif kind in AREAS and len(line) >= 2:  # outlines, closed here
-            areas.append(Feature(AREAS[kind], np.concatenate([line, line[:1]])[:, :2]))
+            ring = np.concatenate([line, line[:1]])
+            areas.append(Feature(AREAS[kind], ring[:, :2], ring[:, 2]))
         elif kind == "stop_sign" and len(line):
             signs.append(StopSign(line[0, :2]))
         driveways += kind == "driveway"

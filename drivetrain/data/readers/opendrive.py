@@ -1,7 +1,7 @@
 """OpenDRIVE maps (`.xodr`, formats 1.1 to 1.8): plain, or packed with xz or gzip.
 
 Format: ASAM OpenDRIVE, https://www.asam.net/standards/detail/opendrive. A map has no traffic: its recording is of one
-step and no tracks. Heights are read only to count what crosses above.
+step and no tracks. Heights are those of the roads' elevation profiles.
 """
 
 import os
@@ -115,6 +115,7 @@ def lanes_of(
             right_border=strip.low_mark,
             speed_limit=strip.speed_limit,
             drivable=strip.drivable,
+            height=strip.height,
         )
         lanes.append(lane if along else _turned(lane))
     return tuple(lanes), number
@@ -140,6 +141,7 @@ def _turned(lane: Lane) -> Lane:
         right_neighbour=lane.left_neighbour,
         left_border=lane.right_border,
         right_border=lane.left_border,
+        height=None if lane.height is None else lane.height[::-1],
     )
 
 

@@ -8,6 +8,7 @@ What its writers leave to be known, by data set: nuScenes gives the ego at its r
 no limits; nuPlan's lights hang 8 m into the junction. Vehicles wider than long have their sizes turned.
 """
 
+import dataclasses
 import os
 import re
 from pathlib import Path
@@ -22,7 +23,8 @@ from drivetrain.data.readers.centring import centred
 from drivetrain.data.readers.hardened_xml import quote, refuse
 from drivetrain.data.readers.restricted_pickle import load
 from drivetrain.data.readers.scenarionet_lanes import text_of
-from drivetrain.data.readers.scenarionet_roads import read_scene_roads
+from drivetrain.data.readers.scenarionet_roads import WITH_HEIGHTS, read_scene_roads
+from drivetrain.data.readers.track_heights import ground_heights
 from drivetrain.data.recording import Recording, Tracks
 from drivetrain.types import VEHICLES, AgentKind
 
@@ -68,6 +70,8 @@ class Object(NamedTuple):
     heading: Float[np.ndarray, "T"]
     velocity: Float[np.ndarray, "T 2"]
     valid: Bool[np.ndarray, "T"]
+    z: Float[np.ndarray, "T"] | None  # of the box's middle
+    tall: float
 
 
 def find(source: str) -> list[str]:
@@ -101,6 +105,8 @@ def read(file: str) -> Recording:
         objects[marked[0]] = _centred(objects[marked[0]], AXLE_TO_CENTRE[dataset])
         notes["ego_moved_from_axle_to_centre"] = 1
     tracks, origin = centred(f"{file}: tracks", _tracks(objects))
+    if dataset not in WITH_HEIGHTS:
+        tracks = dataclasses.replace(tracks, height=None)
     roads = read_scene_roads(file, scene, dataset, origin, tracks)
     source, licence = SOURCES.get(dataset, (_text(metadata, "dataset") or "ScenarioNet", ""))
     return Recording(
@@ -181,7 +187,8 @@ def _object(where: str, item: Any, steps: int, dt: float) -> Object:
         refuse(where, "no dict with a state", "restore the file")
     state: dict[str, Any] = item["state"]
     valid = _column(f"{where}: valid", state["valid"], steps) > 0.5 if "valid" in state else np.ones(steps, bool)
-    position = _column(f"{where}: position", state.get("position"), steps, width=2)
+    place = state.get("position")
+    position = _column(f"{where}: position", place, steps, width=2)
     heading = _column(f"{where}: heading", state.get("heading"), steps)
     if "velocity" in state:
         velocity = _column(f"{where}: velocity", state["velocity"], steps, width=2)
@@ -202,7 +209,25 @@ def _object(where: str, item: Any, steps: int, dt: float) -> Object:
         heading=np.where(valid, heading, 0.0),
         velocity=np.where(valid[:, None], velocity, 0.0),
         valid=valid,
+        z=_column(f"{where}: position", place, steps, width=3)[:, 2] if _has_z(place) else None,
+        tall=_tall(state.get("height"), valid),
     )
+
+
+def _has_z(place: Any) -> bool:
+    return isinstance(place, np.ndarray) and place.ndim == 2 and place.shape[1] > 2
+
+
+def _tall(value: Any, valid: Bool[np.ndarray, "T"]) -> float:
+    """The median height of a box over valid steps, m; 0 where there is none."""
+    if (
+        not isinstance(value, np.ndarray)
+        or value.dtype.kind not in "iuf"
+        or value.size != len(valid)
+        or not valid.any()
+    ):
+        return 0.0
+    return float(np.median(value.reshape(-1)[valid].astype(np.float64)))
 
 
 def _column(where: str, value: Any, steps: int, width: int = 0) -> Float[np.ndarray, "..."]:
@@ -256,6 +281,7 @@ def _centred(ego: Object, ahead: float) -> Object:
 def _tracks(objects: dict[int, Object]) -> Tracks:
     """The objects, still in the source's frame."""
     heading = np.array([item.heading for item in objects.values()])
+    valid = np.array([item.valid for item in objects.values()])
     return Tracks(
         id=np.array(list(objects), np.int64),
         kind=np.array([int(item.kind) for item in objects.values()]),
@@ -264,8 +290,18 @@ def _tracks(objects: dict[int, Object]) -> Tracks:
         position=np.array([item.position for item in objects.values()]),
         heading=np.arctan2(np.sin(heading), np.cos(heading)),
         velocity=np.array([item.velocity for item in objects.values()]),
-        valid=np.array([item.valid for item in objects.values()]),
+        valid=valid,
+        height=_ground(list(objects.values()), valid),
     )
+
+
+def _ground(objects: list[Object], valid: Bool[np.ndarray, "I T"]) -> Float[np.ndarray, "I T"] | None:
+    """The ground below the boxes, where every position has a z."""
+    middle = [item.z for item in objects if item.z is not None]
+    if len(middle) < len(objects):
+        return None
+    tall = np.array([[item.tall] for item in objects])
+    return ground_heights(np.array(middle), np.broadcast_to(tall, valid.shape), valid)
 
 
 def _marked(file: str, metadata: dict[str, Any], ids: dict[str, int]) -> tuple[int, ...]:

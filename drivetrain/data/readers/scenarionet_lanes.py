@@ -23,20 +23,28 @@ def text_of(value: Any) -> str:
     return str(value) if isinstance(value, str | int | float | bytes | np.generic | None) else type(value).__name__
 
 
-def points_of(where: str, value: Any) -> Float[np.ndarray, "_ 2"]:
-    """The x and y of points: an array or a list of rows of 2 to 4, or one row; measured before it is copied."""
+def points_of(where: str, value: Any, columns: int = 2) -> Float[np.ndarray, "_ _"]:
+    """The x and y of points, and with 3 `columns` their z (0 where there is none, or no number).
+
+    An array or a list of rows of 2 to 4, or one row; measured before it is copied.
+    """
     if isinstance(value, list | tuple) and value and not isinstance(value[0], list | tuple | np.ndarray):
         value = [value]
     if isinstance(value, list | tuple):
         if len(value) > MAX_POINTS or not all(_is_point(row) for row in value):
             refuse(where, "no list of points", "give rows of x and y")
+        heights = [float(row[2]) if len(row) > 2 else 0.0 for row in value]
         value = np.array([(float(row[0]), float(row[1])) for row in value], np.float64).reshape(-1, 2)
+        value = np.column_stack([value, np.array(heights, np.float64)])
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.ndim not in (1, 2):
         refuse(where, "missing, or no array of points", "give rows of x and y")
     rows = value[None] if value.ndim == 1 and len(value) else value.reshape(-1, 2) if not value.size else value
     if not 2 <= rows.shape[1] <= 4 or not (np.abs(rows[:, :2].astype(np.float64)) < 1e9).all():
         refuse(where, "points that are not finite, or not of 2 to 4 numbers", "give rows of x and y")
-    return rows[:, :2].astype(np.float64)
+    if columns == 2:
+        return rows[:, :2].astype(np.float64)
+    height = rows[:, 2].astype(np.float64) if rows.shape[1] > 2 else np.zeros(len(rows))
+    return np.column_stack([rows[:, :2].astype(np.float64), np.where(np.abs(height) < 1e5, height, 0.0)])
 
 
 def _is_point(row: Any) -> bool:

@@ -44,6 +44,8 @@ UNLIMITED = {"nuscenes", "av2"}
 """Data sets whose speed limits are the writer's constant."""
 AT_LANE_START = {"nuplan"}
 """Data sets whose light positions are for the eye."""
+WITH_HEIGHTS = {"waymo", "av2"}
+"""Data sets whose third coordinate is a height: nuScenes' is the lane's heading."""
 LIGHTS = {"red": "stop", "yellow": "caution", "green": "go", "unknown": "unknown"}
 
 
@@ -52,6 +54,8 @@ def read_scene_roads(
 ) -> Roads:
     """Lanes, lines, lights and features, in the recording's frame. Raises `InputError` on what is not of the format."""
     features = _features(file, scene["map_features"])
+    if dataset not in WITH_HEIGHTS:
+        features = {name: (item, points * (1.0, 1.0, 0.0)) for name, (item, points) in features.items()}
     area = _area(tracks, origin)
     entries: list[dict[str, Any]] = []
     lanes: dict[str, int] = {}
@@ -88,11 +92,11 @@ def _is_area(feature: dict[str, Any]) -> bool:
     return text_of(feature.get("type")) in AREAS
 
 
-def _features(file: str, items: dict[Any, Any]) -> dict[str, tuple[dict[str, Any], Float[np.ndarray, "_ 2"]]]:
-    """Every feature with its points: a polygon's where it is an area, a point where it is a stop sign."""
+def _features(file: str, items: dict[Any, Any]) -> dict[str, tuple[dict[str, Any], Float[np.ndarray, "_ 3"]]]:
+    """Every feature with its points in space: a polygon's where it is an area, a point where it is a stop sign."""
     if len(items) > MAX_FEATURES:
         refuse(f"{file}: map_features", f"{len(items)} of them", f"give at most {MAX_FEATURES}")
-    found: dict[str, tuple[dict[str, Any], Float[np.ndarray, "_ 2"]]] = {}
+    found: dict[str, tuple[dict[str, Any], Float[np.ndarray, "_ 3"]]] = {}
     total = 0
     for key, feature in items.items():
         where = f"{file}: map_features: {quote(str(key))}"
@@ -104,7 +108,7 @@ def _features(file: str, items: dict[Any, Any]) -> dict[str, tuple[dict[str, Any
         value = feature.get(word)
         if value is None and word == "polyline" and not _is_lane(feature):
             value = feature.get("polygon", [])
-        line = points_of(f"{where}: {word}", value)
+        line = points_of(f"{where}: {word}", value, columns=3)
         total += len(line)
         if total > MAX_POINTS:
             refuse(f"{file}: map_features", f"more than {MAX_POINTS} points", "split the scene")
@@ -112,10 +116,10 @@ def _features(file: str, items: dict[Any, Any]) -> dict[str, tuple[dict[str, Any
     return found
 
 
-def _entry(name: str, feature: dict[str, Any], dataset: str, points: Float[np.ndarray, "_ 2"]) -> dict[str, Any] | None:
+def _entry(name: str, feature: dict[str, Any], dataset: str, points: Float[np.ndarray, "_ 3"]) -> dict[str, Any] | None:
     """The feature as an entry of `roads`; None for what no road is made of."""
     kind = str(feature["type"])
-    entry: dict[str, Any] = {"geometry": [{"x": x, "y": y} for x, y in points.tolist()]}
+    entry: dict[str, Any] = {"geometry": [{"x": x, "y": y, "z": z} for x, y, z in points.tolist()]}
     if _is_lane(feature):
         return entry | {"type": "lane", "map_element_id": BICYCLE_LANE if kind == "LANE_BIKE_LANE" else 2}
     if kind in EDGES or (dataset in OUTLINED and name.startswith("boundary_") and kind in MARKS):
@@ -136,9 +140,9 @@ def _area(tracks: Tracks, origin: Float[np.ndarray, "2"]) -> shapely.Geometry:
     return area
 
 
-def _parts(area: shapely.Geometry, points: Float[np.ndarray, "_ 2"], whole: bool) -> list[Float[np.ndarray, "_ 2"]]:
+def _parts(area: shapely.Geometry, points: Float[np.ndarray, "_ 3"], whole: bool) -> list[Float[np.ndarray, "_ 3"]]:
     """The stretches of a line that have a point in the area, or all of it where some has."""
-    inside = shapely.contains_xy(area, points)
+    inside = shapely.contains_xy(area, points[:, :2])
     if whole or len(points) < 2 or inside.all():
         return [points] if inside.any() else []
     kept = inside.copy()

@@ -10,7 +10,7 @@ Format: https://waymo.com/open/data/motion/tfexample.
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.data.lane_borders import Paint
 from drivetrain.data.lane_sampling import CentreLine
@@ -93,7 +93,16 @@ def read_states(where: str, columns: Columns) -> States:
         heading=values[..., 4],
         velocity=values[..., 5:7],
         valid=values[..., 7] > 0,
+        z=_optional(where, columns, "z", kept),
+        tall=_optional(where, columns, "height", kept),
     )
+
+
+def _optional(where: str, columns: Columns, name: str, kept: Bool[np.ndarray, "_"]) -> Float[np.ndarray, "I T"] | None:
+    """A column that need not be there."""
+    if any(_steps(where, columns, part) and f"state/{part}/{name}" not in columns for part in PARTS):
+        return None
+    return _by_step(where, columns, name)[kept]
 
 
 def read_ego(where: str, columns: Columns) -> tuple[int, ...]:
@@ -124,7 +133,8 @@ def read_drawing(
                 paint.append(Paint(part[:, :2], kind, height=part[:, 2]))
             elif type in (CROSSWALK, BUMP) and len(part) >= 2:
                 kind = ElementKind.CROSSWALK if type == CROSSWALK else ElementKind.SPEED_BUMP
-                areas.append(Feature(kind, np.concatenate([part, part[:1]])[:, :2]))
+                ring = np.concatenate([part, part[:1]])
+                areas.append(Feature(kind, ring[:, :2], ring[:, 2]))
             elif type == SIGN:
                 signs.append(StopSign(part[0, :2]))
         driveways += type == DRIVEWAY

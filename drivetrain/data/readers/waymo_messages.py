@@ -27,8 +27,8 @@ FIELDS = {
     "10 driveway Area",
     "LaneState": "1 lane int64, 2 state int32, 3 stop Point",
     "Lights": "1 lanes *LaneState",
-    "State": "2 x double, 3 y double, 4 z double, 5 length float, 6 width float, 8 heading float, "
-    "9 velocity_x float, 10 velocity_y float, 11 valid bool",
+    "State": "2 x double, 3 y double, 4 z double, 5 length float, 6 width float, 7 height float, "
+    "8 heading float, 9 velocity_x float, 10 velocity_y float, 11 valid bool",
     "Track": "1 id int32, 2 type int32, 3 states *State",
     "Scenario": "1 times *double, 2 tracks *Track, 5 id bytes, 6 ego int32, 7 lights *Lights, 8 features *Feature",
     "Bytes": "1 value *bytes",

@@ -157,9 +157,9 @@ def _features(
 ) -> tuple[list[Feature], int]:
     """Edges first, with the drivable side on their left as most of their length asks, then lines; how many turned."""
     edges = [line for line in paint if line.kind == ElementKind.ROAD_EDGE]
-    lines = [Feature(line.kind, line.points) for line in paint if line.kind != ElementKind.ROAD_EDGE]
+    lines = [Feature(line.kind, line.points, line.height) for line in paint if line.kind != ElementKind.ROAD_EDGE]
     if not pieces:
-        return [Feature(edge.kind, edge.points) for edge in edges] + lines, 0
+        return [Feature(edge.kind, edge.points, edge.height) for edge in edges] + lines, 0
     centre = np.concatenate([piece.centre for piece in pieces])
     height = np.concatenate([_height(piece.centre, centre_of[piece.source]) for piece in pieces])
     tree = shapely.STRtree(np.asarray(shapely.points(centre)))
@@ -171,7 +171,8 @@ def _features(
         to_lane = _to_nearest(tree, centre, height, middle, level)
         side = np.sign(along[:, 0] * to_lane[:, 1] - along[:, 1] * to_lane[:, 0])
         wrong = float((side * np.linalg.norm(along, axis=1)).sum()) < 0
-        found.append(Feature(edge.kind, edge.points[::-1] if wrong else edge.points))
+        own = edge.height[::-1] if wrong and edge.height is not None else edge.height
+        found.append(Feature(edge.kind, edge.points[::-1] if wrong else edge.points, own))
         turned += int(wrong)
     return found + lines, turned
 

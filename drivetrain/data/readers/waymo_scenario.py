@@ -39,7 +39,10 @@ def read_states(where: str, scenario: Any) -> States:
             refuse(f"{where}: track {track.id}", what, "give one state a timestamp")
     values = np.array(
         [
-            [(s.x, s.y, s.length, s.width, s.heading, s.velocity_x, s.velocity_y, s.valid) for s in track.states]
+            [
+                (s.x, s.y, s.length, s.width, s.heading, s.velocity_x, s.velocity_y, s.valid, s.z, s.height)
+                for s in track.states
+            ]
             for track in scenario.tracks
         ],
         np.float64,
@@ -52,6 +55,8 @@ def read_states(where: str, scenario: Any) -> States:
         heading=values[..., 4],
         velocity=values[..., 5:7],
         valid=values[..., 7] > 0,
+        z=values[..., 8],
+        tall=values[..., 9],
     )
 
 
@@ -85,7 +90,8 @@ def read_drawing(where: str, scenario: Any, origin: Float[np.ndarray, "2"], note
             signs.append(StopSign(position, tuple(feature.sign.lanes) or None))
         for name, kind in AREAS.items():
             if feature.HasField(name) and len(outline := _points(here, getattr(feature, name).points, origin)) >= 2:
-                areas.append(Feature(kind, np.concatenate([outline, outline[:1]])[:, :2]))
+                ring = np.concatenate([outline, outline[:1]])
+                areas.append(Feature(kind, ring[:, :2], ring[:, 2]))
     notes["driveways_left_out"] = sum(feature.HasField("driveway") for feature in scenario.features)
     seen = [
         Seen(state.lane, step, state.state, (state.stop.x - origin[0], state.stop.y - origin[1]))

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from drivetrain.data.readers.body_sizes import MAX_SIZE, SIZES
 from drivetrain.data.readers.hardened_xml import refuse
+from drivetrain.data.readers.track_heights import ground_heights
 from drivetrain.data.recording import Tracks
 from drivetrain.types import AgentKind
 
@@ -33,6 +34,8 @@ class States:
     heading: Float[np.ndarray, "I T"]
     velocity: Float[np.ndarray, "I T 2"]
     valid: Bool[np.ndarray, "I T"]
+    z: Float[np.ndarray, "I T"] | None = None  # of the box's middle
+    tall: Float[np.ndarray, "I T"] | None = None
 
 
 def tracks_of(where: str, states: States, notes: dict[str, int]) -> Tracks:
@@ -60,7 +63,10 @@ def tracks_of(where: str, states: States, notes: dict[str, int]) -> Tracks:
     size, unsized = _sizes(where, states.size[kept], valid, ids, kind)
     notes["objects_never_valid"] = int((~kept).sum())
     notes["objects_without_size"] = unsized
-    return Tracks(ids, kind, size[:, 0], size[:, 1], position, heading, velocity, valid)
+    height = None
+    if states.z is not None and states.tall is not None:
+        height = ground_heights(states.z[kept], states.tall[kept], valid)
+    return Tracks(ids, kind, size[:, 0], size[:, 1], position, heading, velocity, valid, height)
 
 
 def _sizes(

@@ -17,6 +17,7 @@ from drivetrain.geometry import root
 from drivetrain.sim.bank import Bank, Index, log_at, settle
 from drivetrain.sim.dynamics.base import run
 from drivetrain.sim.dynamics.kinds import ABILITIES
+from drivetrain.sim.levels import on_level
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.types import Agents, Array, InputError, LightState, State, component, record
 
@@ -56,6 +57,7 @@ class Chain:
     sin: Float[Array, "k A"]
     length: Float[Array, "k A"]  # m
     start: Float[Array, "k A"]  # m along the chords before
+    height: Float[Array, "n A"] | None = None  # m
 
 
 @component
@@ -104,7 +106,7 @@ class Follow(Traffic):
         far = self.least_view + self.view * before.speed
         nodes = place(bank, log, before.along + far * jnp.array(CHORDS)[:, None])
         most = jnp.minimum(self.acceleration, jnp.asarray(ABILITIES.acceleration)[state.bodies.kind])
-        wanted, blocked = self._others(state, before.speed, most, chain(nodes.x, nodes.y))
+        wanted, blocked = self._others(state, before.speed, most, chain(nodes))
         wanted = jnp.maximum(wanted, self._lights(bank, log, state, most))
         change = jnp.clip(self._free(before.speed, nodes.pace[0], most) - wanted, -self.hardest, most)
 
@@ -144,6 +146,8 @@ class Follow(Traffic):
             along, aside = ax * dx + ay * dy, jnp.abs(ax * dy - ay * dx)
             reach, side = long * cos + wide * sin, long * sin + wide * cos
             inside = present & (aside - side < breadth + self.side)
+            if state.agents.height is not None and chain.height is not None:
+                inside &= on_level(state.agents.height[other], chain.height[k])
             gap = done + along - reach - half
             slower = speed - jnp.maximum(ax * vx + ay * vy, 0.0)
             keep = self.standstill + jnp.maximum(speed * (self.headway + slower * share), 0.0)
@@ -188,6 +192,9 @@ class Follow(Traffic):
         number = jnp.arange(count, dtype=jnp.int32)[:, None]
         near = (jnp.abs(ahead) < long + (half + breadth)) & (jnp.abs(beside) < wide + extent)
         near = near & agents.valid[:, None] & (number != number.T)
+        if agents.height is not None and chain.height is not None:
+            low, high = jnp.min(chain.height, axis=0), jnp.max(chain.height, axis=0)
+            near &= on_level(agents.height[:, None], jnp.clip(agents.height[:, None], low, high))
         # How far it is and who it is in one number, so that a minimum finds both: floats are ordered as their bits.
         who = (1 << max(count - 1, 1).bit_length()) - 1
         far = jax.lax.bitcast_convert_type(ahead + middle, jnp.int32)
@@ -219,11 +226,15 @@ class Follow(Traffic):
         def choose(own: Array, record: Array) -> Array:
             return jnp.where(present[:, None], own, jnp.where(follows[:, None], 0.0, record))
 
+        height = recorded.height
+        if node.height is not None and height is not None:
+            height = jnp.where(present, node.height[0], height)
         return Agents(
             position=choose(jnp.stack([node.x[0], node.y[0]], -1), recorded.position),
             heading=choose(heading, recorded.heading),
             velocity=choose(after.speed[:, None] * heading, recorded.velocity),
             valid=jnp.where(follows, present, recorded.valid),
+            height=height,
         )
 
 
@@ -249,6 +260,7 @@ class Node:
     cos: Float[Array, "n A"]
     sin: Float[Array, "n A"]
     pace: Float[Array, "n A"]  # m/s
+    height: Float[Array, "n A"] | None = None  # m
 
 
 def place(bank: Bank, log: Index, along: Float[Array, "n A"]) -> Node:
@@ -275,14 +287,16 @@ def place(bank: Bank, log: Index, along: Float[Array, "n A"]) -> Node:
         cos=jnp.where(size > 1e-3, turned_x / safe, next_cos),
         sin=jnp.where(size > 1e-3, turned_y / safe, next_sin),
         pace=jnp.maximum(pace, 1.0),
+        height=None if bank.paths.height is None else bank.paths.height[log, agent, row],
     )
 
 
-def chain(x: Float[Array, "n A"], y: Float[Array, "n A"]) -> Chain:
+def chain(places: Node) -> Chain:
     """The chords between nodes that follow one another on each agent's path."""
+    x, y = places.x, places.y
     across, up = jnp.diff(x, axis=0), jnp.diff(y, axis=0)
     length = root(across**2 + up**2)
     safe = jnp.maximum(length, 1e-3)
     rows = [*x, *y, *(across / safe), *(up / safe), *length, *(jnp.cumsum(length, axis=0) - length)]
     rows, nodes, chords = kept(jnp.stack(rows)), len(x), len(length)
-    return Chain(rows[:nodes], rows[nodes : 2 * nodes], *rows[2 * nodes :].reshape(4, chords, -1))
+    return Chain(rows[:nodes], rows[nodes : 2 * nodes], *rows[2 * nodes :].reshape(4, chords, -1), height=places.height)

@@ -14,6 +14,7 @@ from drivetrain.geometry import Scalar, cross, norm, root, to_frame
 from drivetrain.sim.bank import Bank, Index, control_lines, lane_window
 from drivetrain.sim.dynamics.base import WHEELBASE
 from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.levels import on_level
 from drivetrain.types import Array, ControlKind, LightState, RouteFlag, State, component
 
 BEHIND, AHEAD = 4, 60
@@ -135,6 +136,9 @@ class IDM:
 
         beside = jnp.abs(cross(heading, offset)) - breadth - 0.5 * bodies.width[me] > self.side
         ahead = agents.valid & (along > 0.0) & ~beside & (jnp.arange(len(along)) != me)
+        if agents.height is not None:
+            away = jnp.sum((agents.position - agents.position[me]) ** 2, axis=-1)
+            ahead &= on_level(agents.height, agents.height[me], away)
         gaps = jnp.where(ahead, along - reach - 0.5 * bodies.length[me], CLEAR)
         first = jnp.argmin(gaps)
         speed = jnp.sum(agents.velocity[first] * heading[first])

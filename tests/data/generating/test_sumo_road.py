@@ -113,6 +113,19 @@ def test_every_controlled_way_in_has_a_line_with_the_light_of_its_own_link(road,
     assert [(signal.signal, signal.link) for signal in road.signals] == [("T", 0), ("T", 1)]
 
 
+def test_lanes_of_a_network_with_heights_have_them(tmp_path):
+    """The way in climbs from 0 to 10 m over 100 m; what has no third coordinate has no height."""
+    path = tmp_path / "high.net.xml"
+    path.write_text(T.replace('shape="0,-1.6 100,-1.6"', 'shape="0,-1.6,0 100,-1.6,10"'))
+    network = read_network(str(path))
+    road = road_around(network, network.junctions["J"].position, RADIUS)
+    names = list(network.lanes)
+    lanes = {names[lane.id]: lane for lane in road.lanes}
+    x = lanes["in_0"].left[:, 0] + road.origin[0]
+    np.testing.assert_allclose(lanes["in_0"].height, 0.1 * x, atol=1e-9)
+    assert lanes["in_1"].height is None
+
+
 def test_letters_become_states():
     light = Signal(3, "T", 0, np.zeros(2)).states(list("GgyruoOs"))
     g, y, r, off = LightState.GREEN, LightState.YELLOW, LightState.RED, LightState.OFF

@@ -135,6 +135,12 @@ def test_lanes_keep_borders_marks_links_and_neighbours_of_their_direction(record
     np.testing.assert_allclose(lanes[2].right + recording.origin, [[X, Y - 3.5], [X + 50, Y - 3.5]])
 
 
+def test_the_map_has_heights_and_the_tracks_have_none(recording):
+    crosswalks = [f for f in recording.features if f.kind == ElementKind.CROSSWALK]
+    assert {z for one in (*recording.lanes, *crosswalks) for z in one.height.tolist()} == {20.0}
+    assert recording.tracks.height is None
+
+
 def test_the_outline_is_the_edge_and_opens_where_lanes_leave(recording):
     edges = [feature.points for feature in recording.features if feature.kind == ElementKind.ROAD_EDGE]
     road = shapely.MultiLineString([edge + recording.origin - (X, Y) for edge in edges])

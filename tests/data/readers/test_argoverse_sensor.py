@@ -94,6 +94,14 @@ def recording(tmp_path_factory):
     return argoverse_sensor.read(write(tmp_path_factory.mktemp("logs") / "log-7"))
 
 
+def test_boxes_have_the_height_of_the_ground_below_them(recording):
+    """Poses lie at −20 m, boxes' middles 0.5 m above them, boxes are 1.5 m tall; this map has no heights."""
+    np.testing.assert_allclose(recording.tracks.height[2], -20.0 + 0.5 - 0.75, atol=1e-9)
+    np.testing.assert_allclose(recording.tracks.height[0], -20.0, atol=1e-9)  # the recording vehicle, from its poses
+    assert recording.tracks.height[1, 12] == 0.0  # not seen
+    assert {z for lane in recording.lanes for z in lane.height.tolist()} == {0.0}
+
+
 def test_boxes_stand_in_the_city_whatever_the_vehicle_does(recording):
     tracks = recording.tracks
     assert (recording.name, recording.dt, recording.group) == ("log-7", 0.1, "log-7")

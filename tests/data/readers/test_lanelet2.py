@@ -135,6 +135,24 @@ def write(tmp_path, drawing, name="map.osm", **settings):
     return str(file)
 
 
+def test_a_lanelet_is_as_high_as_its_left_borders_nodes(tmp_path):
+    d = Drawing()
+    d.lanelet(d.way([(50, 4), (0, 4)]), d.way([(0, 0), (50, 0)]))  # drawn either way round
+    text = d.text()
+    for point, height in (((50, 4), "7.5"), ((0, 4), "6"), ((0, 0), "5"), ((50, 0), "5")):
+        id = d.nodes[point]
+        text = text.replace(
+            f'<node id="{id}" lat="0" lon="0">', f'<node id="{id}" lat="0" lon="0"><tag k="ele" v="{height}"/>'
+        )
+    file = tmp_path / "high.osm"
+    file.write_text(text)
+    (lane,) = lanelet2.read(str(file)).lanes
+    np.testing.assert_array_equal(lane.height, [6.0, 7.5])
+    for broken in ('v="7.5"', 'v="6"'):
+        file.write_text(text.replace(broken, 'v="high"'))
+        assert lanelet2.read(str(file)).lanes[0].height is None
+
+
 def test_a_drawn_street(tmp_path):
     recording = lanelet2.read(write(tmp_path, street()))
     upper, lower, on_upper, on_lower, west, path = recording.lanes

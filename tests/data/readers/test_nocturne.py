@@ -50,6 +50,20 @@ def thing(id, start, velocity, kind="vehicle", heading=0.0, valid=None):
     }
 
 
+def test_what_is_seen_stands_on_the_ground_below_its_middle(tmp_path):
+    """Positions at z = 1, boxes of 1.5 m, lines at z = 1; without a z somewhere, tracks have no height."""
+    scene = crossing()
+    file = tmp_path / "scene.json"
+    file.write_text(json.dumps(scene))
+    recording = nocturne.read(str(file))
+    assert set(recording.tracks.height[recording.tracks.valid].tolist()) == {0.25}
+    assert not recording.tracks.height[~recording.tracks.valid].any()
+    assert {z for one in (*recording.lanes, *recording.features) for z in one.height.tolist()} == {1.0}
+    del scene["objects"][0]["position"][3]["z"]
+    file.write_text(json.dumps(scene))
+    assert nocturne.read(str(file)).tracks.height is None
+
+
 def crossing():
     """Two lanes east, the upper of 80 m, the lower beside its last 40 m; then a lane each, and a turn to the north."""
     turn = [(80 + 12 * math.sin(a), 1.75 + 12 * (1 - math.cos(a))) for a in np.linspace(0, math.pi / 2, 20)]

@@ -392,7 +392,13 @@ def test_a_crosswalk_keeps_its_outline(tmp_path):
 def test_what_crosses_above_is_counted(tmp_path):
     bridge = '<elevationProfile><elevation s="0" a="6" b="0" c="0" d="0"/></elevationProfile>'
     over = road(2, shapes=geometry("<line/>", x=50.0, y=-50.0, hdg=float(np.pi / 2)), inside=bridge)
-    assert read(tmp_path, road(1) + over).notes["lanes_crossing_above_others"] == 1
+    recording = read(tmp_path, road(1) + over)
+    assert recording.notes["lanes_crossing_above_others"] == 1
+    assert [set(lane.height.tolist()) for lane in recording.lanes] == [{0.0}, {6.0}]
+    assert set(compile_recording(recording)[0].map.station_height.tolist()) == {0.0, 6.0}
+    climb = '<elevationProfile><elevation s="0" a="1" b="0.1" c="0" d="0"/></elevationProfile>'
+    (back,) = read(tmp_path, road(1, section(left=lane(1)), inside=climb)).lanes  # driven against s
+    np.testing.assert_allclose([back.height[0], back.height[-1]], [11.0, 1.0])
     assert "lanes_crossing_above_others" not in read(tmp_path, road(1) + over.replace('a="6"', 'a="1"')).notes
 
 

@@ -176,6 +176,23 @@ def test_tracks_keep_what_was_measured(recording):
     assert not tracks.position[1, :20].any()
 
 
+def test_map_and_tracks_keep_their_heights(tmp_path, recording):
+    """The map lies at z = 7; tracks' middles at z = 8, boxes of 1.6 m. A track without a z leaves all without."""
+    assert {z for one in (*recording.lanes, *recording.features) for z in one.height.tolist()} == {7.0}
+    scene = waymo()
+    for item in scene["tracks"].values():
+        item["state"]["position"][:, 2] = 8.0
+        item["state"]["height"] = np.full(STEPS, 1.6)
+    tracks = scenarionet.read(write(tmp_path, scene)).tracks
+    np.testing.assert_allclose(tracks.height, np.where(tracks.valid, 7.2, 0.0))
+    scene["metadata"]["dataset"] = "nuscenes"  # whose third coordinate is no height
+    other = scenarionet.read(write(tmp_path, scene))
+    assert other.tracks.height is None and not any(lane.height.any() for lane in other.lanes)
+    scene["metadata"]["dataset"] = "waymo"
+    scene["tracks"]["14"]["state"]["position"] = scene["tracks"]["14"]["state"]["position"][:, :2]
+    assert scenarionet.read(write(tmp_path, scene)).tracks.height is None
+
+
 def test_given_links_hold_where_geometry_would_not_join(recording):
     upper, lower = lane_at(recording, 55, 1.75), lane_at(recording, 55, -1.75)
     assert upper.successors == (lane_at(recording, 70, 1.75).id,)  # 1.5 m apart

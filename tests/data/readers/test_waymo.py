@@ -98,6 +98,23 @@ def test_tracks_keep_what_was_measured_and_nothing_else(either):
     np.testing.assert_allclose(tracks.width, 1.8, atol=1e-6)
 
 
+def test_road_users_stand_below_their_middle_and_a_bridge_above_the_road(either):
+    """Middles at z = 0.5, boxes of 1.5 m. Lane 9 and its edge lie at 6 m, all else at 0."""
+    tracks = either.tracks
+    np.testing.assert_allclose(tracks.height, np.where(tracks.valid, -0.25, 0.0), atol=1e-6)
+    high = [lane for lane in either.lanes if lane.height.max() > 3.0]
+    assert high and all((lane.height == 6.0).all() for lane in high)
+    np.testing.assert_allclose(
+        [(lane.left + lane.right)[:, 1].mean() / 2 for lane in high], Y + 5.25 - either.origin[1], atol=0.2
+    )
+    edges = {f.height[0] for f in either.features if f.kind == ElementKind.ROAD_EDGE}
+    assert edges == {0.0, 6.0}
+
+
+def test_an_example_without_heights_of_objects_leaves_them_without(tmp_path):
+    assert read(tmp_path, example({"state/future/z": None})).tracks.height is None
+
+
 def test_light_states_are_recorded_and_stand_at_the_stop_point(either):
     (light,) = either.lights
     (stop,) = [line for line in either.control_lines if line.kind == ControlKind.LIGHT]
