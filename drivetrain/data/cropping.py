@@ -109,7 +109,7 @@ def _from_paths(drafted: Draft, segments: Float[np.ndarray, "n 2 2"]) -> Float[n
     driven = [tracks.position[row, steps][tracks.valid[row, steps]] for row, steps in stretches]
     driven = driven or [segments.mean(axis=(0, 1))[None]]
     pieces = [np.stack([way[:-1], way[1:]], axis=1) if len(way) > 1 else way[:, None][:, [0, 0]] for way in driven]
-    tree = shapely.STRtree(shapely.linestrings(np.concatenate(pieces)))
+    tree = shapely.STRtree(np.asarray(shapely.linestrings(np.concatenate(pieces))))
     query = tree.query_nearest(np.asarray(shapely.linestrings(segments)), return_distance=True, all_matches=False)
     distance = np.full(len(segments), np.inf)
     distance[query[0][0]] = np.round(query[1], 3)  # so that what is equally far ties on every machine
