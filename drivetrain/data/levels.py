@@ -74,7 +74,8 @@ def has_levels(recording: Recording, lanes: Lanes) -> bool:
     if not len(every) or np.ptp(every[:, 2]) <= LEVELS_APART:
         return False
     cubes = np.floor(every / (GRID, GRID, LEVELS_APART / 4)).astype(np.int64)
-    every = every[np.unique(cubes, axis=0, return_index=True)[1]]
+    _, first = np.unique((cubes - cubes.min(axis=0)) @ (1, 1 << 20, 1 << 40), return_index=True)
+    every = every[first]
     places = np.asarray(shapely.points(every[:, :2]))
     one, other = shapely.STRtree(places).query(places, predicate="dwithin", distance=PLACE)
     return bool(apart(every[one, 2], every[other, 2]).any())
