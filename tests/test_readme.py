@@ -8,6 +8,7 @@ import pytest
 
 from drivetrain.cli import COMMANDS
 from drivetrain.commands.data import convert
+from drivetrain.data.converting import Settings
 from drivetrain.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +53,8 @@ def test_documented_options_of_convert_exist():
     options = set(
         re.findall(r"--([a-z-]+)", next(line for line in TEXT["formats.md"].splitlines() if "data convert" in line))
     )
-    assert {option.replace("-", "_") for option in options} <= set(convert.__annotations__)
+    known = set(convert.__annotations__) | set(Settings.__annotations__)
+    assert {option.replace("-", "_") for option in options} <= known
 
 
 @pytest.mark.parametrize(("shown", "module", "path"), VALUES, ids=lambda part: str(part))

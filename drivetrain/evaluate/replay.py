@@ -5,6 +5,7 @@ are leaves of `Drives`. What failed is not stored: the margins say it. The metad
 object of dt, the recordings' names and sites, and the drivers in order.
 """
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -124,8 +125,12 @@ def _flat(prefix: str, tree) -> dict[str, np.ndarray]:
 
 
 def _record(kind, prefix: str, leaves: dict[str, np.ndarray], **parts):
-    """A record whose fields are leaves, but for the parts that are records themselves."""
-    fields = {name: parts[name] if name in parts else leaves[f"{prefix}.{name}"] for name in kind.__dataclass_fields__}
+    """A record whose fields are leaves, but for the parts that are records themselves, and those that may be None."""
+    fields = dict(parts)
+    for field in dataclasses.fields(kind):
+        key = f"{prefix}.{field.name}"
+        if field.name not in parts:
+            fields[field.name] = None if field.default is None and key not in leaves else leaves[key]
     return _unchecked(kind, fields)
 
 

@@ -231,6 +231,7 @@ def test_a_scan_is_a_loop_and_a_batch_its_rows(group):
         close(jax.tree.map(lambda leaf, e=episode: leaf[e], batch), driven(bank, episode, actions))
 
 
+@pytest.mark.long
 def test_without_compilation_it_is_the_same(group):
     _, bank, actions = group
     state = ENV.reset(bank, 0)
