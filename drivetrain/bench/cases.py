@@ -60,14 +60,15 @@ def _banks(data: Path, large: bool) -> Iterator[tuple[Bank, str, tuple[Case, ...
     yield jax.device_put(make_bank([grid], GRID.dt)), "synthetic grid", SINGLE
     yield jax.device_put(make_bank([grid], GRID.dt, paths=True)), "synthetic grid", FOLLOW
     yield jax.device_put(make_bank([grid], GRID.dt, controlled=GRID.agents)), "synthetic grid", EVERYONE
-    blocks = grid_scenarios(BLOCKS)
-    yield (
-        jax.device_put(make_bank(blocks, BLOCK.dt, controlled=BLOCK.agents, indexing=Indexing(width=200))),
-        "synthetic block",
-        CROWDS,
-    )
+    yield crowd_bank(), "synthetic block", CROWDS
     if large:
         yield jax.device_put(make_bank([grid_scenario(LARGE)], LARGE.dt)), "synthetic grid", HUGE
     if (data / "manifest.json").exists():
         loaded = load(data, admitted_only=False)
         yield jax.device_put(make_bank(loaded.scenarios, loaded.dt)), str(data), RECORDED
+
+
+def crowd_bank() -> Bank:
+    """The small worlds of the crowds, every agent controlled."""
+    blocks = grid_scenarios(BLOCKS)
+    return jax.device_put(make_bank(blocks, BLOCK.dt, controlled=BLOCK.agents, indexing=Indexing(width=200)))
