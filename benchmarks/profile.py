@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from drivetrain.bench.cases import CROWDS, EVERYONE, GRID, SINGLE, crowd_bank
-from drivetrain.bench.simulation import Case, drive
+from drivetrain.bench.simulation import Case, program
 from drivetrain.bench.synthetic import grid_scenario
 from drivetrain.sim.bank import make_bank
 
@@ -33,8 +33,7 @@ def profile(case: Case) -> list[tuple[float, str, str]]:
     """Microseconds an agent-step, kernel and operation, the slowest first."""
     bank = crowd_bank() if case in CROWDS else make_bank([grid_scenario(GRID)], GRID.dt, controlled=case.controlled)
     episodes = jnp.arange(case.scenes) % len(bank.episodes.map)
-    program = jax.jit(lambda bank, episodes: jax.vmap(lambda episode: drive(case, bank, episode))(episodes))
-    compiled = program.lower(bank, episodes).compile()
+    compiled = program(case).lower(bank, episodes).compile()
     jax.block_until_ready(compiled(bank, episodes))
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):

@@ -39,6 +39,16 @@ class Case:
     events: bool = True  # False: `observation` and `consumed` follow the dynamics alone
     fresh: int = 0  # a new scene after so many steps, which divide `steps`; 0: one scene throughout
 
+    @property
+    def sees(self) -> bool:
+        """Whether every controlled agent observes."""
+        return self.part in ("observation", "consumed")
+
+    @property
+    def judges(self) -> bool:
+        """Whether events and rewards are computed."""
+        return self.part == "events" or (self.sees and self.events)
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -64,9 +74,8 @@ def measure(case: Case, bank: Bank, scene: str, rate: float, seconds: float = 2.
     """Time a case on a bank whose episodes have as many controlled agents as it says; `rate`: see `copy_rate`."""
     count = len(bank.episodes.map)
     episodes = jnp.arange(case.scenes) % count
-    program = jax.jit(lambda bank, episodes: jax.vmap(lambda episode: drive(case, bank, episode))(episodes))
     begun = time.perf_counter()
-    compiled = program.lower(bank, episodes).compile()
+    compiled = program(case).lower(bank, episodes).compile()
     compile_seconds = time.perf_counter() - begun
     elapsed = median_seconds(lambda: jax.block_until_ready(compiled(bank, episodes)), seconds) / case.steps
     memory = compiled.memory_analysis()
@@ -91,6 +100,11 @@ def measure(case: Case, bank: Bank, scene: str, rate: float, seconds: float = 2.
     )
 
 
+def program(case: Case):
+    """What is measured: (bank, episodes [scenes]) → whatever `drive` gives of each, compiled at the first call."""
+    return jax.jit(lambda bank, episodes: jax.vmap(lambda episode: drive(case, bank, episode))(episodes))
+
+
 def drive(case: Case, bank: Bank, episode: Array):
     """A scan of steps of one scene, under the action that changes nothing; all that it computes comes back.
 
@@ -102,12 +116,12 @@ def drive(case: Case, bank: Bank, episode: Array):
 
     def step(carry, _):
         state, seen, gained = carry
-        if case.part == "step" or not case.events:
-            state = simulator.step(bank, env.dynamics, env.traffic, state, idle)
-            gained = gained + jnp.sum(state.along)
-        else:
+        if case.judges:
             state, events = env.step(bank, state, idle)
             gained = gained + jnp.sum(env.rewards(bank, events))
+        else:
+            state = simulator.step(bank, env.dynamics, env.traffic, state, idle)
+            gained = gained + jnp.sum(state.along)
         if case.part == "observation":
             seen = env.observe(bank, state)
         if case.part == "consumed":
@@ -136,17 +150,13 @@ def _bytes(case: Case, bank: Bank) -> int:
     """
     agents, block = bank.logs.bodies.length.shape[-1], bank.roads.block.size // np.prod(bank.roads.block.shape[:2])
     lanes = bank.episodes.route.stations.shape[-1]
-    sees, judged = (
-        case.part in ("observation", "consumed"),
-        case.part != "step" and (case.events or case.part == "events"),
-    )
     floats = 0
-    if judged:
+    if case.judges:
         floats += (PIECES[1] - PIECES[0] + 1) * (2 * REACH + 1) * lanes
-    if judged or sees:
+    if case.judges or case.sees:
         floats += 9 * agents + block
     view = case.env.observer
-    if sees and isinstance(view, Observer):
+    if case.sees and isinstance(view, Observer):
         floats += (SEEN[1] - SEEN[0] + 1) * view.route.points * lanes
     each = 4 * int(floats)
     if case.part == "observation":
@@ -161,7 +171,7 @@ def _tensors(case: Case, bank: Bank) -> str:
     lanes, signals = bank.episodes.route.stations.shape[-1], bank.maps.line_kind.shape[-1]
     agents, steps = bank.logs.bodies.length.shape[-1], bank.logs.lights.shape[1]
     text = f"A {agents} · T {steps} · R {elements} in blocks of {width} · S {signals} · L {lanes}"
-    if case.part in ("observation", "consumed"):
+    if case.sees:
         seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0)), bank)
         floats = sum(leaf.size for leaf in jax.tree.leaves(seen) if leaf.dtype == jnp.float32)
         text += f" · {floats // case.controlled:,} floats seen"

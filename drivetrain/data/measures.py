@@ -79,14 +79,18 @@ def _window(scenario: Scenario, ego: int) -> tuple[Agents, int]:
     """Everybody during an ego's steps, and the ego's column."""
     agents, egos = scenario.log.agents, scenario.egos
     steps = slice(int(egos.first[ego]), int(egos.last[ego]) + 1)
-    cut = Agents(
+    return agents_during(agents, steps), int(egos.track[ego])
+
+
+def agents_during(agents: Agents, steps: slice) -> Agents:
+    """A log's agents during some of its steps."""
+    return Agents(
         position=np.asarray(agents.position)[steps],
         heading=np.asarray(agents.heading)[steps],
         velocity=np.asarray(agents.velocity)[steps],
         valid=np.asarray(agents.valid)[steps],
         height=None if agents.height is None else np.asarray(agents.height)[steps],
     )
-    return cut, int(egos.track[ego])
 
 
 def _discs(scenario: Scenario, agents: Agents) -> tuple[Float[np.ndarray, "T A 3 2"], Float[np.ndarray, "A"]]:

@@ -8,7 +8,8 @@ from jaxtyping import Int
 from drivetrain.data.along import arc_lengths, place_on_route
 from drivetrain.data.compiling import past_shapes
 from drivetrain.data.manifest import Entry
-from drivetrain.types import Agents, Route, Scenario, replace
+from drivetrain.data.measures import agents_during
+from drivetrain.types import Route, Scenario, replace
 
 
 def cut(entry: Entry, scenario: Scenario, start: int, steps: int) -> tuple[Entry, Scenario]:
@@ -21,16 +22,9 @@ def cut(entry: Entry, scenario: Scenario, start: int, steps: int) -> tuple[Entry
     egos, log = scenario.egos, scenario.log
     places = [_places(scenario, row, start, start + steps) for row in rows]
     kept = slice(start, start + steps + 1)
-    agents = log.agents
     shorter = replace(
         log,
-        agents=Agents(
-            position=np.asarray(agents.position)[kept],
-            heading=np.asarray(agents.heading)[kept],
-            velocity=np.asarray(agents.velocity)[kept],
-            valid=np.asarray(agents.valid)[kept],
-            height=None if agents.height is None else np.asarray(agents.height)[kept],
-        ),
+        agents=agents_during(log.agents, kept),
         lights=np.asarray(log.lights)[kept],
         steps=np.asarray(steps + 1, np.int32),
     )

@@ -3,8 +3,9 @@
 However many recordings a part has, one piece is in memory; its episodes are numbered as those of the whole.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -71,15 +72,14 @@ class Chunks:
     limit: int | None = None  # of recordings in all
 
     def __iter__(self) -> Iterator[Split]:
-        manifests = [read_manifest(folder) for folder in self.folders]
-        pieces = self._pieces(manifests)
-        cells, recordings = self._at_once(pieces)
+        manifests, pieces = self._manifests, self._pieces
+        cells, recordings = self._at_once()
         chunks = [pieces[at : at + recordings] for at in range(0, len(pieces), recordings)]
         capacity = joint_capacity(manifests)
         room = max((sum(self._driven(piece.entry) for piece in chunk) for chunk in chunks), default=0)
         first, steps = 0, self.longest()
         for chunk in chunks:
-            scenarios = [self._read(manifests, piece, capacity) for piece in chunk]
+            scenarios = [self._read(piece, capacity) for piece in chunk]
             bank = host_bank(
                 scenarios,
                 manifests[0].dt,
@@ -101,41 +101,44 @@ class Chunks:
             first += count
 
     def __len__(self) -> int:
-        pieces = self._pieces([read_manifest(folder) for folder in self.folders])
-        return -(-len(pieces) // self._at_once(pieces)[1])
+        return -(-len(self._pieces) // self._at_once()[1])
 
-    def _at_once(self, pieces: Sequence[_Piece]) -> tuple[int, int]:
+    def _at_once(self) -> tuple[int, int]:
         """Cells of the largest road, and how many recordings make a piece."""
-        cells = max((most_cells(piece.entry.area, Indexing()) for piece in pieces), default=1)
-        return cells, max(min(self.recordings, len(pieces), CELLS // cells), 1)
+        cells = max((most_cells(piece.entry.area, Indexing()) for piece in self._pieces), default=1)
+        return cells, max(min(self.recordings, len(self._pieces), CELLS // cells), 1)
 
     def longest(self) -> int:
         """Steps of the longest episode."""
-        pieces = self._pieces([read_manifest(folder) for folder in self.folders])
-        egos = [ego for piece in pieces for ego in piece.entry.egos]
+        egos = [ego for piece in self._pieces for ego in piece.entry.egos]
         return max((ego.last - ego.first for ego in egos if ego.cause is None or not self.admitted_only), default=0)
 
     def episodes(self) -> int:
         """Of all pieces together."""
-        return sum(self._driven(piece.entry) for piece in self._pieces([read_manifest(each) for each in self.folders]))
+        return sum(self._driven(piece.entry) for piece in self._pieces)
 
     def _driven(self, entry: Entry) -> int:
         return sum(ego.cause is None or not self.admitted_only for ego in entry.egos)
 
-    def _pieces(self, manifests: Sequence[Manifest]) -> list[_Piece]:
+    @cached_property
+    def _manifests(self) -> list[Manifest]:
+        return [read_manifest(folder) for folder in self.folders]
+
+    @cached_property
+    def _pieces(self) -> list[_Piece]:
         """Every recording with an ego to drive, in the datasets' order; groups are numbered by their names' order."""
         found = [
             (row, entry)
-            for row, (folder, manifest) in enumerate(zip(self.folders, manifests, strict=True))
+            for row, (folder, manifest) in enumerate(zip(self.folders, self._manifests, strict=True))
             for entry in entries_of(folder, manifest, self.name, self.admitted_only)[: self.limit]
             if self._driven(entry)
         ]
         numbers = np.unique([entry.group for _, entry in found], return_inverse=True)[1]
         return [_Piece(row, entry, int(number)) for (row, entry), number in zip(found, numbers, strict=True)]
 
-    def _read(self, manifests: Sequence[Manifest], piece: _Piece, capacity: Capacity) -> Scenario:
+    def _read(self, piece: _Piece, capacity: Capacity) -> Scenario:
         folder = self.folders[piece.dataset]
-        ((entry, data),) = read_records(folder, manifests[piece.dataset], [piece.entry])
+        ((entry, data),) = read_records(folder, self._manifests[piece.dataset], [piece.entry])
         return unpack_record(data, capacity, f"{folder}/{entry.shard}: {entry.name}")
 
 

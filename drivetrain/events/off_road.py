@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from drivetrain.events.margin import LIMIT, worst
-from drivetrain.geometry import Line, box, box_corners, signed_distance_to_edges
-from drivetrain.sim.bank import Bank, Index, road_rows
+from drivetrain.geometry import box, box_corners, signed_distance_to_edges
+from drivetrain.sim.bank import Bank, Index, road_lines, road_rows
 from drivetrain.types import Array, ElementKind, State
 
 
@@ -19,8 +19,7 @@ def off_road(bank: Bank, before: State, after: State, c: Index) -> Float[Array, 
     corners = box_corners(box(agents.position[me], agents.heading[me], bodies.length[me], bodies.width[me]))
     height = None if agents.height is None else agents.height[me]
     block = road_rows(bank, after.episode, agents.position[me], height)
-    x0, y0, x1, y1, kind, inverse = block
-    edges = kind == ElementKind.ROAD_EDGE
+    edges = block[4] == ElementKind.ROAD_EDGE
     x, y = (jnp.stack(rows) for rows in zip(*corners, strict=True))
-    distances = signed_distance_to_edges(x, y, Line(x0, y0, x1 - x0, y1 - y0, inverse), edges)
+    distances = signed_distance_to_edges(x, y, road_lines(block), edges)
     return worst(jnp.where(jnp.any(edges), distances, LIMIT))

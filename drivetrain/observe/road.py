@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from drivetrain.geometry import Line, line_square, root
+from drivetrain.geometry import line_square, root
 from drivetrain.observe.nearest import nearest
 from drivetrain.observe.scales import LENGTH, compress
-from drivetrain.sim.bank import Bank, road_rows
+from drivetrain.sim.bank import Bank, road_lines, road_rows
 from drivetrain.sim.levels import STEEPEST
 from drivetrain.types import Array, ElementKind, State, Tokens
 
@@ -23,9 +23,8 @@ def observe_road(bank: Bank, state: State, c: Int[Array, ""] | int, count: int) 
     (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
     height = None if state.agents.height is None else state.agents.height[own]
     block = road_rows(bank, state.episode, state.agents.position[own], height, STEEPEST)
-    x0, y0, x1, y1, kind, inverse = block
-    square = line_square(Line(x0, y0, x1 - x0, y1 - y0, inverse), x, y)
-    index, mask = nearest(jax.lax.stop_gradient(square), kind > 0.0, count)
+    square = line_square(road_lines(block), x, y)
+    index, mask = nearest(jax.lax.stop_gradient(square), block[4] > 0.0, count)
 
     found = [jnp.take(row, index, mode="clip") for row in (*block[:5], square)]
     x0, y0, x1, y1, kind, square = (jnp.where(mask, row, 0.0) for row in found)

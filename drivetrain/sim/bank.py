@@ -255,9 +255,14 @@ def road_rows(
     rows = block[:ROWS]
     if height is None:
         return rows
-    x0, y0, x1, y1, _, inverse = rows
-    away = line_square(Line(x0, y0, x1 - x0, y1 - y0, inverse), position[0], position[1])
+    away = line_square(road_lines(rows), position[0], position[1])
     return jnp.where(on_level(block[ROWS], height, away, steepest), rows, 0.0)
+
+
+def road_lines(rows: Float[Array, "6 B"]) -> Line:
+    """The segments of a block."""
+    x0, y0, x1, y1, _, inverse = rows
+    return Line(x0, y0, x1 - x0, y1 - y0, inverse)
 
 
 def road_block(bank: Bank, episode: Index, position: Float[Array, "2"]) -> tuple[Float[Array, "B 4"], Int[Array, "B"]]:

@@ -6,7 +6,7 @@ import pytest
 
 from drivetrain.bench.cases import CROWDS, EVERYONE, GRID, SINGLE
 from drivetrain.bench.measuring import copy_rate, median_seconds, peak_megabytes
-from drivetrain.bench.simulation import PARTS, Case, drive, measure, table
+from drivetrain.bench.simulation import PARTS, Case, measure, program, table
 from drivetrain.bench.synthetic import Grid, grid_recording, grid_scenario, grid_scenarios
 from drivetrain.env import Env
 from drivetrain.observe import Observer
@@ -64,8 +64,7 @@ def test_a_part_counts_its_steps(part, observer, bank):
 @pytest.mark.parametrize("part", ["events", "observation"])
 def test_a_case_lowers_for_a_gpu(part, bank):
     case = Case("small", 2, 6, part, Env(observer=Observer(agents=3, road=4)), steps=3)
-    program = jax.jit(lambda bank, episodes: jax.vmap(lambda episode: drive(case, bank, episode))(episodes))
-    lowered = program.trace(bank, np.arange(2)).lower(lowering_platforms=("cuda",))
+    lowered = program(case).trace(bank, np.arange(2)).lower(lowering_platforms=("cuda",))
     assert "func.func public @main" in lowered.as_text()
 
 
