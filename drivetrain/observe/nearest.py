@@ -41,29 +41,47 @@ def _by_sorting(distance: Array, exists: Array, count: int) -> tuple[Array, Arra
 
 
 def _by_halving(distance: Array, exists: Array, count: int) -> tuple[Array, Array]:
-    """Exact: floats are ordered as their bits are (negative ones turned round), and 32 halvings find the last taken.
+    """Exact: floats are ordered as their bits are (negative ones turned round), and halving them finds the last taken.
 
     Of those that tie for the last places, the first are taken.
     """
     n = distance.shape[0]
     bits = jax.lax.bitcast_convert_type(distance, jnp.int32)
-    bits = jnp.where(exists, jnp.where(bits < 0, bits ^ NOTHING, bits), NOTHING)
-    low, high = jnp.int32(-NOTHING), jnp.int32(NOTHING - 1)
-    for _ in range(32):
+    bits = jnp.where(bits < 0, bits ^ NOTHING, bits)
+    farthest = jnp.max(jnp.where(exists, bits, -NOTHING))
+    bits = jnp.where(exists, bits, NOTHING)
+    goal = jnp.minimum(count, _number(exists))
+    high = _threshold(bits, jnp.min(bits) - 1, farthest, goal)
+    nearer = bits < high
+    place = jnp.where(bits == high, jnp.arange(n, dtype=jnp.int32), n)
+    last = _threshold(place, jnp.int32(-1), jnp.int32(n - 1), goal - _number(nearer))
+    taken = jnp.where(nearer | (place <= last), 1.0, 0.0)
+    return _places(_counted(taken), count), jnp.arange(count) < goal
+
+
+def _threshold(keys: Int[Array, "n"], low: Array, high: Array, goal: Array) -> Array:
+    """The `goal`-th least of the keys, or a number up to the next: at most `high`, with less than `goal` up to `low`.
+
+    Halved until exactly `goal` keys are below: half the bits of the keys' range, mostly.
+    """
+
+    def unsure(bounds: tuple[Array, Array, Array]) -> Array:
+        low, high, kept = bounds
+        return (kept > goal) & (high - low != 1)  # their difference may overflow, but not to 1
+
+    def halve(bounds: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        low, high, kept = bounds
         middle = (low & high) + ((low ^ high) >> 1)  # their mean, without overflow
-        # Counted in float32: sums of booleans are not vectorised.
-        enough = jnp.sum(jnp.where(bits <= middle, 1.0, 0.0)) >= count
-        low, high = jnp.where(enough, low, middle), jnp.where(enough, middle, high)
-    every = jnp.arange(n, dtype=jnp.int32)
-    nearer = jnp.where(bits < high, 1.0, 0.0)
-    room, tied = count - jnp.sum(nearer), jnp.where(bits == high, 1.0, 0.0)
-    before, last = jnp.int32(-1), jnp.int32(n - 1)
-    for _ in range(n.bit_length()):
-        middle = (before + last) >> 1
-        enough = jnp.sum(jnp.where(every <= middle, tied, 0.0)) >= room
-        before, last = jnp.where(enough, before, middle), jnp.where(enough, middle, last)
-    taken = jnp.where(every <= last, nearer + tied, nearer)
-    return _places(_counted(taken), count), jnp.arange(count) < jnp.sum(taken)
+        number = _number(keys <= middle)
+        enough = number >= goal
+        return jnp.where(enough, low, middle), jnp.where(enough, middle, high), jnp.where(enough, number, kept)
+
+    return jax.lax.while_loop(unsure, halve, (low, high, _number(keys <= high)))[1]
+
+
+def _number(marks: Bool[Array, "n"]) -> Float[Array, ""]:
+    """How many, in float32: sums of booleans are not vectorised."""
+    return jnp.sum(jnp.where(marks, 1.0, 0.0))
 
 
 def _counted(marks: Float[Array, "n"]) -> Float[Array, "n"]:

@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -32,3 +33,16 @@ def test_more_places_than_things_are_padding():
 def test_nothing_exists():
     _, mask = nearest(np.zeros(4, np.float32), np.zeros(4, bool), 2)
     assert not mask.any()
+
+
+def test_rows_that_need_unlike_many_halvings_together():
+    draw = np.random.default_rng(1)
+    distance = draw.normal(size=(60, 100)).astype(np.float32) * 10.0 ** draw.integers(-30, 30, (60, 1))
+    distance[::3] = np.round(distance[::3] / np.abs(distance[::3]).max() * 4.0)  # many ties
+    distance, exists = distance.astype(np.float32), draw.random((60, 100)) < draw.random((60, 1))
+    index, mask = jax.jit(jax.vmap(lambda row, there: nearest(row, there, 40)))(distance, exists)
+    for row, there, found, taken in zip(distance, exists, np.asarray(index), np.asarray(mask), strict=True):
+        least = np.sort(row[there])[:40]
+        assert len(set(found[taken].tolist())) == len(least) == taken.sum()
+        assert there[found[taken]].all()
+        np.testing.assert_array_equal(np.sort(row[found[taken]]), least)
