@@ -23,6 +23,8 @@ EPISODE = 91  # steps from one new scene to the next
 BLOCK = Grid(agents=32, steps=EPISODE + 1, roads=2, lanes=2, spacing=85.0, dt=0.1, signals=8)
 BLOCKS = tuple(replace(BLOCK, seed=seed) for seed in range(4))
 
+WORLDS = 2  # a core at once
+
 FOLLOWED = Env(observer=PAPER, traffic=Follow())
 
 PARTS = ("step", "events", "observation")
@@ -34,11 +36,11 @@ EVERYONE = (
     Case("128 of 128, around", 1, 128, "observation", AROUND),
 )
 CROWDS = (
-    Case("32 of 32, around, no events", 32, 32, "observation", AROUND, events=False),
-    Case("32 of 32, around, no events", 32, 32, "consumed", AROUND, events=False),
-    Case("32 of 32, around, anew, no events", 32, 32, "observation", AROUND, 2 * EPISODE, False, EPISODE),
-    Case("32 of 32, around", 32, 32, "observation", AROUND),
-    Case("32 of 32, around", 32, 32, "consumed", AROUND),
+    Case("32 of 32, around, no events", 32, 32, "observation", AROUND, events=False, together=WORLDS),
+    Case("32 of 32, around, no events", 32, 32, "consumed", AROUND, events=False, together=WORLDS),
+    Case("32 of 32, around, anew, no events", 32, 32, "observation", AROUND, 2 * EPISODE, False, EPISODE, WORLDS),
+    Case("32 of 32, around", 32, 32, "observation", AROUND, together=WORLDS),
+    Case("32 of 32, around", 32, 32, "consumed", AROUND, together=WORLDS),
 )
 HUGE = tuple(Case("1 of 512", scenes, 1, "observation", FULL) for scenes in (1, 16))
 RECORDED = tuple(Case("recorded, 1 each", 64, 1, part, FULL) for part in PARTS)

@@ -6,8 +6,10 @@ A case without `events` leaves them out of the last two.
 """
 
 import dataclasses
+import os
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +40,7 @@ class Case:
     steps: int = 50
     events: bool = True  # False: `observation` and `consumed` follow the dynamics alone
     fresh: int = 0  # a new scene after so many steps, which divide `steps`; 0: one scene throughout
+    together: int = 0  # scenes a core drives at once, all their steps, before the next ones; 0: all
 
     @property
     def sees(self) -> bool:
@@ -101,8 +104,18 @@ def measure(case: Case, bank: Bank, scene: str, rate: float, seconds: float = 2.
 
 
 def program(case: Case):
-    """What is measured: (bank, episodes [scenes]) → whatever `drive` gives of each, compiled at the first call."""
-    return jax.jit(lambda bank, episodes: jax.vmap(lambda episode: drive(case, bank, episode))(episodes))
+    """What is measured: (bank, episodes [scenes]) → whatever `drive` gives of each, compiled at the first call.
+
+    On a CPU, a few scenes after the others: what a step of few writes, the next operation finds in the core's cache.
+    """
+    together = case.together * len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 0
+
+    def whole(bank: Bank, episodes: Array):
+        if 0 < together < case.scenes:
+            return jax.lax.map(partial(drive, case, bank), episodes, batch_size=together)
+        return jax.vmap(partial(drive, case, bank))(episodes)
+
+    return jax.jit(whole)
 
 
 def drive(case: Case, bank: Bank, episode: Array):
@@ -133,8 +146,9 @@ def drive(case: Case, bank: Bank, episode: Array):
         return jax.lax.scan(step, (state, *carry[1:]), None, length=length)[0], None
 
     state = env.reset(bank, episode)
-    # What is seen goes from scene to scene: computed anew at a restart, XLA would see that nobody reads the last one.
-    seen = env.observe(bank, state) if case.part == "observation" else ()
+    # What is seen goes from scene to scene: begun anew at a restart, XLA would see that nobody reads the last one.
+    seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(env.observe, bank, state))
+    seen = seen if case.part == "observation" else ()
     return jax.lax.scan(whole, (state, seen, jnp.zeros(())), jnp.arange(case.steps // length))[0]
 
 

@@ -45,6 +45,6 @@ def test_the_whole_block_is_there(seen):
     features, mask = np.asarray(observation.road.features)[0], np.asarray(observation.road.mask)[0]
     np.testing.assert_array_equal(mask, kind > 0)
     length = np.hypot(*(segments[:, 2:] - segments[:, :2]).T)
-    points = metres(features[:4])
+    points = 20.0 * features[:4]
     np.testing.assert_allclose(np.hypot(points[2] - points[0], points[3] - points[1])[mask], length[mask], atol=0.1)
     assert not features[:, ~mask].any()
