@@ -196,7 +196,6 @@ class Pieces:
     right0: tuple[Array, Array]
     left1: tuple[Array, Array]
     right1: tuple[Array, Array]
-    inverses: tuple[Array, Array, Array, Array]  # left, right, start, end: 1 / length², 1/m² [m]; 0 without length
     exists: Bool[Array, "m"]
     opens: tuple[Array, Array, Array, Array]  # left, right, start, end: [m]
 
@@ -236,16 +235,18 @@ def line_side(line: Line, x: Array | float, y: Array | float) -> Array:
     return line.along_x * (y - line.y) - line.along_y * (x - line.x)
 
 
-def signed_distance_to_pieces(x: Float[Array, "n"], y: Float[Array, "n"], pieces: Pieces) -> Float[Array, "n"]:
+def signed_distance_to_pieces(
+    x: Float[Array, "n"], y: Float[Array, "n"], pieces: Pieces, outline: Line
+) -> Float[Array, "n"]:
     """Signed distance of points to the outline of a union of quadrilateral pieces, m: positive inside.
 
-    The distance is to the nearest open border, `FAR` where there is none. A point is inside where the winding number of
-    any piece around it is not 0, so that bent (non-convex) and degenerate pieces count for what they cover; a seam
-    between pieces is inside.
+    The outline ([k]) holds the pieces' open borders; the distance is `FAR` where none is nearer. A point is inside
+    where the winding number of any piece around it is not 0, so that bent (non-convex) and degenerate pieces count for
+    what they cover; a seam between pieces is inside.
     """
     left0, right0, left1, right1 = pieces.left0, pieces.right0, pieces.left1, pieces.right1
     ends = ((left1, left0), (right0, right1), (left0, right0), (right1, left1))  # anticlockwise around the piece
-    sides = [Line(*a, b[0] - a[0], b[1] - a[1], inverse) for (a, b), inverse in zip(ends, pieces.inverses, strict=True)]
+    sides = [Line(*a, b[0] - a[0], b[1] - a[1], jnp.zeros_like(a[0])) for a, b in ends]
     slack = [
         jnp.where(is_open, 0.0, SEAM * (jnp.abs(side.along_x) + jnp.abs(side.along_y)))
         for side, is_open in zip(sides, pieces.opens, strict=True)
@@ -255,11 +256,7 @@ def signed_distance_to_pieces(x: Float[Array, "n"], y: Float[Array, "n"], pieces
     second = diagonal.along_x * (left1[1] - left0[1]) - diagonal.along_y * (left1[0] - left0[0])
 
     def of_point(x: Array, y: Array) -> Array:
-        # Two reductions that share no work, since each recomputes what it reads.
-        nearest = FAR**2
-        for side, is_open in zip(sides, pieces.opens, strict=True):
-            nearest = jnp.minimum(nearest, jnp.where(is_open, line_square(side, x, y), FAR**2))
-        nearest = jnp.min(jnp.where(pieces.exists, nearest, FAR**2))
+        nearest = jnp.min(line_square(outline, x, y), initial=FAR**2)
         turns = [line_side(side, x, y) + more for side, more in zip(sides, slack, strict=True)]
         across = line_side(diagonal, x, y)
         around = _winding(turns[2], turns[1], -across, first) + _winding(turns[3], turns[0], across, second)

@@ -13,7 +13,6 @@ from drivetrain.geometry import (
     box,
     box_clearance,
     box_corners,
-    inverse_square,
     line,
     norm,
     point_segment_distance,
@@ -175,10 +174,11 @@ def pieces_of(borders, exists):
 def to_pieces(points, left0, right0, left1, right1, exists, *opens):
     """Of points [n, 2] and of the corners [m, 2] of pieces."""
     corners = [(corner[:, 0], corner[:, 1]) for corner in (left0, right0, left1, right1)]
-    ends = ((left0, left1), (right0, right1), (left0, right0), (left1, right1))
-    inverses = tuple(inverse_square(*(b - a).T) for a, b in ends)
-    pieces = Pieces(*corners, inverses=inverses, exists=exists, opens=opens)
-    return signed_distance_to_pieces(points[:, 0], points[:, 1], pieces)
+    borders = ((left1, left0), (right0, right1), (left0, right0), (right1, left1))
+    there = jnp.concatenate([exists & is_open for is_open in opens])[:, None]
+    start, end = (jnp.where(there, jnp.concatenate(ends), 1e6) for ends in zip(*borders, strict=True))
+    pieces = Pieces(*corners, exists=exists, opens=opens)
+    return signed_distance_to_pieces(points[:, 0], points[:, 1], pieces, line(*start.T, *end.T))
 
 
 def to_edges(points, edges, mask):

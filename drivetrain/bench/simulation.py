@@ -14,16 +14,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from drivetrain.bench.measuring import median_seconds, peak_megabytes
 from drivetrain.env import Env
-from drivetrain.events.off_route import REACH
 from drivetrain.observe import PAPER, Observer
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
-from drivetrain.sim.ribbons import PIECES, SEEN
-from drivetrain.types import Array, component
+from drivetrain.sim.ribbons import PIECES, REACH, SEEN
+from drivetrain.types import Array, Observation, State, component
 
 PARTS = ("step", "events", "observation", "consumed")
 
@@ -127,19 +125,20 @@ def drive(case: Case, bank: Bank, episode: Array):
     idle = jnp.zeros((case.controlled, env.dynamics.width))
     length = case.fresh or case.steps
 
+    def look(bank: Bank, state: State):
+        if not case.sees:
+            return ()
+        return env.observe(bank, state) if case.part == "observation" else _read(env.observe(bank, state))
+
     def step(carry, _):
-        state, seen, gained = carry
+        state, _, gained = carry
         if case.judges:
             state, events = env.step(bank, state, idle)
             gained = gained + jnp.sum(env.rewards(bank, events))
         else:
             state = simulator.step(bank, env.dynamics, env.traffic, state, idle)
             gained = gained + jnp.sum(state.along)
-        if case.part == "observation":
-            seen = env.observe(bank, state)
-        if case.part == "consumed":
-            gained = gained + _read(env.observe(bank, state))
-        return (state, seen, gained), None
+        return (state, look(bank, state), gained), None
 
     def whole(carry, number: Array):
         state = env.reset(bank, (episode + number * case.scenes) % count)
@@ -147,15 +146,18 @@ def drive(case: Case, bank: Bank, episode: Array):
 
     state = env.reset(bank, episode)
     # What is seen goes from scene to scene: begun anew at a restart, XLA would see that nobody reads the last one.
-    seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(env.observe, bank, state))
-    seen = seen if case.part == "observation" else ()
+    seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(look, bank, state))
     return jax.lax.scan(whole, (state, seen, jnp.zeros(())), jnp.arange(case.steps // length))[0]
 
 
-def _read(observation) -> Float[Array, ""]:
-    """A number that depends on all that is seen."""
-    numbers = [leaf for leaf in jax.tree.leaves(observation) if leaf.dtype == jnp.float32]
-    return jnp.sum(jnp.stack([jnp.sum(leaf * leaf) for leaf in numbers]))
+def _read(observation: Observation) -> tuple[Array, ...]:
+    """Numbers that depend on all that is seen: each token's features in a weighted sum, as a layer would begin."""
+
+    def summed(features: Array) -> Array:
+        return sum((row / (number + 1.0) for number, row in enumerate(features.swapaxes(0, 1))), jnp.zeros(()))
+
+    tokens = (observation.agents, observation.road, observation.route)
+    return observation.ego, *(summed(each.features) for each in tokens), observation.remaining
 
 
 def _bytes(case: Case, bank: Bank) -> int:
@@ -167,6 +169,7 @@ def _bytes(case: Case, bank: Bank) -> int:
     floats = 0
     if case.judges:
         floats += (PIECES[1] - PIECES[0] + 1) * (2 * REACH + 1) * lanes
+        floats += bank.ribbons.outline.shape[-1] * bank.ribbons.outline.shape[-2]
     if case.judges or case.sees:
         floats += 9 * agents + block
     view = case.env.observer

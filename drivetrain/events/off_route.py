@@ -5,19 +5,16 @@ from jaxtyping import Float
 
 from drivetrain.events.margin import LIMIT, worst
 from drivetrain.geometry import Pieces, box, box_corners, signed_distance_to_pieces
-from drivetrain.sim.bank import Bank, Index, lane_rows
-from drivetrain.sim.ribbons import PIECES, Row
+from drivetrain.sim.bank import Bank, Index, lane_rows, route_outline
+from drivetrain.sim.ribbons import PIECES, REACH, Row
 from drivetrain.types import Array, RouteFlag, State
-
-REACH = 12
-"""Stations before and after the agent's own whose lanes count: 24 m each way."""
 
 
 def off_route(bank: Bank, before: State, after: State, c: Index) -> Float[Array, ""]:
     """Signed distance, m, of the worst corner to the outline of the union of permissible lanes near the agent.
 
-    Positive inside. Borders between two permissible lanes are no outline (`RouteFlag`); nor are the cuts at the ends of
-    the window.
+    Positive inside. Borders between two permissible lanes are no outline (`RouteFlag`); nor are the cuts where what is
+    looked at ends, 24 m from the agent at least.
     """
     me = after.controlled[c]
     agents, bodies = after.agents, after.bodies
@@ -39,15 +36,10 @@ def off_route(bank: Bank, before: State, after: State, c: Index) -> Float[Array,
         right0=(start(Row.RIGHT_X), start(Row.RIGHT_Y)),
         left1=(end(Row.LEFT_X), end(Row.LEFT_Y)),
         right1=(end(Row.RIGHT_X), end(Row.RIGHT_Y)),
-        inverses=(
-            start(Row.LEFT_INVERSE),
-            start(Row.RIGHT_INVERSE),
-            start(Row.ACROSS_INVERSE),
-            end(Row.ACROSS_INVERSE),
-        ),
         exists=has(RouteFlag.LINKED),
         opens=(has(RouteFlag.OPEN_LEFT), has(RouteFlag.OPEN_RIGHT), has(RouteFlag.OPEN_START), has(RouteFlag.OPEN_END)),
     )
     x, y = (jnp.stack(rows) for rows in zip(*corners, strict=True))
-    distances = signed_distance_to_pieces(x, y, pieces)
+    outline = route_outline(bank, after.episode, c, after.cursor[c])
+    distances = signed_distance_to_pieces(x, y, pieces, outline)
     return worst(jnp.where(jnp.any(pieces.exists), distances, LIMIT))

@@ -16,12 +16,12 @@ from drivetrain.geometry import Line, line_square
 from drivetrain.sim.episodes import Episodes, Window, cut, windows
 from drivetrain.sim.levels import on_level
 from drivetrain.sim.paths import Paths, lay_paths
-from drivetrain.sim.ribbons import AFTER, ARC, BEFORE, Cross, Ribbon, Row, ribbon
+from drivetrain.sim.ribbons import AFTER, BEFORE, SIDES, SPAN, Along, Cross, Ribbon, Row, ribbon, stack_ribbons
 from drivetrain.sim.roads import ROWS, Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
 
 __all__ = [
-    "ARC",
+    "Along",
     "Bank",
     "Cross",
     "Episodes",
@@ -129,8 +129,8 @@ def host_bank(
         raise InputError(f"bank: episodes: none in {len(scenarios)} recordings (admit egos or control fewer)")
     sources = np.arange(len(scenarios)) if groups is None else np.unique(groups, return_inverse=True)[1]
     episodes = [_episode(scenarios[row], row, int(sources[row]), window) for row, window in rows]
+    width, sides = (indexing.width, SIDES) if cells else (0, 0)
     ribbons = [_ribbons(row, scenarios[int(row.map)]) for row in episodes]
-    width = indexing.width if cells else 0
     return Bank(
         maps=_stack([scenario.map for scenario in scenarios]),
         roads=stack_roads([index_road(each.map, indexing, cells, width) for each in scenarios], cells, width),
@@ -138,7 +138,7 @@ def host_bank(
         logs=_stack([scenario.log for scenario in scenarios]),
         paths=_stack([lay_paths(scenario, paths) for scenario in scenarios]),
         episodes=_stack(episodes),
-        ribbons=_stack(ribbons),
+        ribbons=_episodes_of(stack_ribbons([each for row in ribbons for each in row], sides), len(episodes)),
         dt=np.asarray(dt, np.float32),
     )
 
@@ -184,11 +184,16 @@ def _route_heights(scenario: Scenario, window: Window) -> Float[np.ndarray, "C P
     return np.stack(heights) if heights else None
 
 
-def _ribbons(episode: Episodes, scenario: Scenario) -> Ribbon:
+def _ribbons(episode: Episodes, scenario: Scenario) -> list[Ribbon]:
     """The routes of one episode, unrolled."""
     stations, arcs = np.asarray(scenario.map.stations), np.asarray(episode.arc)
     routes = [jax.tree.map(lambda leaf, c=c: leaf[c], episode.route) for c in range(len(arcs))]
-    return _stack([ribbon(route, arc, stations) for route, arc in zip(routes, arcs, strict=True)])
+    return [ribbon(route, arc, stations) for route, arc in zip(routes, arcs, strict=True)]
+
+
+def _episodes_of(ribbons: Ribbon, episodes: int) -> Ribbon:
+    """Those of all episodes and agents, episode by episode."""
+    return jax.tree.map(lambda leaf: leaf.reshape(episodes, -1, *leaf.shape[1:]), ribbons)
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
@@ -333,13 +338,18 @@ def settle(columns: Float[Array, "k n"]) -> Float[Array, "k n"]:
     return jnp.matmul(jnp.eye(len(columns)), columns, precision=jax.lax.Precision.HIGHEST)
 
 
+def route_outline(bank: Bank, episode: Index, c: Index, cursor: Index) -> Line:
+    """The open borders of a route's pieces near one of its stations; those that do not exist are very far away."""
+    block = bank.ribbons.outline[episode, c, cursor // SPAN]
+    return Line(*block)
+
+
 def reference_window(
     bank: Bank, episode: Index, c: Index, cursor: Index, behind: int, ahead: int
-) -> tuple[Float[Array, "10 W"], Bool[Array, "W"]]:
-    """The recorded lane alone around a station: rows by `Cross` and `ARC`, and where it exists."""
-    path = bank.ribbons.path
-    rows = _stretch(path, (episode, c), cursor, (behind, ahead), 1, (0, path.shape[2]))
-    return rows[:-1], rows[-1] > 0.0
+) -> tuple[Float[Array, "6 W"], Bool[Array, "W"]]:
+    """The recorded lane alone around a station: rows by `Along`, and where it exists."""
+    rows = _stretch(bank.ribbons.path, (episode, c), cursor, (behind, ahead), 1, (0, len(Along)))
+    return rows[: Along.EXISTS], rows[Along.EXISTS] > 0.0
 
 
 def control_lines(bank: Bank, episode: Index, c: Index) -> ControlLines:

@@ -1,18 +1,23 @@
 """Routes unrolled: the lanes of each controlled agent's route as rows of numbers. NumPy, once, at load.
 
 A stretch of a route is asked for several times a step. Through indices into the map it would be hundreds of scattered
-reads; unrolled it is one block copied. That costs 68 bytes a station and lane for each episode, far less than the map.
+reads; unrolled it is one block copied. That costs 56 bytes a station and lane for each episode, and 200 a station for
+the outline of its lanes, far less than the map.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 
+import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int, UInt
 
-from drivetrain.types import Array, Route, RouteFlag, record
+from drivetrain.types import Array, Route, RouteFlag, record, replace
 
 BEFORE, AFTER = 16, 96
 """Rows of zeros before and after a route, so that a stretch may begin before it and end beyond it."""
+VECTOR = 16
+"""float32 numbers in the widest vector registers: blocks of sides are whole vectors."""
 
 
 class Cross(IntEnum):
@@ -33,41 +38,56 @@ class Row(IntEnum):
     """Rows of `Ribbon.lanes`, in an order in which everyone reads a stretch of them."""
 
     FLAGS = 0  # RouteFlag bits of the piece to the next station
-    LEFT_INVERSE = 1  # 1 / length² of the left border to the next station, 1/m²; 0 without length
-    RIGHT_INVERSE = 2
-    ACROSS_INVERSE = 3  # of the cross-section
-    LEFT_X = 4
-    LEFT_Y = 5
-    RIGHT_X = 6
-    RIGHT_Y = 7
-    COS = 8
-    SIN = 9
-    LIMIT = 10
-    RECORDED = 11  # whether this is the lane that was driven
-    OPEN_LEFT = 12  # 0 or 1, as in FLAGS
-    OPEN_RIGHT = 13
-    EXISTS = 14
-    CENTRE_X = 15
-    CENTRE_Y = 16
+    LEFT_X = 1
+    LEFT_Y = 2
+    RIGHT_X = 3
+    RIGHT_Y = 4
+    COS = 5
+    SIN = 6
+    LIMIT = 7
+    RECORDED = 8  # whether this is the lane that was driven
+    OPEN_LEFT = 9  # 0 or 1, as in FLAGS
+    OPEN_RIGHT = 10
+    EXISTS = 11
+    CENTRE_X = 12
+    CENTRE_Y = 13
 
 
 PIECES = (Row.FLAGS, Row.RIGHT_Y)
-"""First and last row of what the outline of a route's pieces needs."""
+"""First and last row of what a route's pieces are made of."""
 SEEN = (Row.LEFT_X, Row.EXISTS)
 """First and last row of what is seen of a route."""
 
 
-BORDERS = [Cross.LEFT_X, Cross.LEFT_Y, Cross.RIGHT_X, Cross.RIGHT_Y]
-ARC = len(Cross)
-"""Row of a path after those of `Cross`: m along the route."""
+class Along(IntEnum):
+    """Rows of `Ribbon.path`."""
+
+    CENTRE_X = 0
+    CENTRE_Y = 1
+    COS = 2
+    SIN = 3
+    LIMIT = 4
+    ARC = 5  # m along the route
+    EXISTS = 6
+
+
+REACH = 12
+"""Stations before and after an agent's own whose lanes it may be on: 24 m each way."""
+SPAN = 8
+"""Stations that share a block of the outline: a power of 2."""
+SIDES = 128
+"""Room for so many sides in a block where banks of unlike routes must have one shape."""
+NOWHERE = 1e6
+"""Where sides are that do not exist, m: farther than anything."""
 
 
 @record
 class Ribbon:
     """One route: P stations, L lanes, with `BEFORE` and `AFTER` stations of zeros around them."""
 
-    lanes: Float[Array, "*E 17 cells"]  # rows by `Row`; L cells a station
-    path: Float[Array, "*E 11 rows"]  # of the recorded lane: columns of `Cross`, arc, exists
+    lanes: Float[Array, "*E 14 cells"]  # rows by `Row`; L cells a station
+    path: Float[Array, "*E 7 rows"]  # of the recorded lane, rows by `Along`
+    outline: Float[Array, "*E blocks 5 sides"]  # near each `SPAN` stations, rows of a `geometry.Line`
 
 
 def ribbon(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray, "Q 9"]) -> Ribbon:
@@ -78,14 +98,9 @@ def ribbon(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray
     slot = np.asarray(route.reference)[:, None]
     cells = np.where(exists[..., None], np.asarray(stations)[np.maximum(index, 0)], 0.0)
     flags = np.where(exists, np.asarray(route.flags), 0)
-
-    left, right = cells[..., BORDERS[:2]], cells[..., BORDERS[2:]]
     rows = [
         flags,
-        _inverse_square(np.diff(left, axis=0, append=left[-1:])),
-        _inverse_square(np.diff(right, axis=0, append=right[-1:])),
-        _inverse_square(left - right),
-        *(cells[..., column] for column in BORDERS),
+        *(cells[..., column] for column in range(Cross.LEFT_X, Cross.CENTRE_X)),
         *(cells[..., column] for column in (Cross.COS, Cross.SIN, Cross.LIMIT)),
         exists & (slot == np.arange(lanes)),
         (flags & int(RouteFlag.OPEN_LEFT)) != 0,
@@ -93,7 +108,7 @@ def ribbon(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray
         exists,
         *(cells[..., column] for column in (Cross.CENTRE_X, Cross.CENTRE_Y)),
     ]
-    own = np.take_along_axis(cells, slot[..., None], axis=1)[:, 0]
+    own = np.take_along_axis(cells, slot[..., None], axis=1)[:, 0, Cross.CENTRE_X :]
     driven = np.take_along_axis(exists, slot, axis=1)
     path = np.concatenate([own, np.asarray(arc)[:, None], driven], axis=1)
     around = (BEFORE, AFTER)
@@ -101,10 +116,62 @@ def ribbon(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray
     return Ribbon(
         lanes=unrolled.reshape(len(Row), -1).astype(np.float32),
         path=np.pad(path, (around, (0, 0))).T.astype(np.float32),
+        outline=_by_block(*_open_sides(cells.astype(np.float32), flags), count),
     )
 
 
-def _inverse_square(vectors: Float[np.ndarray, "P L 2"]) -> Float[np.ndarray, "P L"]:
+def _open_sides(
+    cells: Float[np.ndarray, "P L 9"], flags: UInt[np.ndarray, "P L"]
+) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "5 n"]]:
+    """The open borders of a route's pieces, by the station where their piece begins: that station, and their lines."""
+    linked = (flags[:-1] & int(RouteFlag.LINKED)) != 0
+    left, right = cells[..., Cross.LEFT_X : Cross.RIGHT_X], cells[..., Cross.RIGHT_X : Cross.CENTRE_X]
+    borders = (  # anticlockwise around a piece
+        (RouteFlag.OPEN_LEFT, left[1:], left[:-1]),
+        (RouteFlag.OPEN_RIGHT, right[:-1], right[1:]),
+        (RouteFlag.OPEN_START, left[:-1], right[:-1]),
+        (RouteFlag.OPEN_END, right[1:], left[1:]),
+    )
+    station, ends = [], []
+    for flag, start, end in borders:
+        chosen: Bool[np.ndarray, "p L"] = linked & ((flags[:-1] & int(flag)) != 0)
+        station.append(np.nonzero(chosen)[0])
+        ends.append(np.concatenate([start[chosen], end[chosen] - start[chosen]], axis=1))
+    order = np.argsort(np.concatenate(station), kind="stable")
+    lines = np.concatenate(ends)[order].T
+    return np.concatenate(station)[order], np.concatenate([lines, _inverse_square(lines[2:])[None]])
+
+
+def _by_block(
+    station: Int[np.ndarray, "n"], lines: Float[np.ndarray, "5 n"], count: int
+) -> Float[np.ndarray, "blocks 5 sides"]:
+    """The sides within `REACH` of any of the stations of each block; no more than `SIDES`, the middle ones."""
+    begin = SPAN * np.arange(-(-count // SPAN))
+    first = np.searchsorted(station, begin - REACH)
+    number = np.searchsorted(station, begin + SPAN - 1 + REACH) - first
+    first += np.maximum(number - SIDES, 0) // 2
+    number = np.minimum(number, SIDES)
+    place = np.arange(-(-int(number.max(initial=1)) // VECTOR) * VECTOR)
+    nothing = np.array([[NOWHERE], [NOWHERE], [0.0], [0.0], [0.0]], np.float32)
+    index = np.where(place < number[:, None], first[:, None] + place, len(station))
+    return np.concatenate([lines, nothing], axis=1)[:, index].transpose(1, 0, 2)
+
+
+def stack_ribbons(ribbons: Sequence[Ribbon], sides: int = 0) -> Ribbon:
+    """Several routes of as many stations [E], with room for `sides` in a block at least."""
+    sides = max(sides, *(each.outline.shape[-1] for each in ribbons))
+
+    def widened(each: Ribbon) -> Ribbon:
+        more = sides - each.outline.shape[-1]
+        outline = np.pad(each.outline, ((0, 0), (0, 0), (0, more)))
+        if more:
+            outline[:, :2, -more:] = NOWHERE
+        return replace(each, outline=outline)
+
+    return jax.tree.map(lambda *rows: np.stack(rows), *map(widened, ribbons))
+
+
+def _inverse_square(vectors: Float[np.ndarray, "2 n"]) -> Float[np.ndarray, "n"]:
     """1 / length², 1/m²; 0 without length."""
-    square = np.sum(vectors.astype(np.float32) ** 2, axis=-1)
+    square = np.sum(vectors**2, axis=0)
     return np.divide(1.0, square, out=np.zeros_like(square), where=square > 0.0)

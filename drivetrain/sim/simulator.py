@@ -5,9 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from drivetrain.sim.bank import (
-    ARC,
+    Along,
     Bank,
-    Cross,
     Index,
     bodies_of,
     expert,
@@ -123,8 +122,8 @@ def advance(
     Between stations, the agent is projected on the recorded lane's heading; also before the first and beyond the last.
     """
     rows, exists = reference_window(bank, episode, c, cursor, BACK, ON)
-    x, y = position[0] - rows[Cross.CENTRE_X], position[1] - rows[Cross.CENTRE_Y]
+    x, y = position[0] - rows[Along.CENTRE_X], position[1] - rows[Along.CENTRE_Y]
     best = jnp.where(jnp.any(exists), jnp.argmin(jnp.where(exists, x * x + y * y, jnp.inf)), BACK)
     nearest = jnp.maximum(cursor + best - BACK, 0).astype(jnp.int32)
-    beyond = x * rows[Cross.COS] + y * rows[Cross.SIN]
-    return nearest, (rows[ARC] + beyond)[best]
+    beyond = x * rows[Along.COS] + y * rows[Along.SIN]
+    return nearest, (rows[Along.ARC] + beyond)[best]

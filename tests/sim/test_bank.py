@@ -18,8 +18,9 @@ from drivetrain.sim.bank import (
     reference_window,
     road_block,
 )
+from drivetrain.sim.ribbons import Along, ribbon, stack_ribbons
 from drivetrain.sim.roads import Indexing, box_distance, index_road
-from drivetrain.types import InputError, LightState, replace
+from drivetrain.types import InputError, LightState, Route, RouteFlag, replace
 
 DT = 0.2
 
@@ -74,7 +75,7 @@ def test_lane_window_is_a_stretch_of_the_route(scenario, straight):
     every = lane_window(straight, 0, 0, 45, 10, 53, stride=4)
     np.testing.assert_array_equal(every.centre, window.centre[:, ::4])
     rows, exists = reference_window(straight, 0, 0, 48, 0, 3)
-    np.testing.assert_allclose(rows[5], [3.5, 3.5, 7.0, 7.0])
+    np.testing.assert_allclose(rows[Along.CENTRE_Y], [3.5, 3.5, 7.0, 7.0])
     assert bool(jnp.all(exists))
 
 
@@ -85,6 +86,66 @@ def test_lane_window_ends_with_the_route(straight, cursor, known):
     gone = ~np.asarray(window.exists)
     for leaf in (window.left, window.centre, window.heading, window.limit, window.flags, window.recorded):
         assert not np.any(np.asarray(leaf)[..., gone])
+
+
+def random_route(rng, count, lanes):
+    """A route whose pieces and open borders are drawn, over a map of as many stations."""
+    stations = rng.normal(0, 30, (count * lanes, 9)).astype(np.float32)
+    flags = (rng.integers(0, 32, (count, lanes)) & rng.integers(0, 32, (count, lanes))).astype(np.uint32)
+    flags[-1] &= ~np.uint32(RouteFlag.LINKED)  # nothing follows the last station
+    return stations, Route(
+        stations=np.arange(count * lanes, dtype=np.int32).reshape(count, lanes),
+        length=np.asarray(count, np.int32),
+        reference=np.zeros(count, np.int32),
+        flags=flags,
+        lines=np.full(1, -1, np.int32),
+        line_station=np.zeros(1, np.float32),
+    )
+
+
+def open_sides(stations, route, first, last):
+    """Ends of the open borders of the pieces that begin at stations first .. last, in no order."""
+    found = set()
+    for row in range(max(first, 0), min(last, len(route.flags) - 2) + 1):
+        for lane, flags in enumerate(route.flags[row]):
+            left0, right0 = stations[route.stations[row, lane], :4].reshape(2, 2).tolist()
+            left1, right1 = stations[route.stations[row + 1, lane], :4].reshape(2, 2).tolist()
+            borders = zip(
+                (2, 4, 8, 16), ((left1, left0), (right0, right1), (left0, right0), (right1, left1)), strict=True
+            )
+            found |= {(*start, *end) for flag, (start, end) in borders if flags & 1 and flags & flag}
+    return found
+
+
+@pytest.mark.parametrize(("count", "lanes"), [(3, 1), (40, 2), (61, 3)])
+def test_a_block_of_the_outline_holds_every_open_border_near_its_stations(count, lanes):
+    stations, route = random_route(np.random.default_rng(count), count, lanes)
+    arc = np.zeros(count, np.float32)
+    (blocks,) = stack_ribbons([ribbon(route, arc, stations)], 200).outline
+    assert blocks.shape[2] == 200
+    for cursor in range(count):
+        x, y, along, up, inverse = blocks[cursor // 8].astype(float)
+        there = x < 1e5
+        assert not np.any(inverse[~there]) and not np.any(along[~there])
+        held = np.stack([x, y, x + along, y + up], 1)[there]
+        near = np.array(sorted(open_sides(stations, route, cursor - 12, cursor + 11)))
+        around = open_sides(stations, route, cursor // 8 * 8 - 12, cursor // 8 * 8 + 18)
+        assert len(held) == len(around)
+        assert not len(near) or np.abs(near[:, None] - held).max(-1).min(1).max() < 1e-4
+        np.testing.assert_allclose(inverse[there] * (along**2 + up**2)[there], 1.0, rtol=1e-5)
+
+
+def test_a_block_that_is_too_full_keeps_the_sides_along_its_middle(monkeypatch):
+    stations, route = random_route(np.random.default_rng(5), 40, 3)
+    last = np.arange(40)[:, None] == 39
+    route = replace(
+        route, flags=np.broadcast_to(np.where(last, 0, 5), (40, 3)).astype(np.uint32)
+    )  # all open to the right
+    monkeypatch.setattr("drivetrain.sim.ribbons.SIDES", 48)
+    blocks = ribbon(route, np.zeros(40, np.float32), stations).outline
+    assert blocks.shape == (5, 5, 48)
+    row = [int(np.flatnonzero(stations[:, 2] == x)[0]) // 3 for x in blocks[2, 0]]
+    assert sorted(set(row)) == list(range(11, 28))  # 16 stations of 3 lanes, around 16 .. 23
 
 
 def test_control_lines_are_those_of_the_route(straight):
