@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from fixtures_mutation import survive, values_changed
+from fixtures_mutation import VALUES, survive, values_changed
 
 from drivetrain.data.readers import nocturne
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
@@ -312,6 +312,15 @@ def odd(tmp_path, seed, rounds):
 
 def test_odd_values_are_read_or_refused(tmp_path):
     assert 0 < odd(tmp_path, seed=1, rounds=40) < 40
+
+
+def test_changes_within_changes_stay_in_their_own_scene():
+    """A list put in the place of a value may be changed again, and holds nothing of what came before."""
+    before = copy.deepcopy(VALUES)
+    for seed in range(300):
+        scene = {"a": [[1.0]], "b": {"c": 0}}
+        assert json.dumps(values_changed(scene, random.Random(seed)))
+        assert scene == {"a": [[1.0]], "b": {"c": 0}} and before == VALUES
 
 
 @pytest.mark.long
