@@ -197,7 +197,11 @@ def test_the_light_is_recorded_and_stands_on_its_lane(recording):
 def test_other_features_and_what_was_left_out(recording):
     kinds = [feature.kind for feature in recording.features]
     assert kinds.count(ElementKind.CROSSWALK) == 1 and kinds.count(ElementKind.SPEED_BUMP) == 1
-    assert kinds.count(ElementKind.LINE_SOLID) == 1 and recording.notes["driveways_left_out"] == 1
+    assert kinds.count(ElementKind.LINE_SOLID) == 1
+    (driveway,) = [feature for feature in recording.features if feature.kind == ElementKind.DRIVEWAY]
+    outline = driveway.points + recording.origin - (X, Y)
+    np.testing.assert_allclose(outline, [[20, -4], [22, -4], [22, -9], [20, -9], [20, -4]], atol=1e-3)
+    assert recording.notes["driveways_not_observed"] == 1
 
 
 def test_a_scene_moved_far_away_reads_the_same(tmp_path, recording, monkeypatch):
