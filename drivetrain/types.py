@@ -95,6 +95,11 @@ class ElementKind(enum.IntEnum):
     CROSSWALK = 6
     BIKE_BORDER = 7
     SPEED_BUMP = 8
+    DRIVEWAY = 9  # outline of a way to a property: drawn on pages, part of no observation and no event
+
+
+OBSERVED = tuple(kind for kind in ElementKind if kind not in (ElementKind.NONE, ElementKind.DRIVEWAY))
+"""The kinds of road elements that agents see and events judge."""
 
 
 class ControlKind(enum.IntEnum):

@@ -33,7 +33,7 @@ def values_changed(honest: dict[str, Any], source: random.Random) -> dict[str, A
         while isinstance(item[key], dict | list) and item[key] and source.random() < 0.85:
             item = item[key]
             key = source.choice(list(item)) if isinstance(item, dict) else source.randrange(len(item))
-        item[key] = source.choice(VALUES)
+        item[key] = copy.deepcopy(source.choice(VALUES))  # the next change may be within it
     return spoilt
 
 

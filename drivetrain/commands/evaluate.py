@@ -71,11 +71,9 @@ def evaluate_policy(
                 env,
                 piece.bank,
                 act,
-                episodes=piece.rows(),
+                portion=piece.portion(),
                 seed=seed,
                 progress=lambda done, _, first=first: show(first + done, policy),
-                first=first,
-                steps=piece.steps,
             )
             found.append(replace(whole, drives=None))
     figures = summarise(together(found), policy, data, split, read_manifest(data).dt, seed)

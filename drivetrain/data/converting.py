@@ -20,7 +20,7 @@ from drivetrain.data.cropping import shorten
 from drivetrain.data.manifest import SPLITS, VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, is_plain
 from drivetrain.data.padding import union
 from drivetrain.data.placing import publish
-from drivetrain.data.provenance import given_and_derived
+from drivetrain.data.provenance import counted
 from drivetrain.data.readers import READERS
 from drivetrain.data.recording import Recording
 from drivetrain.data.resampling import resample
@@ -150,7 +150,7 @@ def convert_file(format: str, file: str, dt: float, capacity: Capacity = MOST) -
         recording = READERS[format].read(file)
         _check(file, recording)
         if format != "recording":  # such a file says itself what was derived
-            recording = dataclasses.replace(recording, notes=recording.notes | given_and_derived(recording))
+            recording = counted(recording)
         recording, report = smooth(recording)
         recording = resample(recording, dt)
         scenario, compiled = compile_within(recording, capacity)

@@ -14,7 +14,7 @@ from drivetrain.data.lane_sampling import LEVELS_APART
 from drivetrain.data.lanes import Lanes
 from drivetrain.data.matching import match
 from drivetrain.data.recording import Recording, Tracks
-from drivetrain.types import VEHICLES
+from drivetrain.types import OBSERVED, VEHICLES
 
 PLACE = 5.0
 """Two points nearer than this in plan, m, are at one place."""
@@ -65,7 +65,7 @@ def has_levels(recording: Recording, lanes: Lanes) -> bool:
     tracks = recording.tracks
     points = [np.column_stack([lanes.centre, lanes.height])]
     for feature in recording.features:
-        if feature.height is not None and len(feature.points) > 1:
+        if feature.height is not None and len(feature.points) > 1 and feature.kind in OBSERVED:
             line = shapely.segmentize(shapely.LineString(np.column_stack([feature.points, feature.height])), GRID)
             points.append(shapely.get_coordinates(line, include_z=True))
     if tracks.height is not None:

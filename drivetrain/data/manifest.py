@@ -52,7 +52,7 @@ class Entry:
     shard: str = ""
     position: int = -1  # of the record within its shard
     sha256: str = ""  # of the record's bytes
-    area: tuple[float, ...] = ()  # what its road elements span along x and y, m
+    area: tuple[float, ...] = ()  # what its road elements that are observed span along x and y, m
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,14 +1,26 @@
 """What of a recording's road its source gave, and what its reader derived: counts for `data info`.
 
 Readers count what they derive; the rest was given. A border is derived where it follows from a lane's centre line (by
-neighbours, by painted lines, by a usual width) and not from an outline. A stop line is derived where the source gives
+neighbours, by painted lines, by a width) and not from an outline. A stop line is derived where the source gives
 only a point, a sign's or a light's place, or says no more than that one stops.
 """
 
+import dataclasses
+
 from drivetrain.data.recording import Recording
 
-BORDERS = ("lane_borders_between_neighbours", "lane_borders_painted", "lane_borders_by_default_width")
+BORDERS = (
+    "lane_borders_between_neighbours",
+    "lane_borders_painted",
+    "lane_borders_by_given_width",
+    "lane_borders_by_default_width",
+)
 """Notes on borders by centre lines; those moved to an outline afterwards are among them."""
+
+
+def counted(recording: Recording) -> Recording:
+    """The recording with the counts of `given_and_derived` among its notes."""
+    return dataclasses.replace(recording, notes=recording.notes | given_and_derived(recording))
 
 
 def given_and_derived(recording: Recording) -> dict[str, int]:

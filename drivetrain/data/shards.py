@@ -19,7 +19,7 @@ from drivetrain.data.manifest import VERSION, Entry, Manifest, Shard, Skipped, d
 from drivetrain.data.padding import extent, from_arrays, pad, to_arrays, union
 from drivetrain.data.placing import MANIFEST, fresh_folder, sync_folder, write_synced
 from drivetrain.data.records import RECORDS_PER_SHARD, arrays_of, open_shard, read_record, shard_name, write_shard
-from drivetrain.types import ElementKind, InputError, Scenario, replace
+from drivetrain.types import OBSERVED, InputError, Scenario, replace
 
 NOTHING = Capacity(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 """The capacity that holds no scenario."""
@@ -44,8 +44,8 @@ def pack_record(entry: Entry, scenario: Scenario) -> Packed:
 
 
 def _span(arrays: dict[str, np.ndarray]) -> tuple[float, float]:
-    """What road elements span along x and y, m; padding aside."""
-    ends = arrays["map.elements"][arrays["map.element_kind"] != ElementKind.NONE].reshape(-1, 2)
+    """What the road elements that are observed span along x and y, m."""
+    ends = arrays["map.elements"][np.isin(arrays["map.element_kind"], OBSERVED)].reshape(-1, 2)
     along = np.ptp(ends, axis=0) if len(ends) else np.zeros(2)
     return float(along[0]), float(along[1])
 

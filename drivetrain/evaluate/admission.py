@@ -87,7 +87,7 @@ def admit_dataset(folder: str | Path, progress: Callable[..., AbstractContextMan
 def admit(env: Env, piece: Split, chunk: int = 64, progress: Callable[[int, int], None] | None = None) -> Admission:
     """Drive every ego of a bank (one controlled agent an episode, none left out) by its log."""
     log, bank, rows = log_baseline(env), piece.bank, piece.rows()
-    result = evaluate(log.env, bank, log.act, episodes=rows, chunk=chunk, progress=progress, steps=piece.steps)
+    result = evaluate(log.env, bank, log.act, portion=piece.portion(chunk), progress=progress)
     drives = cast(Drives, result.drives)
     return Admission(
         source=np.asarray(bank.episodes.log)[rows],

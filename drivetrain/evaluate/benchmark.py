@@ -1,6 +1,6 @@
 """A driver on the episodes of a bank: every drive, its figures, and their summary.
 
-- `evaluate`: bank, driver → Evaluation; every episode driven once to its end, in chunks of one fixed shape
+- `evaluate`: bank, driver → Evaluation; every episode (of a `Portion`) driven once to its end, in chunks of one shape
 - `summarise`: Evaluation → the object of `evaluation.json`
 - `compare`: two Evaluations → their paired differences
 """
@@ -46,42 +46,49 @@ class Evaluation:
     drives: Drives | None  # [E]; None where they were not kept
 
 
+@record
+class Portion:
+    """Which episodes of a bank are driven, how many at once, and of what larger set the bank is a piece."""
+
+    episodes: Int[Array, "E"] | None = None  # rows of the bank; None: all
+    chunk: int = 64  # at once
+    first: int = 0  # episodes of the set before those of this bank
+    steps: int = 0  # of the longest episode of the set; 0: of the bank
+
+
+WHOLE = Portion()
+
+
 def evaluate(
     env: Env,
     bank: Bank,
     act: Driver,
     memory: Memory = (),
-    episodes: Int[np.ndarray, "E"] | None = None,
+    portion: Portion = WHOLE,
     seed: int = 0,
-    chunk: int = 64,
     progress: Callable[[int, int], None] | None = None,
-    first: int = 0,
-    steps: int = 0,
 ) -> Evaluation:
-    """Drive every episode (or those named) to its end; nothing ends earlier, nothing restarts.
+    """Drive every episode of a portion to its end; nothing ends earlier, nothing restarts.
 
     `act` is a function, or an Equinox module whose arrays may change between calls without a new compilation. `memory`
     is the driver's first memory of one scene. `progress(done, all)` is called after each chunk. The key of an episode
-    is its row folded into the seed, so that figures do not depend on the chunks.
-
-    A bank may be a piece of a larger set: rows then count from `first`, and `steps` (0: the bank's own) are those of
-    the longest episode of the set.
+    is its row in the set folded into the seed, so that figures depend neither on the chunks nor on the pieces.
     """
-    rows = np.arange(len(bank.episodes.map)) if episodes is None else np.asarray(episodes)
+    rows = np.arange(len(bank.episodes.map)) if portion.episodes is None else np.asarray(portion.episodes)
     if len(rows) == 0:
         raise InputError("evaluation: episodes: none (name at least one)")
-    steps = steps or int(np.max(np.asarray(bank.episodes.last) - np.asarray(bank.episodes.first)))
-    chunk = min(chunk, len(bank.episodes.map))
+    steps = portion.steps or int(np.max(np.asarray(bank.episodes.last) - np.asarray(bank.episodes.first)))
+    chunk, draw = min(portion.chunk, len(bank.episodes.map)), (jax.random.key(seed), jnp.asarray(portion.first))
     parts = []
     for start in range(0, len(rows), chunk):
         part = rows[start : start + chunk]
         padded = jnp.asarray(np.resize(part, chunk), jnp.int32)
-        result = _drive_chunk(env, bank, act, memory, padded, (jax.random.key(seed), jnp.asarray(first)), steps)
+        result = _drive_chunk(env, bank, act, memory, padded, draw, steps)
         parts.append(_first(len(part), result))
         if progress is not None:
             progress(start + len(part), len(rows))
     outcomes, drives = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-    return Evaluation(first + rows, np.asarray(bank.episodes.source)[rows], outcomes, drives)
+    return Evaluation(portion.first + rows, np.asarray(bank.episodes.source)[rows], outcomes, drives)
 
 
 def select(evaluation: Evaluation, rows: Bool[np.ndarray, "E"]) -> Evaluation:

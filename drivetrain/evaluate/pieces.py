@@ -16,6 +16,7 @@ from drivetrain.data.compiling import Capacity
 from drivetrain.data.loading import admission_marks, entries_of, joint_capacity
 from drivetrain.data.manifest import Entry, Manifest
 from drivetrain.data.shards import read_manifest, read_records, unpack_record
+from drivetrain.evaluate.benchmark import Portion
 from drivetrain.sim.bank import Bank, host_bank
 from drivetrain.sim.roads import Indexing, most_cells
 from drivetrain.types import Array, Scenario, record, replace
@@ -39,6 +40,10 @@ class Split:
         """The bank's episodes that are none of its padding."""
         count = len(self.bank.episodes.map)
         return np.arange(count if self.episodes < 0 else self.episodes)
+
+    def portion(self, chunk: int = 64) -> Portion:
+        """What of its bank is driven, so many episodes at once."""
+        return Portion(self.rows(), chunk, self.first, self.steps)
 
     def episode_dataset(self) -> Int[np.ndarray, "E"]:
         """The dataset of each episode."""

@@ -239,7 +239,7 @@ def _judge(
 
 def drive(env: Env, split: Split, act: Driver) -> Evaluation:
     """Every episode of a split, or of a piece of one, driven to its end."""
-    return evaluate(env, split.bank, act, episodes=split.rows(), first=split.first, steps=split.steps)
+    return evaluate(env, split.bank, act, portion=split.portion())
 
 
 def evaluate_run(

@@ -10,9 +10,9 @@ from drivetrain.observe.nearest import nearest
 from drivetrain.observe.scales import LENGTH, compress
 from drivetrain.sim.bank import Bank, road_lines, road_rows
 from drivetrain.sim.levels import STEEPEST
-from drivetrain.types import Array, ElementKind, State, Tokens
+from drivetrain.types import OBSERVED, Array, State, Tokens
 
-KINDS = np.asarray([kind for kind in ElementKind if kind != ElementKind.NONE])
+KINDS = np.asarray(OBSERVED)
 FEATURES = 8 + len(KINDS)
 """start x, y · end x, y · direction cos, sin · length · distance · kind."""
 

@@ -13,7 +13,7 @@ from drivetrain.observe.scales import BEND, SPEED, compress
 from drivetrain.observe.turning import turn_rows
 from drivetrain.sim.bank import Bank, road_rows
 from drivetrain.sim.levels import STEEPEST, on_level
-from drivetrain.types import Array, ElementKind, Observation, State, Tokens, component
+from drivetrain.types import OBSERVED, Array, Observation, State, Tokens, component
 
 FEATURES = 5
 """Of an element: start x, y · end x, y · kind, as a share. Of an agent: x, y · heading cos, sin · speed.
@@ -21,7 +21,7 @@ FEATURES = 5
 Elements are near by choice, so that their coordinates are in proportion: compressing 800 numbers would cost as many
 divisions, which take longer than all else that is done to them.
 """
-_SCALES = np.array([1.0 / BEND] * 4 + [1.0 / len(ElementKind), 1.0], np.float32)
+_SCALES = np.array([1.0 / BEND] * 4 + [1.0 / (1 + len(OBSERVED)), 1.0], np.float32)
 
 
 @component

@@ -1,4 +1,7 @@
-"""The road by cells: what anyone inside a cell can need of the road, as one contiguous block. NumPy, once, at load."""
+"""The road by cells: what anyone inside a cell can need of the road, as one contiguous block. NumPy, once, at load.
+
+Kinds that are not observed are in no block.
+"""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from drivetrain.types import Array, ElementKind, Map, component, record, replace
+from drivetrain.types import OBSERVED, Array, Map, component, record, replace
 
 CHUNK = 512
 """Elements whose cells are found at once: the pairs of more would not stay in the cache."""
@@ -46,12 +49,13 @@ def index_road(map_: Map, indexing: Indexing, cells: int = 0, width: int = 0) ->
     The arrays have room for `cells` cells and blocks of `width` at least: zeros that nobody wrote cost no time.
     """
     kind = np.asarray(map_.element_kind)
-    elements = np.asarray(map_.elements, np.float32)[kind != ElementKind.NONE]
+    kept = np.isin(kind, OBSERVED)
+    elements = np.asarray(map_.elements, np.float32)[kept]
     square = np.sum((elements[:, 2:] - elements[:, :2]) ** 2, axis=1)
     inverse = np.divide(1.0, square, out=np.zeros_like(square), where=square > 0.0)
-    columns = [elements, kind[kind != ElementKind.NONE].astype(np.float32)[:, None], inverse[:, None]]
+    columns = [elements, kind[kept].astype(np.float32)[:, None], inverse[:, None]]
     if map_.element_height is not None:
-        columns.append(np.asarray(map_.element_height, np.float32)[kind != ElementKind.NONE][:, None])
+        columns.append(np.asarray(map_.element_height, np.float32)[kept][:, None])
     table = np.concatenate(columns, 1)
     ends = elements.reshape(-1, 2) if len(elements) else np.zeros((1, 2), np.float32)
     origin = np.floor(ends.min(0) - indexing.radius).astype(np.float32)

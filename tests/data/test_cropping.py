@@ -14,10 +14,10 @@ from drivetrain.data.compiling import MOST, Capacity, compile_recording, compile
 from drivetrain.data.converting import Settings, convert
 from drivetrain.data.padding import to_arrays
 from drivetrain.data.readers import READERS
-from drivetrain.data.recording import ControlLine
+from drivetrain.data.recording import ControlLine, Feature
 from drivetrain.data.shards import read_manifest, read_scenarios
 from drivetrain.data.summing import info
-from drivetrain.types import ControlKind, InputError
+from drivetrain.types import ControlKind, ElementKind, InputError
 
 
 def crowd(seed: int = 0):
@@ -104,6 +104,20 @@ def test_elements_nearest_to_the_egos_paths_are_kept():
     kept = np.sort(np.argsort(distance, kind="stable")[:room])
     np.testing.assert_array_equal(scenario.map.elements, whole.segments[kept].astype(np.float32))
     np.testing.assert_array_equal(scenario.map.element_kind, whole.kind[kept])
+
+
+def test_what_is_not_observed_goes_first():
+    """A driveway across the egos' paths is cropped before the farthest line."""
+    recording = crowd()
+    room = len(draft(recording).elements.kind)
+    outline = np.array([[100.0, -10.0], [104.0, -10.0], [104.0, 30.0], [100.0, -10.0]])
+    beside = dataclasses.replace(recording, features=(Feature(ElementKind.DRIVEWAY, outline), *recording.features))
+    whole = draft(beside).elements
+    scenario, report = squeezed(beside, elements=room)
+    assert report.cropped["elements"] == (whole.kind == ElementKind.DRIVEWAY).sum() > 0
+    assert same(scenario, compile_recording(recording)[0])
+    roomier, _ = squeezed(beside, elements=room + 1)
+    assert (roomier.map.element_kind == ElementKind.DRIVEWAY).sum() == 1
 
 
 def test_lines_on_a_route_are_kept_before_the_nearest():

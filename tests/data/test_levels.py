@@ -148,6 +148,14 @@ def test_a_footbridge_drawn_with_few_points_makes_levels():
         assert has_levels(made, stations_of(made)[0]) is expected
 
 
+def test_a_driveway_makes_no_levels():
+    """It is part of no observation, so whether heights are compared does not hang on it."""
+    outline = np.array([[-2.0, -40.0], [2.0, -40.0], [2.0, 40.0], [-2.0, 40.0], [-2.0, -40.0]])
+    driveway = Feature(ElementKind.DRIVEWAY, outline, np.full(5, 5.0))
+    made = scenes.recording([sloped_lane(LOW, (-100, 0), (100, 0))], (UNDER,), features=(driveway,))
+    assert not has_levels(made, stations_of(made)[0])
+
+
 def test_those_on_foot_take_the_height_of_the_nearest_lane():
     made = bridge(measured=False)
     walker = scenes.Agent(((30.0, 4.0), (60.0, 4.0)), 1.0, kind=scenes.AgentKind.PEDESTRIAN)

@@ -34,10 +34,7 @@ def test_pieces_are_judged_as_the_whole(pieces, dataset, run):
     whole = load_split((Data(dataset=str(dataset)),), "train")
     idm = BASELINES["idm"](run.env)
     one = evaluate(idm.env, whole.bank, idm.act)
-    parts = [
-        evaluate(idm.env, piece.bank, idm.act, episodes=piece.rows(), first=piece.first, steps=piece.steps)
-        for piece in pieces
-    ]
+    parts = [evaluate(idm.env, piece.bank, idm.act, portion=piece.portion()) for piece in pieces]
     other = together(parts)
     np.testing.assert_array_equal(one.episode, other.episode)
     np.testing.assert_array_equal(one.source, other.source)

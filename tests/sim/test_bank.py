@@ -1,11 +1,19 @@
 """The bank against the scenario that it was made of, and the road's blocks against shapely."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scenes
 import shapely
+from fixtures_dataset import entry
 
+from drivetrain.data.compiling import compile_recording
+from drivetrain.data.padding import to_arrays
+from drivetrain.data.recording import Feature
+from drivetrain.data.shards import pack_record
 from drivetrain.sim import roads
 from drivetrain.sim.bank import (
     bodies_of,
@@ -20,7 +28,7 @@ from drivetrain.sim.bank import (
 )
 from drivetrain.sim.ribbons import Along, ribbon, stack_ribbons
 from drivetrain.sim.roads import Indexing, box_distance, index_road
-from drivetrain.types import InputError, LightState, Route, RouteFlag, replace
+from drivetrain.types import ElementKind, InputError, LightState, Route, RouteFlag, replace
 
 DT = 0.2
 
@@ -190,6 +198,32 @@ def test_blocks_hold_everything_within_their_reach(scenario, width, monkeypatch)
         assert all(tuple(row) in held for row in elements[near].tolist())
         for row, what in zip(np.asarray(block), np.asarray(kind), strict=True):
             assert what == 0 or np.any(np.all(elements[np.arange(300) % 4 == what] == row, axis=1))
+
+
+@pytest.mark.parametrize("made", [scenes.crossing, scenes.bridge], ids=["flat", "levels"])
+def test_a_driveway_is_on_the_map_and_changes_no_bit_of_a_block(made):
+    """It lies before everything else and far out, at a height of its own: neither order, grid nor levels follow it."""
+    outline = np.array([[5.0, -4.0], [8.0, -4.0], [8.0, -300.0], [5.0, -4.0]])
+    plain = made()
+    driveway = Feature(ElementKind.DRIVEWAY, outline, None if made is scenes.crossing else np.full(4, 90.0))
+    walk = Feature(ElementKind.CROSSWALK, outline[:2], None if made is scenes.crossing else np.zeros(2))
+    plain = dataclasses.replace(plain, features=(walk,))
+    without, _ = compile_recording(plain)
+    scenario, _ = compile_recording(dataclasses.replace(plain, features=(driveway, walk)))
+    drawn = scenario.map.elements[scenario.map.element_kind == ElementKind.DRIVEWAY]
+    assert np.hypot(*(drawn[:, 2:] - drawn[:, :2]).T).sum() == pytest.approx(
+        np.hypot(*np.diff(outline, axis=0).T).sum()
+    )
+    assert (scenario.map.element_height is None) == (without.map.element_height is None)
+    for leaf, other in zip(
+        jax.tree.leaves(index_road(scenario.map, Indexing())),
+        jax.tree.leaves(index_road(without.map, Indexing())),
+        strict=True,
+    ):
+        assert leaf.tobytes() == other.tobytes() and leaf.shape == other.shape
+    arrays, others = to_arrays(scenario), to_arrays(without)
+    assert all(arrays[name].tobytes() == others[name].tobytes() for name in arrays if "element" not in name)
+    assert pack_record(entry("a"), scenario).entry.area == pack_record(entry("a"), without).entry.area
 
 
 @pytest.mark.parametrize("far", [1, 1 << 28])

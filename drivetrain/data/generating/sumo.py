@@ -22,6 +22,7 @@ from drivetrain.data.generating.sumo_network import Network, read_network
 from drivetrain.data.generating.sumo_road import Road, road_around
 from drivetrain.data.generating.sumo_traffic import Body, Clip, look, tracks_of
 from drivetrain.data.manifest import SPLITS
+from drivetrain.data.provenance import counted
 from drivetrain.data.readers.hardened_xml import parse, quote, read_bytes, refuse
 from drivetrain.data.readers.recorded import SUFFIX
 from drivetrain.data.recording import Recording
@@ -265,13 +266,16 @@ def _record(
 
 
 def _recording(job: Job, place: str, clip: Clip, bodies: dict[str, Body], road: Road, file: str) -> Recording:
-    """A clip as a recording. Clips of one place are one group: they show the same road, and may share vehicles."""
+    """A clip as a recording, with counts of what was derived, which `convert` takes from the file.
+
+    Clips of one place are one group: they show the same road, and may share vehicles.
+    """
     plan = job.plan
     tracks, cut = tracks_of(clip, bodies, road.origin, plan.dt)
     if not len(tracks.id):
         refuse(f"{job.inputs.network}: junction {quote(place)}", "no traffic around it", "add demand, or leave it out")
     lights = tuple(s.states([letters[s.signal][s.link] for letters in clip.letters]) for s in road.signals)
-    return Recording(
+    recording = Recording(
         name=os.path.basename(file).removesuffix(SUFFIX),
         file=file,
         dt=plan.dt,
@@ -287,3 +291,4 @@ def _recording(job: Job, place: str, clip: Clip, bodies: dict[str, Body], road: 
         origin=road.origin,
         notes=road.notes | ({"teleports": cut} if cut else {}),
     )
+    return counted(recording)

@@ -26,7 +26,11 @@ from drivetrain.data.readers.waymo_road import (
 from drivetrain.data.recording import Feature
 from drivetrain.types import ElementKind, LightState
 
-AREAS = {"crosswalk": ElementKind.CROSSWALK, "speed_bump": ElementKind.SPEED_BUMP}
+AREAS = {
+    "crosswalk": ElementKind.CROSSWALK,
+    "speed_bump": ElementKind.SPEED_BUMP,
+    "driveway": ElementKind.DRIVEWAY,
+}
 _NAMES = ["unknown", "arrow_stop", "arrow_caution", "arrow_go", "stop", "caution", "go"]
 _NAMES += ["flashing_stop", "flashing_caution"]
 WORDS: dict[str, LightState] = dict(zip(_NAMES, STATES, strict=True))
@@ -46,7 +50,7 @@ def points(where: str, value: Any) -> Float[np.ndarray, "n 2"]:
 def read_roads(file: str, scene: dict[str, Any], origin: Float[np.ndarray, "2"], steps: int) -> Roads:
     """Read `roads` and `tl_states` of a parsed scene. Raises `InputError` on what is not of the layout."""
     centres, paint, areas, signs = [], [], [], []
-    total, driveways = 0, 0
+    total = 0
     for row, entry in enumerate(scene["roads"]):
         where = f"{file}: roads[{row}]"
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
@@ -68,12 +72,9 @@ def read_roads(file: str, scene: dict[str, Any], origin: Float[np.ndarray, "2"],
             areas.append(Feature(AREAS[kind], ring[:, :2], ring[:, 2]))
         elif kind == "stop_sign" and len(line):
             signs.append(StopSign(line[0, :2]))
-        driveways += kind == "driveway"
     _check_unique(file, [centre.id for centre in centres])
     lights = _lights(file, scene.get("tl_states"), origin, steps)
-    roads = build(file, Drawing(tuple(centres), tuple(paint), tuple(areas), tuple(signs), lights))
-    roads.notes["driveways_left_out"] = driveways
-    return roads
+    return build(file, Drawing(tuple(centres), tuple(paint), tuple(areas), tuple(signs), lights))
 
 
 def _line(where: str, entry: dict[str, Any], origin: Float[np.ndarray, "2"]) -> Float[np.ndarray, "n 3"]:

@@ -30,7 +30,8 @@ Numbers = Float[np.ndarray, "_"] | Int[np.ndarray, "_"]
 PARTS = ("past", "current", "future")
 LANES = (1, 2, 3)  # freeway, surface street, bicycle lane
 EDGES = (15, 16)  # boundary, median
-SIGN, CROSSWALK, BUMP, DRIVEWAY = 17, 18, 19, 20
+SIGN = 17
+AREAS = {18: ElementKind.CROSSWALK, 19: ElementKind.SPEED_BUMP, 20: ElementKind.DRIVEWAY}
 GAP = 3.0  # m; samples of one line further apart belong to two pieces of it
 
 
@@ -120,7 +121,7 @@ def read_drawing(
 ) -> Drawing:
     """The road's lines, joined from their samples, and the lights, in the recording's frame."""
     centres, paint, areas, signs = [], [], [], []
-    driveways = pieces = 0
+    pieces = 0
     for id, type, points in _lines(where, columns, origin):
         parts = _parts(points) if type in LANES or type in EDGES or type in MARKS else [points]
         pieces += len(parts) - 1
@@ -131,14 +132,12 @@ def read_drawing(
             elif type in EDGES or type in MARKS:
                 kind = ElementKind.ROAD_EDGE if type in EDGES else MARKS[type]
                 paint.append(Paint(part[:, :2], kind, height=part[:, 2]))
-            elif type in (CROSSWALK, BUMP) and len(part) >= 2:
-                kind = ElementKind.CROSSWALK if type == CROSSWALK else ElementKind.SPEED_BUMP
+            elif type in AREAS and len(part) >= 2:
                 ring = np.concatenate([part, part[:1]])
-                areas.append(Feature(kind, ring[:, :2], ring[:, 2]))
+                areas.append(Feature(AREAS[type], ring[:, :2], ring[:, 2]))
             elif type == SIGN:
                 signs.append(StopSign(part[0, :2]))
-        driveways += type == DRIVEWAY
-    notes |= {"driveways_left_out": driveways, "road_lines_with_gaps": pieces}
+    notes["road_lines_with_gaps"] = pieces
     lights = lights_of(where, _lights(where, columns, origin, steps), steps, notes)
     if "path_samples/xyz" in columns:
         centres = with_paths(centres, _paths(where, columns, origin), notes)

@@ -107,6 +107,7 @@ def build(where: str, drawing: Drawing) -> Roads:
         "stop_signs_without_a_lane": sum(not lines for lines in stops),
         "lights_without_a_lane": len(drawing.lights) - len(lights),
         "lanes_above_others": _crossings(centres),
+        "driveways_not_observed": sum(area.kind == ElementKind.DRIVEWAY for area in drawing.areas),
     }
     control = tuple(line for lines in stops for line in lines) + light_lines
     notes["stop_lines_derived"] = len(control)  # a sign and a light have a point alone

@@ -24,7 +24,7 @@ MAX_SPEED_LIMIT = 150.0  # mph
 MILES_AN_HOUR = 0.44704  # m/s
 LINE_MARK = 5  # from a road line's type to its number in `MARKS`
 LINE, EDGE = "line", "edge"
-AREAS = {"crosswalk": ElementKind.CROSSWALK, "bump": ElementKind.SPEED_BUMP}
+AREAS = {"crosswalk": ElementKind.CROSSWALK, "bump": ElementKind.SPEED_BUMP, "driveway": ElementKind.DRIVEWAY}
 
 
 def read_states(where: str, scenario: Any) -> States:
@@ -92,7 +92,6 @@ def read_drawing(where: str, scenario: Any, origin: Float[np.ndarray, "2"], note
             if feature.HasField(name) and len(outline := _points(here, getattr(feature, name).points, origin)) >= 2:
                 ring = np.concatenate([outline, outline[:1]])
                 areas.append(Feature(kind, ring[:, :2], ring[:, 2]))
-    notes["driveways_left_out"] = sum(feature.HasField("driveway") for feature in scenario.features)
     seen = [
         Seen(state.lane, step, state.state, (state.stop.x - origin[0], state.stop.y - origin[1]))
         for step, lights in enumerate(scenario.lights)
@@ -106,7 +105,7 @@ def _check_points(where: str, scenario: Any) -> None:
     total = 0
     for feature in scenario.features:
         total += len(feature.lane.points) + len(feature.line.points) + len(feature.edge.points)
-        total += len(feature.crosswalk.points) + len(feature.bump.points)
+        total += sum(len(getattr(feature, name).points) for name in AREAS)
     if total > MAX_POINTS:
         refuse(f"{where}: map_features", f"{total} points", f"give up to {MAX_POINTS}")
 

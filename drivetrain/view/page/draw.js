@@ -1,6 +1,6 @@
 // The canvas: one camera, the road as paths made once a scene, road users afresh each frame. Metres, y up.
 const KINDS = ["", "car", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "other"];
-const EDGE = 1, SOLID = 2, DASHED = 3, VIRTUAL = 4, STOP = 5, CROSSWALK = 6, BIKE = 7, BUMP = 8;
+const EDGE = 1, SOLID = 2, DASHED = 3, VIRTUAL = 4, STOP = 5, CROSSWALK = 6, BIKE = 7, BUMP = 8, DRIVEWAY = 9;
 const STOP_SIGN = 1, LIGHT = 2;
 const LAMPS = ["#9aa0a8", "#2fa866", "#e2a01b", "#d8383f", "#e06a2b", "#6a707a"];
 
@@ -104,6 +104,7 @@ function makeCanvas(canvas) {
     context.fillStyle = colour.road; context.fill(joined(road.surface, view));
     if (route) { context.fillStyle = colour.route; context.fill(route); }
     const draw = (kind, style, wide, dash) => road.lines[kind] && stroke(joined(road.lines[kind], view), style, wide, dash);
+    draw(DRIVEWAY, colour.edge, metres(0.1, 0.8), [metres(0.3, 1.5), metres(0.6, 3)]);
     draw(VIRTUAL, colour.virtual, metres(0.08, 0.8), [metres(0.6, 2), metres(1.2, 4)]);
     draw(CROSSWALK, colour.paint, metres(0.35, 1.2), [metres(0.5, 2), metres(0.5, 2)]);
     draw(BIKE, colour.bike, metres(0.15, 1));

@@ -63,7 +63,12 @@ def test_what_lies_in_the_circle_is_kept_less_the_origin(road, lanes):
     assert road.origin == (110.0, 0.0)
     expected = {":J_0_0", ":J_0_1", ":J_2_0", ":J_3_0", "in_0", "in_1", "in_2", "out_0", "out_1", "down_0", "up_0"}
     assert set(lanes) == expected | {"path_0"}
-    assert road.notes == {"footways_left_out": 1, "turnarounds_left_out": 1}
+    assert road.notes == {
+        "footways_left_out": 1,
+        "turnarounds_left_out": 1,
+        "lane_borders_by_given_width": 24,
+        "stop_lines_derived": len(road.control_lines),
+    }
     assert not lanes["path_0"].drivable and lanes["in_2"].drivable
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from fixtures_mutation import survive, values_changed
+from fixtures_mutation import VALUES, survive, values_changed
 
 from drivetrain.data.readers import nocturne
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
@@ -197,7 +197,11 @@ def test_the_light_is_recorded_and_stands_on_its_lane(recording):
 def test_other_features_and_what_was_left_out(recording):
     kinds = [feature.kind for feature in recording.features]
     assert kinds.count(ElementKind.CROSSWALK) == 1 and kinds.count(ElementKind.SPEED_BUMP) == 1
-    assert kinds.count(ElementKind.LINE_SOLID) == 1 and recording.notes["driveways_left_out"] == 1
+    assert kinds.count(ElementKind.LINE_SOLID) == 1
+    (driveway,) = [feature for feature in recording.features if feature.kind == ElementKind.DRIVEWAY]
+    outline = driveway.points + recording.origin - (X, Y)
+    np.testing.assert_allclose(outline, [[20, -4], [22, -4], [22, -9], [20, -9], [20, -4]], atol=1e-3)
+    assert recording.notes["driveways_not_observed"] == 1
 
 
 def test_a_scene_moved_far_away_reads_the_same(tmp_path, recording, monkeypatch):
@@ -312,6 +316,15 @@ def odd(tmp_path, seed, rounds):
 
 def test_odd_values_are_read_or_refused(tmp_path):
     assert 0 < odd(tmp_path, seed=1, rounds=40) < 40
+
+
+def test_changes_within_changes_stay_in_their_own_scene():
+    """A list put in the place of a value may be changed again, and holds nothing of what came before."""
+    before = copy.deepcopy(VALUES)
+    for seed in range(300):
+        scene = {"a": [[1.0]], "b": {"c": 0}}
+        assert json.dumps(values_changed(scene, random.Random(seed)))
+        assert scene == {"a": [[1.0]], "b": {"c": 0}} and before == VALUES
 
 
 @pytest.mark.long

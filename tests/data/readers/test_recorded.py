@@ -88,3 +88,17 @@ def test_nobody_drives_over_a_line_whose_light_is_red(shipped):
             crossed += len(step)
             assert not any(red), (recording.name, line.lane)
     assert crossed > 100
+
+
+def test_they_say_what_was_derived(shipped):
+    """SUMO gives centre lines and widths, and no stop lines; which lanes lead where, and which run side by side."""
+    for recording in shipped:
+        derived = {name: count for name, count in recording.notes.items() if name.endswith("_derived")}
+        assert derived == {
+            "lane_borders_derived": 2 * len(recording.lanes),
+            "lane_successors_derived": 0,
+            "lane_neighbours_derived": 0,
+            "stop_lines_derived": len(recording.control_lines),
+        }
+        assert recording.notes["lane_borders_given"] == recording.notes["stop_lines_given"] == 0
+        assert recording.notes["lane_successors_given"] == sum(len(lane.successors) for lane in recording.lanes) > 0

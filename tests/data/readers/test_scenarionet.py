@@ -87,6 +87,7 @@ def waymo():
             "22": {"type": "ROAD_EDGE_BOUNDARY", "polyline": line((0, 7.0), (60, 7.0))},
             "30": {"type": "STOP_SIGN", "lane": [2], "position": np.array([X + 59, Y - 4.5, 7.0], np.float32)},
             "31": {"type": "CROSSWALK", "polygon": line((62, -6), (65, -6), (65, 6), (62, 6), spacing=20)},
+            "33": {"type": "DRIVEWAY", "polygon": line((40, -4), (44, -4), (44, -9), (40, -9), spacing=20)},
             "32": {"type": "SPEED_BUMP", "polygon": line((30, -3), (31, -3), (31, 3), (30, 3), spacing=20)},
         },
         "dynamic_map_states": {
@@ -232,7 +233,7 @@ def test_the_sign_and_the_areas_are_there(recording):
     assert stop.lane == lane_at(recording, 55, -1.75).id
     kinds = [feature.kind for feature in recording.features]
     assert kinds.count(ElementKind.CROSSWALK) == kinds.count(ElementKind.SPEED_BUMP) == 1
-    assert kinds.count(ElementKind.ROAD_EDGE) == 2
+    assert kinds.count(ElementKind.ROAD_EDGE) == 2 and kinds.count(ElementKind.DRIVEWAY) == 1
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0], ids=["right-hand", "left-hand"])
