@@ -117,9 +117,9 @@ def host_bank(
     longest: int | None = None,
     indexing: Indexing = Indexing(),  # noqa: B008 - frozen
     paths: bool = False,
-    cells: int = 0,
+    blocks: Float[np.ndarray, "M G k B"] | None = None,
 ) -> Bank:
-    """`make_bank` in NumPy, not yet on the device; with room for `cells` cells of every road and whole blocks."""
+    """`make_bank` in NumPy, not yet on the device; the roads' blocks are written into `blocks` (`empty_blocks`)."""
     rows: list[tuple[int, Window]] = []
     for row, scenario in enumerate(scenarios):
         allowed = None if admitted is None else np.asarray(admitted[row])
@@ -130,10 +130,9 @@ def host_bank(
     sources = np.arange(len(scenarios)) if groups is None else np.unique(groups, return_inverse=True)[1]
     episodes = [_episode(scenarios[row], row, int(sources[row]), window) for row, window in rows]
     ribbons = [_ribbons(row, scenarios[int(row.map)]) for row in episodes]
-    width = indexing.width if cells else 0
     return Bank(
         maps=_stack([scenario.map for scenario in scenarios]),
-        roads=stack_roads([index_road(each.map, indexing, cells, width) for each in scenarios], cells, width),
+        roads=_roads(scenarios, indexing, blocks),
         cell=np.asarray(indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
         paths=_stack([lay_paths(scenario, paths) for scenario in scenarios]),
@@ -141,6 +140,14 @@ def host_bank(
         ribbons=_stack(ribbons),
         dt=np.asarray(dt, np.float32),
     )
+
+
+def _roads(scenarios: Sequence[Scenario], indexing: Indexing, blocks: Float[np.ndarray, "M G k B"] | None) -> RoadIndex:
+    if blocks is None:
+        return stack_roads([index_road(each.map, indexing) for each in scenarios])
+    roads = [index_road(each.map, indexing, room) for each, room in zip(scenarios, blocks, strict=True)]
+    origin, size, reach = (np.stack(rows) for rows in zip(*((r.origin, r.size, r.reach) for r in roads), strict=True))
+    return RoadIndex(origin=origin, size=size, block=blocks, reach=reach)
 
 
 def _stack(records: list):

@@ -109,7 +109,7 @@ def test_distance_of_segments_to_a_cell_is_exact():
 
 @pytest.mark.parametrize("width", [400, 12])
 def test_blocks_hold_everything_within_their_reach(scenario, width, monkeypatch):
-    monkeypatch.setattr(roads, "CHUNK", 5 * width)  # all at once, and a part at a time
+    monkeypatch.setattr(roads, "PAIRS", 300 * width)  # all at once, and a part at a time
     rng = np.random.default_rng(1)
     start = rng.uniform(0, 150, (300, 2))
     elements = np.hstack([start, start + rng.normal(0, 4, (300, 2))]).astype(np.float32)
