@@ -162,13 +162,13 @@ def _episode(scenario: Scenario, row: int, source: int, window: Window) -> Episo
     arcs, cursors, distances = [], [], []
     for ego in window.egos:
         arc = arc_lengths(scenario, ego)
-        near = int(egos.cursor[ego])
-        cursor, start = place_on_route(scenario, ego, arc, window.first, near)
-        _, end = place_on_route(scenario, ego, arc, window.last, cursor)
-        whole = (window.first, window.last) == (int(egos.first[ego]), int(egos.last[ego]))
+        cursor, distance = int(egos.cursor[ego]), float(egos.log_distance[ego])
+        if (window.first, window.last) != (int(egos.first[ego]), int(egos.last[ego])):
+            cursor, start = place_on_route(scenario, ego, arc, window.first, cursor)
+            distance = place_on_route(scenario, ego, arc, window.last, cursor)[1] - start
         arcs.append(arc)
-        cursors.append(near if whole else cursor)
-        distances.append(float(egos.log_distance[ego]) if whole else end - start)
+        cursors.append(cursor)
+        distances.append(distance)
     picked = np.array(window.egos)
     return Episodes(
         map=np.asarray(row, np.int32),

@@ -54,10 +54,12 @@ def prepare(
     bank = host_bank(
         [scenario], dt, admitted=[marks], longest=longest, indexing=indexing, paths=slots.paths, blocks=block
     )
-    again = np.arange(slots.episodes) % len(bank.episodes.map)
-    if len(bank.episodes.map) > slots.episodes:  # egos cut to several episodes
-        again = draw.permutation(len(bank.episodes.map))[: slots.episodes]
-    episodes, ribbons = (jax.tree.map(lambda leaf: leaf[again], part) for part in (bank.episodes, bank.ribbons))
+    drawn, episodes, ribbons = len(bank.episodes.map), bank.episodes, bank.ribbons
+    if drawn != slots.episodes:
+        again = np.arange(slots.episodes) % drawn
+        if drawn > slots.episodes:  # egos cut to several episodes
+            again = draw.permutation(drawn)[: slots.episodes]
+        episodes, ribbons = (jax.tree.map(lambda leaf: leaf[again], part) for part in (episodes, ribbons))
     episodes = replace(episodes, source=np.full(slots.episodes, group, np.int32))
     return replace(bank, episodes=episodes, ribbons=ribbons)
 

@@ -72,39 +72,39 @@ class Ribbon:
 
 def ribbon(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray, "Q 9"]) -> Ribbon:
     """Unroll one route over its map's stations."""
-    index = np.asarray(route.stations)
-    count, lanes = index.shape
-    exists = (index >= 0) & (np.arange(count)[:, None] < int(route.length))
-    slot = np.asarray(route.reference)[:, None]
-    cells = np.where(exists[..., None], np.asarray(stations)[np.maximum(index, 0)], 0.0)
-    flags = np.where(exists, np.asarray(route.flags), 0)
+    count, lanes = np.asarray(route.stations).shape
+    length = int(route.length)
+    kept = min(length + 1, count)  # the zeros beyond the end are what the last station's borders lead to
+    index = np.asarray(route.stations)[:kept]
+    exists = (index >= 0) & (np.arange(kept)[:, None] < length)
+    slot = np.asarray(route.reference)[:kept]
+    cells = np.where(exists, np.take(np.asarray(stations), np.maximum(index, 0), axis=0).transpose(2, 0, 1), 0.0)
+    flags = np.where(exists, np.asarray(route.flags)[:kept], 0)
 
-    left, right = cells[..., BORDERS[:2]], cells[..., BORDERS[2:]]
-    rows = [
-        flags,
-        _inverse_square(np.diff(left, axis=0, append=left[-1:])),
-        _inverse_square(np.diff(right, axis=0, append=right[-1:])),
-        _inverse_square(left - right),
-        *(cells[..., column] for column in BORDERS),
-        *(cells[..., column] for column in (Cross.COS, Cross.SIN, Cross.LIMIT)),
-        exists & (slot == np.arange(lanes)),
-        (flags & int(RouteFlag.OPEN_LEFT)) != 0,
-        (flags & int(RouteFlag.OPEN_RIGHT)) != 0,
-        exists,
-        *(cells[..., column] for column in (Cross.CENTRE_X, Cross.CENTRE_Y)),
-    ]
-    own = np.take_along_axis(cells, slot[..., None], axis=1)[:, 0]
-    driven = np.take_along_axis(exists, slot, axis=1)
-    path = np.concatenate([own, np.asarray(arc)[:, None], driven], axis=1)
-    around = (BEFORE, AFTER)
-    unrolled = np.pad(np.stack(rows), ((0, 0), around, (0, 0)))
-    return Ribbon(
-        lanes=unrolled.reshape(len(Row), -1).astype(np.float32),
-        path=np.pad(path, (around, (0, 0))).T.astype(np.float32),
-    )
+    left, right = cells[BORDERS[:2]], cells[BORDERS[2:]]
+    unrolled = np.zeros((len(Row), BEFORE + count + AFTER, lanes), np.float32)
+    rows = unrolled[:, BEFORE : BEFORE + kept]
+    rows[Row.FLAGS] = flags
+    rows[Row.LEFT_INVERSE] = _inverse_square(np.diff(left, axis=1, append=left[:, -1:]))
+    rows[Row.RIGHT_INVERSE] = _inverse_square(np.diff(right, axis=1, append=right[:, -1:]))
+    rows[Row.ACROSS_INVERSE] = _inverse_square(left - right)
+    rows[Row.LEFT_X : Row.RIGHT_Y + 1] = cells[BORDERS]
+    rows[Row.COS : Row.LIMIT + 1] = cells[[Cross.COS, Cross.SIN, Cross.LIMIT]]
+    rows[Row.RECORDED] = exists & (slot[:, None] == np.arange(lanes))
+    rows[Row.OPEN_LEFT] = (flags & int(RouteFlag.OPEN_LEFT)) != 0
+    rows[Row.OPEN_RIGHT] = (flags & int(RouteFlag.OPEN_RIGHT)) != 0
+    rows[Row.EXISTS] = exists
+    rows[Row.CENTRE_X : Row.CENTRE_Y + 1] = cells[[Cross.CENTRE_X, Cross.CENTRE_Y]]
+
+    path = np.zeros((ARC + 2, BEFORE + count + AFTER), np.float32)
+    path[:ARC, BEFORE : BEFORE + kept] = cells[:, np.arange(kept), slot]
+    path[ARC, BEFORE : BEFORE + count] = arc
+    path[ARC + 1, BEFORE : BEFORE + kept] = exists[np.arange(kept), slot]
+    return Ribbon(lanes=unrolled.reshape(len(Row), -1), path=path)
 
 
-def _inverse_square(vectors: Float[np.ndarray, "P L 2"]) -> Float[np.ndarray, "P L"]:
+def _inverse_square(vectors: Float[np.ndarray, "2 P L"]) -> Float[np.ndarray, "P L"]:
     """1 / length², 1/m²; 0 without length."""
-    square = np.sum(vectors.astype(np.float32) ** 2, axis=-1)
+    x, y = vectors.astype(np.float32)
+    square = x**2 + y**2
     return np.divide(1.0, square, out=np.zeros_like(square), where=square > 0.0)
