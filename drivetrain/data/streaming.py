@@ -165,14 +165,14 @@ def _samples(stream: Stream, records: Records) -> Any:
 
     def sample(number: int) -> Sample:
         turn, place = divmod(number, len(records))
-        return records[_order(len(records), stream.seed, turn)[place]]
+        return records[int(_order(len(records), stream.seed, turn)[place])]
 
     numbers = grain.MapDataset.range(stream.host, sys.maxsize, stream.hosts)
     options = grain.ReadOptions(num_threads=stream.threads, prefetch_buffer_size=stream.ahead)
     return iter(numbers.map(sample).to_iter_dataset(options))
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=32)
 def _order(count: int, seed: int, turn: int) -> Int[np.ndarray, "count"]:
     """The order of one round. Grain's own shuffle takes longer the fewer records there are: 1.5 ms each of 34."""
     return np.random.default_rng((seed, turn)).permutation(count)

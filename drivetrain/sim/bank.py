@@ -146,8 +146,7 @@ def _roads(scenarios: Sequence[Scenario], indexing: Indexing, blocks: Float[np.n
     if blocks is None:
         return stack_roads([index_road(each.map, indexing) for each in scenarios])
     roads = [index_road(each.map, indexing, room) for each, room in zip(scenarios, blocks, strict=True)]
-    origin, size, reach = (np.stack(rows) for rows in zip(*((r.origin, r.size, r.reach) for r in roads), strict=True))
-    return RoadIndex(origin=origin, size=size, block=blocks, reach=reach)
+    return jax.tree.map(lambda *rows: blocks if rows[0] is roads[0].block else np.stack(rows), *roads)
 
 
 def _stack(records: list):

@@ -66,9 +66,13 @@ def prepare(
 
 def join(pieces: Sequence[Bank], blocks: Float[np.ndarray, "n G k B"]) -> Bank:
     """Several prepared recordings in one, to be handed over together (NumPy); `blocks` are theirs."""
-    bare = [replace(piece, roads=replace(piece.roads, block=blocks[:0])) for piece in pieces]
-    together: Bank = jax.tree.map(lambda *rows: _concatenated(rows) if rows[0].ndim else rows[0], *bare)
-    return replace(together, roads=replace(together.roads, block=blocks))
+
+    def rows(*parts: np.ndarray) -> np.ndarray:
+        if parts[0] is pieces[0].roads.block:
+            return blocks
+        return _concatenated(parts) if parts[0].ndim else parts[0]
+
+    return jax.tree.map(rows, *pieces)
 
 
 def _concatenated(rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -96,7 +100,7 @@ def refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
 def _numbered(pieces: Bank, slots: Int[Array, "n"]) -> Bank:
     """Pieces whose episodes know their slots."""
     rows = jnp.repeat(slots, len(pieces.episodes.map) // len(slots))
-    return replace(pieces, episodes=replace(pieces.episodes, map=rows, log=rows))
+    return replace(pieces, episodes=replace(pieces.episodes, map=rows, log=jnp.array(rows)))
 
 
 @partial(jax.jit, donate_argnames=("bank",))

@@ -181,7 +181,7 @@ def _apart(segments: Float[np.ndarray, "4 n"], lower: tuple[np.ndarray, np.ndarr
     for x, x_along in corners_x:
         for y, y_up in corners_y:
             np.multiply(np.add(x_along, y_up, out=share), inverse, out=share)
-            np.minimum(np.maximum(share, 0.0, out=share), 1.0, out=share)
+            np.clip(share, 0.0, 1.0, out=share)
             np.square(np.subtract(x, np.multiply(share, along, out=beside), out=beside), out=beside)
             np.square(np.subtract(y, np.multiply(share, up, out=ahead), out=ahead), out=ahead)
             np.minimum(square, np.add(beside, ahead, out=beside), out=square)

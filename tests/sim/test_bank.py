@@ -136,9 +136,9 @@ def test_elements_of_a_cell_come_nearest_first_and_then_in_their_order(far):
     rng = np.random.default_rng(2)
     cell, element = rng.integers(0, 5, 400) * far, rng.permutation(400)
     distance = rng.integers(0, 9, 400).astype(np.float32)
-    order = roads._nearest_first(cell, element, distance)
-    rows = list(zip(cell.tolist(), distance.tolist(), element.tolist(), strict=True))
-    assert [rows[row] for row in order] == sorted(rows)
+    first, second, third = roads._nearest_first(cell, element, distance)
+    rows = sorted(zip(cell.tolist(), distance.tolist(), element.tolist(), strict=True))
+    assert list(zip(first.tolist(), third.tolist(), second.tolist(), strict=True)) == rows
 
 
 def test_a_map_without_elements_has_an_empty_block(scenario):
