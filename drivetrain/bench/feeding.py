@@ -1,9 +1,9 @@
-"""What fresh recordings cost training: PPO on a bank as it stands, against PPO on a bank that is refilled meanwhile.
+"""What fresh recordings cost training: PPO on a batch of episodes as it stands, against one that is new every episode.
 
-A refilled bank holds four times as many episodes as scenes drive. Before each update as many recordings are replaced
-as bring a fresh ego for every episode that is begun: those that follow an ending, and those opened anew because their
-recording was replaced. Both are measured in turns, because a machine's speed drifts; what is prepared ahead is waited
-for before the clock stops.
+The bank holds as many episodes as scenes drive. Nobody fails, so that an episode ends where its recording does, or
+after the quickstart's eight seconds; a window is as long as the longest episode, so that every scene drives a whole
+one. Whoever trains on fresh recordings replaces the whole bank before every window. Both are measured in turns, because
+a machine's speed drifts; what is prepared ahead is waited for before the clock stops.
 """
 
 import dataclasses
@@ -16,17 +16,22 @@ import jax.numpy as jnp
 from drivetrain.bench.measuring import Case, memory_megabytes, peak_megabytes
 from drivetrain.data.shards import read_manifest
 from drivetrain.data.streaming import Stream
+from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.fleet.feeding import Feed, feed, slots_for
 from drivetrain.fleet.local import Learner, improve, open_scenes
 from drivetrain.fleet.run import Improvement
+from drivetrain.fleet.splits import longest_episode
 from drivetrain.learn.update import TrainState
+from drivetrain.sim.refilling import Slots
 from drivetrain.types import replace
 
-ROOM = 4
-"""Episodes in the bank for each scene that drives."""
-TURN = 6
+EPISODE_SECONDS = 8.0
+"""Drives are cut to episodes of at most this length, as in the quickstart."""
+TURN = 3
 """Updates measured before the other kind has its turn."""
+AHEAD = 4
+"""Recordings read ahead; few, because reading goes on while the other kind has its turn."""
 
 
 class _Clock:
@@ -53,29 +58,20 @@ def measure_fresh(
     `plan` holds these two numbers; the training state is copied.
     """
     egos, seconds = plan
-    scenes = improvement.scenes
-    entries = read_manifest(folder).recordings
-    slots = slots_for(entries, -(-ROOM * scenes // egos), egos)
-    stream = Stream(str(folder), None, admitted_only=False, threads=2, ahead=16)
+    manifest = read_manifest(folder)
+    env = replace(env, ending=EVALUATION)
+    slots = slots_for(manifest.recordings, -(-improvement.scenes // egos), egos)
+    slots = replace(slots, longest=round(EPISODE_SECONDS / manifest.dt))
     begun = time.perf_counter()
-    source = Feed(stream, slots, 1)
-    rows = jnp.arange(len(source.bank.episodes.map))
-    carry = open_scenes(env, source.bank, scenes, rows, jax.random.key(2))
+    source = Feed(Stream(str(folder), None, admitted_only=False, threads=2, ahead=AHEAD), slots, slots.count)
+    rows, bank = jnp.arange(slots.count * egos), source.bank
+    parts = -(-longest_episode(slots, bank) // improvement.minibatches)
+    improvement = replace(improvement, window=parts * improvement.minibatches)
+    carry = open_scenes(env, bank, improvement.scenes, rows, jax.random.key(2))
     learner = Learner(jax.tree.map(jnp.copy, train), carry)
-    ended = 0.0
-    for _ in range(3):
-        learner, driven, _ = improve(env, improvement, source.bank, learner, rows)
-        ended += float(jnp.asarray(driven.episodes)) / 3
-    source.close()
-
-    turnover = min(max(round(ended * ROOM / (ROOM - 1) / egos), 1), slots.count)
-    source = Feed(stream, slots, turnover)
-    bank, carry = feed(env, source.bank, learner.carry, source.lot())
-    learner, driven, _ = improve(env, improvement, bank, replace(learner, carry=carry), rows)
-    jax.block_until_ready(learner)
-    compile_seconds = time.perf_counter() - begun
     clocks = {"resident": _Clock(), "fresh": _Clock()}
-    while min(clock.wall for clock in clocks.values()) < 10.0 * seconds or not clocks["fresh"].updates:
+    compile_seconds = 0.0
+    while not compile_seconds or min(clock.wall for clock in clocks.values()) < 10.0 * seconds:
         for name, clock in clocks.items():
             source.wait()
             clock.start()
@@ -88,18 +84,27 @@ def measure_fresh(
                 clock.memory.append(round(memory_megabytes(), 1))
             source.wait()
             clock.stop(TURN)
+        if not compile_seconds:  # the first turns
+            compile_seconds = time.perf_counter() - begun
+            clocks = {"resident": _Clock(), "fresh": _Clock()}
     source.close()
-    sizes = scenes, egos, turnover, scenes * improvement.window
-    return [_case(name, clock, clocks["resident"], sizes, compile_seconds) for name, clock in clocks.items()]
+    return [
+        _case(name, clock, clocks["resident"], improvement, slots, compile_seconds) for name, clock in clocks.items()
+    ]
 
 
-def _case(name: str, clock: _Clock, resident: _Clock, sizes: tuple[int, int, int, int], compile_seconds: float) -> Case:
-    scenes, egos, turnover, steps = sizes
+def _case(
+    name: str, clock: _Clock, resident: _Clock, improvement: Improvement, slots: Slots, compile_seconds: float
+) -> Case:
     wall, cpu = clock.wall / clock.updates, clock.cpu / clock.updates
-    note = f"{egos} egos a recording, {clock.episodes / clock.updates:.0f} episodes ended an update, {cpu:.2f} s of CPU"
+    steps = improvement.scenes * improvement.window
+    note = f"{slots.episodes} egos a recording, windows of {improvement.window} steps, "
+    note += f"{clock.episodes / clock.updates:.0f} episodes ended an update, {cpu:.2f} s of CPU"
     if name == "fresh":
         kept = resident.wall / resident.updates / wall, resident.cpu / resident.updates / cpu
-        note += f", {turnover} fresh recordings; {kept[0]:.3f} of the resident rate, {kept[1]:.3f} by CPU time"
+        more = 1e3 * (cpu - resident.cpu / resident.updates) / slots.count
+        note += f", {slots.count} fresh recordings of {more:.1f} ms; "
+        note += f"{kept[0]:.3f} of the resident rate, {kept[1]:.3f} by CPU time"
     curve = tuple(clock.memory[i * (len(clock.memory) - 1) // 9] for i in range(10))
-    row = Case(name, scenes, 1e3 * wall, steps, steps / wall, compile_seconds, peak_megabytes())
+    row = Case(name, improvement.scenes, 1e3 * wall, steps, steps / wall, compile_seconds, peak_megabytes())
     return dataclasses.replace(row, memory_mb=curve, note=note)

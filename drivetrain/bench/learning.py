@@ -3,7 +3,7 @@
 sim      scan of env.step                        rollout   the same, driven by samples of the policy
 observe  observations of one state               train     a PPO update of such a window, and what its time goes into
 load     recordings from a dataset's shards: read, checked, unpacked and padded by so many threads
-fresh    the PPO update on resident recordings, and with every episode's recording fresh from the stream
+fresh    the PPO update on resident recordings, and with a batch of recordings fresh from the stream every episode
 """
 
 import dataclasses
@@ -23,8 +23,9 @@ from drivetrain.env import Env
 from drivetrain.fleet.run import Improvement
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Optimiser, TrainState, begin, descend
+from drivetrain.observe import PAPER
 from drivetrain.policy.perceiver import Perceiver, Sizes, count_parameters
-from drivetrain.policy.presets import TINY
+from drivetrain.policy.presets import P0_75M, TINY
 from drivetrain.rollout import Carry, Figures, rollout, start
 from drivetrain.sim.bank import Bank, make_bank
 from drivetrain.types import Transition
@@ -42,6 +43,7 @@ class Bench:
     sizes: Sizes = TINY
     steps: int = 32
     seconds: float = 2.0  # spent on each measurement, at least
+    epochs: int = 2  # passes over a window, for `fresh`
 
     def sim(self, bank: Bank, scenes: int) -> Case:
         """Steps of the environment alone, under the action that changes nothing."""
@@ -99,12 +101,12 @@ class Bench:
         return Case("load", threads, 1e3 * elapsed, count, rate, 0.0, peak_megabytes(), decoded_mb=size * rate)
 
     def fresh(self, folder: Path, scenes: int) -> list[Case]:
-        """PPO updates on a bank of slots as it stands, and with a fresh ego for every episode begun.
+        """PPO updates on a batch of episodes as it stands, and on one that is fresh every episode.
 
-        Strictly, each from a recording of its own; or four of a recording at once. An update is a window and the
-        quickstart's passes over it.
+        Strictly, each from a recording of its own; or four of a recording at once. An update is a window, and the
+        passes over it in four minibatches.
         """
-        run = Improvement(scenes=scenes, window=self.steps, epochs=2, minibatches=4)
+        run = Improvement(scenes=scenes, epochs=self.epochs, minibatches=4)
         begun = begin(Optimiser(), self._policy(), jax.random.key(1))
         return [row for egos in (1, 4) for row in measure_fresh(self.env, run, begun, folder, (egos, self.seconds))]
 
@@ -135,6 +137,10 @@ class Bench:
 
     def _window(self, bank: Bank, policy: Any, carry: Carry) -> tuple[Carry, Transition, Figures]:
         return jax.vmap(lambda carry: rollout(self.env, bank, policy, carry, self.steps, _all(bank)))(carry)
+
+
+PAPER_SMALLEST = Bench(env=Env(observer=PAPER), sizes=P0_75M, epochs=1)
+"""The paper's policy of 0.75 million parameters, and what it sees and learns in one pass."""
 
 
 def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], bench: Bench) -> list[Case]:

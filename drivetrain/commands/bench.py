@@ -27,6 +27,7 @@ def bench(
     data: str = "build/ngsim",
     scenes: tuple[int, ...] = (1, 16, 128),
     seconds: float = 2.0,
+    policy: Literal["tiny", "small"] = "tiny",
     cores: int | None = None,
     large: bool = False,
     as_json: Annotated[str | None, tyro.conf.arg(name="json")] = None,
@@ -38,6 +39,7 @@ def bench(
         data: folder of a dataset
         scenes: simulated at once (threads, and recordings a second, for the rows of load)
         seconds: spent on each measurement, at least
+        policy: the quickstart's, or the paper's smallest (0.75 million parameters) with what the paper's see
         cores: pin the measurement to so many CPU cores; 1 also turns XLA's threads off
         large: among the simulator's cases, scenes of 512 agents too
         as_json: write the figures to this file
@@ -45,10 +47,10 @@ def bench(
     if cores is not None and os.environ.get(PINNED) != str(cores):
         _pin(cores)
     # Only here: XLA reads its flags as it is loaded.
-    from drivetrain.bench.learning import CASES, Bench, describe, run_cases
+    from drivetrain.bench.learning import CASES, PAPER_SMALLEST, Bench, describe, run_cases
     from drivetrain.fleet.checkpoints import write_atomically
 
-    measured = Bench(seconds=seconds)
+    measured = dataclasses.replace(PAPER_SMALLEST if policy == "small" else Bench(), seconds=seconds)
     about = describe(measured) | {"cores": len(os.sched_getaffinity(0))}
     print(" · ".join(f"{name} {value}" for name, value in about.items()))
     rows: list = []

@@ -1,4 +1,4 @@
-"""A dataset's scenarios in memory, and a shuffled order over them that resumes where it stopped."""
+"""A dataset's scenarios in memory."""
 
 import dataclasses
 import functools
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
 from drivetrain.data.compiling import Capacity
 from drivetrain.data.manifest import SPLITS, Entry, Manifest
@@ -94,26 +94,3 @@ def admission_marks(entry: Entry, capacity: Capacity, admitted_only: bool) -> Bo
     marks = np.zeros(capacity.egos, bool)
     marks[: len(entry.egos)] = [ego.cause is None or not admitted_only for ego in entry.egos]
     return marks
-
-
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """An endless shuffled order of `count` items: a new permutation each round, by seed and round alone.
-
-    `position` is all there is to save: `Order(count, seed, position)` continues exactly where it stood.
-    """
-
-    count: int
-    seed: int
-    position: int = 0  # items already taken
-
-    def take(self, number: int) -> tuple[Int[np.ndarray, "number"], "Order"]:
-        """The next `number` items, and the order after them."""
-        indices = np.empty(number, np.int64)
-        done = 0
-        while done < number:
-            turn, start = divmod(self.position + done, self.count)
-            piece = np.random.default_rng((self.seed, turn)).permutation(self.count)[start : start + number - done]
-            indices[done : done + len(piece)] = piece
-            done += len(piece)
-        return indices, dataclasses.replace(self, position=self.position + number)

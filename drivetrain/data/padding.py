@@ -73,10 +73,12 @@ def pad(arrays: dict[str, np.ndarray], capacity: Capacity, where: str) -> dict[s
     padded = {}
     for path, shape in expected.items():
         array = arrays[path]
-        if array.ndim != len(shape) or any(has > room for has, room in zip(array.shape, shape, strict=True)):
-            raise InputError(f"{where}: {path}: shape {array.shape} does not fit {shape} (convert the dataset again)")
         if array.shape != shape:
-            larger = np.full(shape, -1 if path in INDICES else 0, array.dtype)
+            if array.ndim != len(shape) or any(has > room for has, room in zip(array.shape, shape, strict=True)):
+                raise InputError(
+                    f"{where}: {path}: shape {array.shape} does not fit {shape} (convert the dataset again)"
+                )
+            larger = np.full(shape, -1, array.dtype) if path in INDICES else np.zeros(shape, array.dtype)
             larger[tuple(slice(size) for size in array.shape)] = array
             array = larger
         padded[path] = array
@@ -135,9 +137,15 @@ def _annotations(cls: Any, prefix: str = "") -> dict[str, str]:
 def _build(cls: Any, arrays: dict[str, np.ndarray], prefix: str) -> Any:
     """A record from its arrays, past the constructor: routes carry an axis of egos in front of the documented shape."""
     value = object.__new__(cls)
-    for field in dataclasses.fields(cls):
-        inner: Any = field.type
-        path = prefix + field.name
-        part = _build(inner, arrays, f"{path}.") if dataclasses.is_dataclass(inner) else arrays.get(path)
-        object.__setattr__(value, field.name, part)
+    for name, inner in _fields(cls):
+        path = prefix + name
+        object.__setattr__(value, name, arrays.get(path) if inner is None else _build(inner, arrays, f"{path}."))
     return value
+
+
+@functools.cache
+def _fields(cls: Any) -> tuple[tuple[str, Any], ...]:
+    """Fields of a record class by name, with the record class of each; None: an array."""
+    return tuple(
+        (field.name, field.type if dataclasses.is_dataclass(field.type) else None) for field in dataclasses.fields(cls)
+    )

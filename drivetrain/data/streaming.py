@@ -7,7 +7,9 @@
 Every round visits every recording once, in an order that seed and round alone decide; the hosts take turns in it.
 """
 
+import functools
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from drivetrain.data.compiling import Capacity
 from drivetrain.data.loading import admission_marks, entries_of
@@ -160,6 +162,17 @@ def _samples(stream: Stream, records: Records) -> Any:
         import grain
     except ImportError:
         raise InputError(f"{stream.folder}: streaming needs Grain (pip install grain)") from None
-    order = grain.MapDataset.range(len(records)).seed(stream.seed).shuffle().repeat()[stream.host :: stream.hosts]
+
+    def sample(number: int) -> Sample:
+        turn, place = divmod(number, len(records))
+        return records[int(_order(len(records), stream.seed, turn)[place])]
+
+    numbers = grain.MapDataset.range(stream.host, sys.maxsize, stream.hosts)
     options = grain.ReadOptions(num_threads=stream.threads, prefetch_buffer_size=stream.ahead)
-    return iter(order.map(records.__getitem__).to_iter_dataset(options))
+    return iter(numbers.map(sample).to_iter_dataset(options))
+
+
+@functools.lru_cache(maxsize=32)
+def _order(count: int, seed: int, turn: int) -> Int[np.ndarray, "count"]:
+    """The order of one round. Grain's own shuffle takes longer the fewer records there are: 1.5 ms each of 34."""
+    return np.random.default_rng((seed, turn)).permutation(count)

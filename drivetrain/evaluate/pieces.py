@@ -18,7 +18,7 @@ from drivetrain.data.manifest import Entry, Manifest
 from drivetrain.data.shards import read_manifest, read_records, unpack_record
 from drivetrain.evaluate.benchmark import Portion
 from drivetrain.sim.bank import Bank, host_bank
-from drivetrain.sim.roads import Indexing, most_cells
+from drivetrain.sim.roads import Indexing, empty_blocks, most_cells
 from drivetrain.types import Array, Scenario, record, replace
 
 CELLS = 100_000
@@ -90,7 +90,7 @@ class Chunks:
                 manifests[0].dt,
                 admitted=[admission_marks(piece.entry, capacity, self.admitted_only) for piece in chunk],
                 paths=self.paths,
-                cells=cells,
+                blocks=empty_blocks(len(chunk), cells, scenarios[0].map, Indexing()),
             )
             source = np.array([piece.source for piece in chunk], np.int32)[bank.episodes.log]
             bank = replace(bank, episodes=replace(bank.episodes, source=source))

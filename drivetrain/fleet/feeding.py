@@ -11,7 +11,7 @@ stream stands is all there is to save.
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 import jax
 import jax.numpy as jnp
@@ -25,13 +25,13 @@ from drivetrain.env import Env
 from drivetrain.rollout import Carry, start
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.refilling import Slots, first_fill, join, prepare, refill
-from drivetrain.sim.roads import Indexing, most_cells
+from drivetrain.sim.roads import Indexing, empty_blocks, most_cells
 from drivetrain.types import Array, InputError, record, replace
 
 
 @record
 class Lot:
-    """Prepared recordings on the device, and the slots that they go to."""
+    """Prepared recordings on the device, and the slots that they go to, in ascending order."""
 
     pieces: Bank
     into: Int[Array, "n"]
@@ -54,8 +54,7 @@ class Feed:
         self._samples.restore(self._samples.state() | {"position": self.taken})
         self._threads = ThreadPoolExecutor(max(stream.threads, 1), thread_name_prefix="prepare")
         self._feeder = ThreadPoolExecutor(1, thread_name_prefix="feed")
-        pieces, into = self._prepare(slots.count)
-        self.bank = first_fill(join([pieces[place] for place in np.argsort(into)]), slots)
+        self.bank = first_fill(self._prepare(slots.count).pieces, slots)
         self._waiting: Future[Lot] = self._feeder.submit(self._lot)
         self.taken = taken
 
@@ -81,19 +80,23 @@ class Feed:
         self._samples.close()
 
     def _lot(self) -> Lot:
-        pieces, into = self._prepare(self.turnover)
-        return jax.block_until_ready(jax.device_put(Lot(join(pieces), into)))
+        return jax.block_until_ready(jax.device_put(self._prepare(self.turnover)))
 
-    def _prepare(self, count: int) -> tuple[list[Bank], Int[np.ndarray, "n"]]:
-        first = self._samples.state()["position"]
-        numbers = range(first, first + count)
+    def _prepare(self, count: int) -> Lot:
+        """The next samples, not yet on the device. All blocks of the roads are one array, written in place."""
+        numbers = self._samples.state()["position"] + np.arange(count)
+        into = (numbers % self.slots.count).astype(np.int32)
+        order = np.argsort(into)
+        first = next(self._samples)
+        blocks = empty_blocks(count, self.slots.cells, first.scenario.map, self.slots.indexing)
 
-        def one(number: int, sample: Sample) -> Bank:
-            seed = (self.seed, number)
-            return prepare(sample.scenario, sample.admitted, sample.group, self._samples.dt, self.slots, seed)
+        def one(number: int, row: int, sample: Sample) -> Bank:
+            seed, block = (self.seed, number), blocks[row : row + 1]
+            return prepare(sample.scenario, sample.admitted, sample.group, self._samples.dt, self.slots, seed, block)
 
-        pieces = list(self._threads.map(one, numbers, islice(self._samples, count)))
-        return pieces, np.array(numbers, np.int32) % self.slots.count
+        samples = chain([first], islice(self._samples, count - 1))
+        pieces = list(self._threads.map(one, numbers.tolist(), np.argsort(order).tolist(), samples))
+        return Lot(join([pieces[place] for place in order], blocks), into[order])
 
 
 def slots_for(
@@ -106,21 +109,27 @@ def slots_for(
     return Slots(count, max(most_cells(entry.area, indexing) for entry in entries), episodes, indexing)
 
 
-@partial(jax.jit, static_argnames=("env",), donate_argnames=("bank", "carry"))
 def feed(env: Env, bank: Bank, carry: Carry, lot: Lot) -> tuple[Bank, Carry]:
     """Replace the lot's slots, and open anew the scenes ([scenes]) that were on them, on any episode of the new bank.
 
     To be called between two windows: the window before was bootstrapped from the scene's state, so that a scene cut
     short here is truncated, not terminated. Keys of scenes opened anew are split in two: the draw, the key carried on.
+    Bank, carry and lot are used up.
     """
+    bank = refill(bank, lot.pieces, lot.into)
+    return bank, _reopened(env, bank, carry, lot.into)
+
+
+@partial(jax.jit, static_argnames=("env",), donate_argnames=("carry",))
+def _reopened(env: Env, bank: Bank, carry: Carry, into: Int[Array, "n"]) -> Carry:
+    """Scenes that were on some slots on new episodes; the others as they are."""
     each = len(bank.episodes.map) // len(bank.logs.steps)
-    fresh_bank = refill(bank, lot.pieces, lot.into)
     episodes = jnp.arange(len(bank.episodes.map))
 
     def one(carry: Carry) -> Carry:
-        fresh = start(env, fresh_bank, episodes, carry.key)
+        fresh = start(env, bank, episodes, carry.key)
         fresh = replace(fresh, memory=carry.first_memory, first_memory=carry.first_memory)
-        over = jnp.any(carry.state.episode // each == lot.into)
+        over = jnp.any(carry.state.episode // each == into)
         return jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, carry)
 
-    return fresh_bank, jax.vmap(one)(carry)
+    return jax.vmap(one)(carry)

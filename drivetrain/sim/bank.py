@@ -117,9 +117,9 @@ def host_bank(
     longest: int | None = None,
     indexing: Indexing = Indexing(),  # noqa: B008 - frozen
     paths: bool = False,
-    cells: int = 0,
+    blocks: Float[np.ndarray, "M G k B"] | None = None,
 ) -> Bank:
-    """`make_bank` in NumPy, not yet on the device; with room for `cells` cells of every road and whole blocks."""
+    """`make_bank` in NumPy, not yet on the device; the roads' blocks are written into `blocks` (`empty_blocks`)."""
     rows: list[tuple[int, Window]] = []
     for row, scenario in enumerate(scenarios):
         allowed = None if admitted is None else np.asarray(admitted[row])
@@ -129,11 +129,11 @@ def host_bank(
         raise InputError(f"bank: episodes: none in {len(scenarios)} recordings (admit egos or control fewer)")
     sources = np.arange(len(scenarios)) if groups is None else np.unique(groups, return_inverse=True)[1]
     episodes = [_episode(scenarios[row], row, int(sources[row]), window) for row, window in rows]
-    width, sides = (indexing.width, SIDES) if cells else (0, 0)
     ribbons = [_ribbons(row, scenarios[int(row.map)]) for row in episodes]
+    sides = 0 if blocks is None else SIDES
     return Bank(
         maps=_stack([scenario.map for scenario in scenarios]),
-        roads=stack_roads([index_road(each.map, indexing, cells, width) for each in scenarios], cells, width),
+        roads=_roads(scenarios, indexing, blocks),
         cell=np.asarray(indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
         paths=_stack([lay_paths(scenario, paths) for scenario in scenarios]),
@@ -141,6 +141,13 @@ def host_bank(
         ribbons=_episodes_of(stack_ribbons([each for row in ribbons for each in row], sides), len(episodes)),
         dt=np.asarray(dt, np.float32),
     )
+
+
+def _roads(scenarios: Sequence[Scenario], indexing: Indexing, blocks: Float[np.ndarray, "M G k B"] | None) -> RoadIndex:
+    if blocks is None:
+        return stack_roads([index_road(each.map, indexing) for each in scenarios])
+    roads = [index_road(each.map, indexing, room) for each, room in zip(scenarios, blocks, strict=True)]
+    return jax.tree.map(lambda *rows: blocks if rows[0] is roads[0].block else np.stack(rows), *roads)
 
 
 def _stack(records: list):
@@ -155,13 +162,13 @@ def _episode(scenario: Scenario, row: int, source: int, window: Window) -> Episo
     arcs, cursors, distances = [], [], []
     for ego in window.egos:
         arc = arc_lengths(scenario, ego)
-        near = int(egos.cursor[ego])
-        cursor, start = place_on_route(scenario, ego, arc, window.first, near)
-        _, end = place_on_route(scenario, ego, arc, window.last, cursor)
-        whole = (window.first, window.last) == (int(egos.first[ego]), int(egos.last[ego]))
+        cursor, distance = int(egos.cursor[ego]), float(egos.log_distance[ego])
+        if (window.first, window.last) != (int(egos.first[ego]), int(egos.last[ego])):
+            cursor, start = place_on_route(scenario, ego, arc, window.first, cursor)
+            distance = place_on_route(scenario, ego, arc, window.last, cursor)[1] - start
         arcs.append(arc)
-        cursors.append(near if whole else cursor)
-        distances.append(float(egos.log_distance[ego]) if whole else end - start)
+        cursors.append(cursor)
+        distances.append(distance)
     picked = np.array(window.egos)
     return Episodes(
         map=np.asarray(row, np.int32),

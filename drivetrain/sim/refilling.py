@@ -7,7 +7,6 @@ A slot is one row of maps, roads and logs, and `episodes` rows of episodes. Whoe
 anew the scenes that were on the slots replaced (`fleet/feeding.py`).
 """
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,14 +14,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.sim.bank import Bank, host_bank
-from drivetrain.sim.roads import Indexing
-from drivetrain.types import Array, InputError, Scenario, component, replace
-
-ALIGNED = 64
-"""Bytes: arrays that begin at a multiple are not copied to a CPU's device."""
+from drivetrain.sim.roads import Indexing, aligned_zeros
+from drivetrain.types import Array, Scenario, component, replace
 
 
 @component
@@ -38,9 +34,15 @@ class Slots:
 
 
 def prepare(
-    scenario: Scenario, admitted: Bool[np.ndarray, "E"], group: int, dt: float, slots: Slots, seed: tuple[int, ...]
+    scenario: Scenario,
+    admitted: Bool[np.ndarray, "E"],
+    group: int,
+    dt: float,
+    slots: Slots,
+    seed: tuple[int, ...],
+    block: Float[np.ndarray, "1 G k B"],
 ) -> Bank:
-    """A bank of one recording (NumPy) in the shape of a slot, its egos drawn by `seed`.
+    """A bank of one recording (NumPy) in the shape of a slot, its egos drawn by `seed`, its road written into `block`.
 
     Raises `InputError` where its road needs more cells than a slot has, or nobody may be driven.
     """
@@ -48,58 +50,64 @@ def prepare(
     rows = draw.permutation(np.flatnonzero(admitted))
     marks = np.zeros_like(admitted)
     marks[rows[: slots.episodes]] = True
+    longest, indexing = slots.longest or None, slots.indexing
     bank = host_bank(
-        [scenario],
-        dt,
-        admitted=[marks],
-        longest=slots.longest or None,
-        indexing=slots.indexing,
-        paths=slots.paths,
-        cells=slots.cells,
+        [scenario], dt, admitted=[marks], longest=longest, indexing=indexing, paths=slots.paths, blocks=block
     )
-    if (cells := bank.roads.reach.shape[1]) > slots.cells:
-        raise InputError(f"bank: cells: {cells} in slots of {slots.cells} (give slots more cells)")
-    again = np.arange(slots.episodes) % len(bank.episodes.map)
-    if len(bank.episodes.map) > slots.episodes:  # egos cut to several episodes
-        again = draw.permutation(len(bank.episodes.map))[: slots.episodes]
-    episodes, ribbons = (jax.tree.map(lambda leaf: leaf[again], part) for part in (bank.episodes, bank.ribbons))
+    drawn, episodes, ribbons = len(bank.episodes.map), bank.episodes, bank.ribbons
+    if drawn != slots.episodes:
+        again = np.arange(slots.episodes) % drawn
+        if drawn > slots.episodes:  # egos cut to several episodes
+            again = draw.permutation(drawn)[: slots.episodes]
+        episodes, ribbons = (jax.tree.map(lambda leaf: leaf[again], part) for part in (episodes, ribbons))
     episodes = replace(episodes, source=np.full(slots.episodes, group, np.int32))
     return replace(bank, episodes=episodes, ribbons=ribbons)
 
 
-def join(pieces: Sequence[Bank]) -> Bank:
-    """Several prepared recordings in one, to be handed over together (NumPy)."""
-    first = pieces[0]
-    parts = ("maps", "roads", "logs", "paths", "episodes", "ribbons")
-    together = {
-        part: jax.tree.map(lambda *rows: _concatenated(rows), *(getattr(piece, part) for piece in pieces))
-        for part in parts
-    }
-    return replace(first, **together)
+def join(pieces: Sequence[Bank], blocks: Float[np.ndarray, "n G k B"]) -> Bank:
+    """Several prepared recordings in one, to be handed over together (NumPy); `blocks` are theirs."""
+
+    def rows(*parts: np.ndarray) -> np.ndarray:
+        if parts[0] is pieces[0].roads.block:
+            return blocks
+        return _concatenated(parts) if parts[0].ndim else parts[0]
+
+    return jax.tree.map(rows, *pieces)
 
 
 def _concatenated(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Arrays one after the other, where a CPU's device takes them as they lie instead of copying them."""
+    """Arrays one after the other."""
     shape = (sum(len(row) for row in rows), *rows[0].shape[1:])
-    size = math.prod(shape) * rows[0].itemsize
-    room = np.empty(size + ALIGNED, np.uint8)
-    start = -room.ctypes.data % ALIGNED
-    return np.concatenate(rows, out=room[start : start + size].view(rows[0].dtype).reshape(shape))
+    return np.concatenate(rows, out=aligned_zeros(shape, rows[0].dtype))
 
 
 def first_fill(pieces: Bank, slots: Slots) -> Bank:
     """The bank of `slots.count` prepared recordings, on the device."""
-    rows = np.repeat(np.arange(slots.count, dtype=np.int32), slots.episodes)
-    return jax.tree.map(jnp.array, replace(pieces, episodes=replace(pieces.episodes, map=rows, log=rows)))
+    return jax.tree.map(jnp.array, _numbered(pieces, jnp.arange(slots.count, dtype=jnp.int32)))
+
+
+def refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
+    """The bank with n of its slots replaced, which are named in ascending order; the bank that was given is used up.
+
+    Some are replaced in place. Where all are, the pieces themselves become the bank, and nothing is copied.
+    """
+    if len(into) < len(bank.logs.steps):
+        return _refill(bank, pieces, into)
+    jax.tree.map(lambda leaf: leaf.delete(), bank)
+    return _numbered(pieces, into)
+
+
+def _numbered(pieces: Bank, slots: Int[Array, "n"]) -> Bank:
+    """Pieces whose episodes know their slots."""
+    rows = jnp.repeat(slots, len(pieces.episodes.map) // len(slots))
+    return replace(pieces, episodes=replace(pieces.episodes, map=rows, log=jnp.array(rows)))
 
 
 @partial(jax.jit, donate_argnames=("bank",))
-def refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
-    """The bank with n of its slots replaced, in place: the bank that was given is used up."""
+def _refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
     each = len(bank.episodes.map) // len(bank.logs.steps)
     rows = (into[:, None] * each + jnp.arange(each)).ravel()
-    slot = jnp.repeat(into, each)
-    episodes = replace(pieces.episodes, map=slot, log=slot)
+    pieces = _numbered(pieces, into)
 
     def put(old: Any, new: Any, at: Array) -> Any:
         return jax.tree.map(lambda leaf, part: leaf.at[at].set(part), old, new)
@@ -110,7 +118,7 @@ def refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
         cell=bank.cell,
         logs=put(bank.logs, pieces.logs, into),
         paths=put(bank.paths, pieces.paths, into),
-        episodes=put(bank.episodes, episodes, rows),
+        episodes=put(bank.episodes, pieces.episodes, rows),
         ribbons=put(bank.ribbons, pieces.ribbons, rows),
         dt=bank.dt,
     )

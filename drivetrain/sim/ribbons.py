@@ -92,40 +92,40 @@ class Ribbon:
 
 def ribbon(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray, "Q 9"]) -> Ribbon:
     """Unroll one route over its map's stations."""
-    index = np.asarray(route.stations)
-    count, lanes = index.shape
-    exists = (index >= 0) & (np.arange(count)[:, None] < int(route.length))
-    slot = np.asarray(route.reference)[:, None]
-    cells = np.where(exists[..., None], np.asarray(stations)[np.maximum(index, 0)], 0.0)
-    flags = np.where(exists, np.asarray(route.flags), 0)
-    rows = [
-        flags,
-        *(cells[..., column] for column in range(Cross.LEFT_X, Cross.CENTRE_X)),
-        *(cells[..., column] for column in (Cross.COS, Cross.SIN, Cross.LIMIT)),
-        exists & (slot == np.arange(lanes)),
-        (flags & int(RouteFlag.OPEN_LEFT)) != 0,
-        (flags & int(RouteFlag.OPEN_RIGHT)) != 0,
-        exists,
-        *(cells[..., column] for column in (Cross.CENTRE_X, Cross.CENTRE_Y)),
-    ]
-    own = np.take_along_axis(cells, slot[..., None], axis=1)[:, 0, Cross.CENTRE_X :]
-    driven = np.take_along_axis(exists, slot, axis=1)
-    path = np.concatenate([own, np.asarray(arc)[:, None], driven], axis=1)
-    around = (BEFORE, AFTER)
-    unrolled = np.pad(np.stack(rows), ((0, 0), around, (0, 0)))
-    return Ribbon(
-        lanes=unrolled.reshape(len(Row), -1).astype(np.float32),
-        path=np.pad(path, (around, (0, 0))).T.astype(np.float32),
-        outline=_by_block(*_open_sides(cells.astype(np.float32), flags), count),
-    )
+    count, lanes = np.asarray(route.stations).shape
+    length = int(route.length)
+    kept = min(length + 1, count)  # the zeros beyond the end are what the last station's borders lead to
+    index = np.asarray(route.stations)[:kept]
+    exists = (index >= 0) & (np.arange(kept)[:, None] < length)
+    slot = np.asarray(route.reference)[:kept]
+    cells = np.where(exists, np.take(np.asarray(stations), np.maximum(index, 0), axis=0).transpose(2, 0, 1), 0.0)
+    flags = np.where(exists, np.asarray(route.flags)[:kept], 0)
+
+    unrolled = np.zeros((len(Row), BEFORE + count + AFTER, lanes), np.float32)
+    rows = unrolled[:, BEFORE : BEFORE + kept]
+    rows[Row.FLAGS] = flags
+    rows[Row.LEFT_X : Row.RIGHT_Y + 1] = cells[: Cross.CENTRE_X]
+    rows[Row.COS : Row.LIMIT + 1] = cells[Cross.COS :]
+    rows[Row.RECORDED] = exists & (slot[:, None] == np.arange(lanes))
+    rows[Row.OPEN_LEFT] = (flags & int(RouteFlag.OPEN_LEFT)) != 0
+    rows[Row.OPEN_RIGHT] = (flags & int(RouteFlag.OPEN_RIGHT)) != 0
+    rows[Row.EXISTS] = exists
+    rows[Row.CENTRE_X : Row.CENTRE_Y + 1] = cells[Cross.CENTRE_X : Cross.COS]
+
+    path = np.zeros((len(Along), BEFORE + count + AFTER), np.float32)
+    path[: Along.ARC, BEFORE : BEFORE + kept] = cells[Cross.CENTRE_X :, np.arange(kept), slot]
+    path[Along.ARC, BEFORE : BEFORE + count] = arc
+    path[Along.EXISTS, BEFORE : BEFORE + kept] = exists[np.arange(kept), slot]
+    sides = _open_sides(cells.astype(np.float32), flags)
+    return Ribbon(lanes=unrolled.reshape(len(Row), -1), path=path, outline=_by_block(*sides, count))
 
 
 def _open_sides(
-    cells: Float[np.ndarray, "P L 9"], flags: UInt[np.ndarray, "P L"]
+    cells: Float[np.ndarray, "9 P L"], flags: UInt[np.ndarray, "P L"]
 ) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "5 n"]]:
     """The open borders of a route's pieces, by the station where their piece begins: that station, and their lines."""
     linked = (flags[:-1] & int(RouteFlag.LINKED)) != 0
-    left, right = cells[..., Cross.LEFT_X : Cross.RIGHT_X], cells[..., Cross.RIGHT_X : Cross.CENTRE_X]
+    left, right = (np.moveaxis(cells[x : x + 2], 0, -1) for x in (Cross.LEFT_X, Cross.RIGHT_X))
     borders = (  # anticlockwise around a piece
         (RouteFlag.OPEN_LEFT, left[1:], left[:-1]),
         (RouteFlag.OPEN_RIGHT, right[:-1], right[1:]),

@@ -9,15 +9,20 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import DTypeLike
 
-from drivetrain.types import OBSERVED, Array, Map, component, record, replace
+from drivetrain.types import OBSERVED, Array, InputError, Map, component, record, replace
 
-CHUNK = 512
-"""Elements whose cells are found at once: the pairs of more would not stay in the cache."""
+PAIRS = 1 << 14
+"""Cells and elements whose distances are taken at once: more would not stay in the cache."""
 
 
 LANES = 16
 """float32 numbers in the widest vector registers."""
+
+
+ALIGNED = 64
+"""Bytes: arrays that begin at a multiple are not copied to a CPU's device."""
 
 
 ROWS = 6
@@ -43,77 +48,101 @@ class RoadIndex:
     reach: Float[Array, "G"]  # everything within this distance of the cell is in its block, m
 
 
-def index_road(map_: Map, indexing: Indexing, cells: int = 0, width: int = 0) -> RoadIndex:
+def empty_blocks(count: int, cells: int, map_: Map, indexing: Indexing) -> Float[np.ndarray, "M G k B"]:
+    """Room for the blocks of `count` roads like that of `map_`, as wide as blocks may be: see `index_road`."""
+    return aligned_zeros((count, cells, ROWS if map_.element_height is None else ROWS + 1, indexing.width), np.float32)
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """Zeros that a CPU's device takes as they lie instead of copying them. Those that nobody writes cost no time."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + ALIGNED, np.uint8)
+    start = -room.ctypes.data % ALIGNED
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+def index_road(map_: Map, indexing: Indexing, room: Float[np.ndarray, "G k B"] | None = None) -> RoadIndex:
     """Lay out one map's elements by cells. The grid covers them and `radius` around; beyond it nothing is near.
 
-    The arrays have room for `cells` cells and blocks of `width` at least: zeros that nobody wrote cost no time.
+    The blocks are written into `room`, zeros for as many cells or more of full width, or else are no larger than need
+    be. Raises `InputError` where there are more cells than room.
     """
     kind = np.asarray(map_.element_kind)
-    kept = np.isin(kind, OBSERVED)
-    elements = np.asarray(map_.elements, np.float32)[kept]
+    there = np.flatnonzero(np.isin(kind, OBSERVED))
+    elements = np.asarray(map_.elements, np.float32)[there]
     square = np.sum((elements[:, 2:] - elements[:, :2]) ** 2, axis=1)
     inverse = np.divide(1.0, square, out=np.zeros_like(square), where=square > 0.0)
-    columns = [elements, kind[kept].astype(np.float32)[:, None], inverse[:, None]]
+    rows = [*elements.T, kind[there].astype(np.float32), inverse]
     if map_.element_height is not None:
-        columns.append(np.asarray(map_.element_height, np.float32)[kept][:, None])
-    table = np.concatenate(columns, 1)
+        rows.append(np.asarray(map_.element_height, np.float32)[there])
     ends = elements.reshape(-1, 2) if len(elements) else np.zeros((1, 2), np.float32)
     origin = np.floor(ends.min(0) - indexing.radius).astype(np.float32)
     size = np.maximum(np.ceil((ends.max(0) + indexing.radius - origin) / indexing.cell), 1).astype(np.int32)
+    cells = int(size[0]) * int(size[1])
+    if room is not None and cells > len(room):
+        raise InputError(f"bank: cells: {cells} in slots of {len(room)} (give slots more cells)")
 
-    cell, element, distance = _pairs(elements, origin, size, indexing)
-    order = _nearest_first(cell, element, distance)
-    cell, element, distance = cell[order], element[order], distance[order]
-    count = np.bincount(cell, minlength=int(size[0]) * int(size[1]))
-    rank = np.arange(len(cell)) - (np.cumsum(count) - count)[cell]
-    reach = np.zeros(max(len(count), cells), np.float32)
-    reach[: len(count)] = indexing.radius
-    first_out = rank == indexing.width
-    reach[cell[first_out]] = distance[first_out]
-    kept = rank < indexing.width
-    cell, element, rank = cell[kept], element[kept], rank[kept]
-    width = max(_rounded(max(int(count.max()), 1), indexing), width)
-    block = np.zeros((len(reach), table.shape[1], width), np.float32)
-    at = cell * (table.shape[1] * width) + rank
-    for row, values in enumerate(np.ascontiguousarray(table.T)):
-        block.reshape(-1)[at + row * width] = values[element]
-    return RoadIndex(origin=origin, size=size, block=block, reach=reach)
+    cell, element, distance = _nearest_first(*_pairs(elements, origin, size, indexing))
+    count = np.bincount(cell, minlength=cells)
+    rank = np.arange(len(cell)) - np.repeat(np.cumsum(count) - count, count)
+    if room is None:
+        room = np.zeros((cells, len(rows), _rounded(max(int(count.max()), 1), indexing)), np.float32)
+    reach = np.zeros(len(room), np.float32)
+    reach[:cells] = indexing.radius
+    if count.max() > indexing.width:
+        first_out = rank == indexing.width
+        reach[cell[first_out]] = distance[first_out]
+        kept = rank < indexing.width
+        cell, element, rank = cell[kept], element[kept], rank[kept]
+    flat, at = room.reshape(-1), cell * (room.shape[1] * room.shape[2]) + rank
+    for values in rows:
+        flat[at] = values[element]
+        at += room.shape[2]
+    return RoadIndex(origin=origin, size=size, block=room, reach=reach)
 
 
 def _nearest_first(
     cell: Int[np.ndarray, "m"], element: Int[np.ndarray, "m"], distance: Float[np.ndarray, "m"]
-) -> Int[np.ndarray, "m"]:
-    """The order by cell, then distance, then element. Bits of a float that is not negative are in its own order."""
+) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
+    """The same by cell, then distance, then element. Bits of a float that is not negative are in its own order."""
     bits = int(element.max(initial=0)).bit_length()
     if int(cell.max(initial=0)).bit_length() + 31 + bits > 63:
-        return np.lexsort((element, distance, cell))
+        order = np.lexsort((element, distance, cell))
+        return cell[order], element[order], distance[order]
     key = (cell << (31 + bits)) | (np.abs(distance).view(np.int32).astype(np.int64) << bits) | element
-    return np.argsort(key)
+    key.sort()
+    near = ((key >> bits) & 0x7FFFFFFF).astype(np.int32).view(np.float32)
+    return key >> (31 + bits), key & ((1 << bits) - 1), near
 
 
 def _pairs(
     elements: Float[np.ndarray, "n 4"], origin: Float[np.ndarray, "2"], size: Int[np.ndarray, "2"], indexing: Indexing
 ) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
-    """Cells and elements within the radius of each other, and how far apart; elements in their order.
+    """Cells and elements within the radius of each other, and how far apart.
 
-    Distances are taken only to the cells around an element's bounding box, grown by the radius.
+    Distances are taken only to the cells around an element's bounding box, grown by the radius: as many for every
+    element as the widest one needs, rows × columns × elements, the elements side by side in memory.
     """
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
     side, grown = np.float32(indexing.cell), np.float32(indexing.radius * 1.001 + 0.01)
-    for start in range(0, len(elements), CHUNK):
-        part = elements[start : start + CHUNK]
-        ends = part.reshape(-1, 2, 2)
-        low = np.clip(np.floor((ends.min(1) - grown - origin) / side).astype(np.int64), 0, size - 1)
-        high = np.clip(np.floor((ends.max(1) + grown - origin) / side).astype(np.int64), 0, size - 1)
-        across = high - low + 1
-        each = across[:, 0] * across[:, 1]
-        element = np.repeat(np.arange(len(part)), each)
-        place = np.arange(len(element)) - np.repeat(np.cumsum(each) - each, each)
-        column, row = low[element, 0] + place % across[element, 0], low[element, 1] + place // across[element, 0]
-        lower = origin + side * np.stack([column, row], 1).astype(np.float32)
-        distance = _apart(part[element], lower, indexing.cell)
+    ends = elements.reshape(-1, 2, 2)
+    low = np.clip(np.floor((ends.min(1) - grown - origin) / side).astype(np.int64), 0, size - 1)
+    high = np.clip(np.floor((ends.max(1) + grown - origin) / side).astype(np.int64), 0, size - 1)
+    across, up = (high - low).max(0, initial=0) + 1
+    at_once = max(PAIRS // int(across * up), 1)
+    for start in range(0, len(elements), at_once):
+        part = slice(start, start + at_once)
+        column, row = low[part, 0] + np.arange(across)[:, None], low[part, 1] + np.arange(up)[:, None, None]
+        lower = origin[0] + side * column.astype(np.float32), origin[1] + side * row.astype(np.float32)
+        distance = _apart(np.ascontiguousarray(elements[part].T), lower, indexing.cell)
         near = distance <= indexing.radius
-        found.append(((column + row * size[0])[near], start + element[near], distance[near]))
+        near &= (column <= high[part, 0]) & (row <= high[part, 1])
+        at = np.flatnonzero(near)
+        place = at // near.shape[2]
+        element = start + at - place * near.shape[2]
+        beyond = np.arange(across) + np.arange(up)[:, None] * size[0]  # the lowest cell of an element
+        cell = (low[:, 0] + low[:, 1] * size[0])[element] + beyond.reshape(-1)[place]
+        found.append((cell, element, distance.reshape(-1)[at]))
     cell, element, distance = (np.concatenate(columns) for columns in zip(*found, strict=True))
     return cell, element, distance
 
@@ -127,25 +156,41 @@ def box_distance(
     segments: Float[np.ndarray, "n 4"], lower: Float[np.ndarray, "m 2"], side: float
 ) -> Float[np.ndarray, "m n"]:
     """Distance of segments to axis-aligned squares given by their lower corners, m; 0 where they meet."""
-    return _apart(segments, lower[:, None], side)
+    return _apart(np.ascontiguousarray(segments.T), (lower[:, 0, None], lower[:, 1, None]), side)
 
 
-def _apart(segments: Float[np.ndarray, "*n 4"], lower: Float[np.ndarray, "*m 2"], side: float) -> np.ndarray:
-    """The same of segments and squares that are broadcast against each other."""
-    ax, ay = (segments[..., axis] - lower[..., axis] for axis in (0, 1))
-    bx, by = (segments[..., 2 + axis] - lower[..., axis] for axis in (0, 1))
-    along, up = segments[..., 2] - segments[..., 0], segments[..., 3] - segments[..., 1]
+def _apart(segments: Float[np.ndarray, "4 n"], lower: tuple[np.ndarray, np.ndarray], side: float) -> np.ndarray:
+    """The same of squares whose corners' x and y are broadcast against the segments and against each other.
+
+    What is as large as the result is written into four arrays, again and again: fresh memory costs more than the sums.
+    """
+    ax, bx = segments[0] - lower[0], segments[2] - lower[0]
+    ay, by = segments[1] - lower[1], segments[3] - lower[1]
+    along, up = segments[2] - segments[0], segments[3] - segments[1]
+    shape = np.broadcast_shapes(ax.shape, ay.shape)
+    square, share, beside, ahead = (np.empty(shape, ax.dtype) for _ in range(4))
     (first_x, last_x), (first_y, last_y) = _within(ax, along, side), _within(ay, up, side)
-    first, last = np.maximum(first_x, first_y), np.minimum(last_x, last_y)
-    meets = np.maximum(first, 0.0) <= np.minimum(last, 1.0)
+    np.maximum(np.maximum(first_x, first_y, out=share), 0.0, out=share)
+    np.minimum(np.minimum(last_x, last_y, out=beside), 1.0, out=beside)
+    meets = share <= beside
 
     # Apart, the nearest points include an end of the segment or a corner of the square.
-    square = np.minimum(_beyond(ax, side) + _beyond(ay, side), _beyond(bx, side) + _beyond(by, side))
+    np.add(_beyond(ax, side), _beyond(ay, side), out=square)
+    np.minimum(square, np.add(_beyond(bx, side), _beyond(by, side), out=share), out=square)
     inverse = 1.0 / np.maximum(along**2 + up**2, 1e-12)
-    for x, y in ((0.0, 0.0), (side, 0.0), (side, side), (0.0, side)):
-        share = np.clip(((x - ax) * along + (y - ay) * up) * inverse, 0.0, 1.0)
-        square = np.minimum(square, (x - ax - share * along) ** 2 + (y - ay - share * up) ** 2)
-    return np.where(meets, 0.0, np.sqrt(square))
+    corners_x, corners_y = (
+        [(corner, corner * step) for corner in (0.0 - start, side - start)] for start, step in ((ax, along), (ay, up))
+    )
+    for x, x_along in corners_x:
+        for y, y_up in corners_y:
+            np.multiply(np.add(x_along, y_up, out=share), inverse, out=share)
+            np.clip(share, 0.0, 1.0, out=share)
+            np.square(np.subtract(x, np.multiply(share, along, out=beside), out=beside), out=beside)
+            np.square(np.subtract(y, np.multiply(share, up, out=ahead), out=ahead), out=ahead)
+            np.minimum(square, np.add(beside, ahead, out=beside), out=square)
+    np.sqrt(square, out=square)
+    square[meets] = 0.0
+    return square
 
 
 def _within(start: np.ndarray, extent: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +198,7 @@ def _within(start: np.ndarray, extent: np.ndarray, side: float) -> tuple[np.ndar
     flat = extent == 0.0
     safe = np.where(flat, 1.0, extent)
     enter, leave = -start / safe, (side - start) / safe
-    outside = np.where((start < 0.0) | (start > side), np.inf, 0.0)
+    outside = np.where((start < 0.0) | (start > side), start.dtype.type(np.inf), start.dtype.type(0.0))
     return np.where(flat, outside, np.minimum(enter, leave)), np.where(flat, 1.0, np.maximum(enter, leave))
 
 
@@ -168,12 +213,10 @@ def most_cells(area: Sequence[float], indexing: Indexing) -> int:
     return math.prod(across)
 
 
-def stack_roads(roads: list[RoadIndex], cells: int = 0, width: int = 0) -> RoadIndex:
-    """Stack indices [M], padded to the most cells and the widest block, or to those given."""
-    cells = max([cells, *(road.block.shape[0] for road in roads)])
-    width = max([width, *(road.block.shape[2] for road in roads)])
-    if len(roads) == 1 and roads[0].block.shape == (cells, 6, width):
-        return jax.tree.map(lambda leaf: leaf[None], roads[0])
+def stack_roads(roads: list[RoadIndex]) -> RoadIndex:
+    """Stack indices [M], padded to the most cells and the widest block."""
+    cells = max(road.block.shape[0] for road in roads)
+    width = max(road.block.shape[2] for road in roads)
 
     def pad(road: RoadIndex) -> RoadIndex:
         more = cells - road.block.shape[0]

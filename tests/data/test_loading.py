@@ -1,10 +1,9 @@
-"""The shuffled order and what `load` hands out."""
+"""What `load` hands out."""
 
-import numpy as np
 import pytest
 from fixtures_dataset import entry, scenario
 
-from drivetrain.data.loading import Order, load
+from drivetrain.data.loading import load
 from drivetrain.data.shards import set_causes, write_dataset
 from drivetrain.types import InputError
 
@@ -15,21 +14,6 @@ def folder(tmp_path):
     pairs = [(entry(f"r{i}", split), scenario(i)) for i, split in enumerate(splits)]
     write_dataset(tmp_path / "data", pairs, dt=0.2)
     return tmp_path / "data"
-
-
-def test_an_order_visits_everything_once_a_round():
-    indices, _ = Order(7, seed=3).take(21)
-    rounds = indices.reshape(3, 7)
-    assert all(sorted(turn) == list(range(7)) for turn in rounds.tolist())
-    assert len({tuple(turn) for turn in rounds.tolist()}) > 1
-
-
-def test_an_order_resumes_from_its_position_alone():
-    whole, _ = Order(5, seed=1).take(40)
-    first, order = Order(5, seed=1).take(13)
-    rest, _ = Order(5, seed=1, position=order.position).take(27)
-    np.testing.assert_array_equal(np.concatenate([first, rest]), whole)
-    assert (Order(50, seed=2).take(50)[0] != Order(50, seed=1).take(50)[0]).any()
 
 
 def test_only_admitted_egos_are_marked(folder):

@@ -178,7 +178,7 @@ def test_distance_of_segments_to_a_cell_is_exact():
 
 @pytest.mark.parametrize("width", [400, 12])
 def test_blocks_hold_everything_within_their_reach(scenario, width, monkeypatch):
-    monkeypatch.setattr(roads, "CHUNK", 5 * width)  # all at once, and a part at a time
+    monkeypatch.setattr(roads, "PAIRS", 300 * width)  # all at once, and a part at a time
     rng = np.random.default_rng(1)
     start = rng.uniform(0, 150, (300, 2))
     elements = np.hstack([start, start + rng.normal(0, 4, (300, 2))]).astype(np.float32)
@@ -231,9 +231,9 @@ def test_elements_of_a_cell_come_nearest_first_and_then_in_their_order(far):
     rng = np.random.default_rng(2)
     cell, element = rng.integers(0, 5, 400) * far, rng.permutation(400)
     distance = rng.integers(0, 9, 400).astype(np.float32)
-    order = roads._nearest_first(cell, element, distance)
-    rows = list(zip(cell.tolist(), distance.tolist(), element.tolist(), strict=True))
-    assert [rows[row] for row in order] == sorted(rows)
+    first, second, third = roads._nearest_first(cell, element, distance)
+    rows = sorted(zip(cell.tolist(), distance.tolist(), element.tolist(), strict=True))
+    assert list(zip(first.tolist(), third.tolist(), second.tolist(), strict=True)) == rows
 
 
 def test_a_map_without_elements_has_an_empty_block(scenario):
