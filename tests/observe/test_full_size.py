@@ -20,7 +20,7 @@ from drivetrain.observe.agents import observe_agents
 from drivetrain.observe.road import observe_road
 from drivetrain.sim.bank import log_at, make_bank
 from drivetrain.sim.roads import Indexing, index_road
-from drivetrain.types import replace
+from drivetrain.types import OBSERVED, replace
 
 ROOT = Path(__file__).resolve().parents[2]
 WAYMO = ROOT.parent / "shared/data/womd_samples/gpudrive_nocturne_json"
@@ -165,7 +165,7 @@ def test_the_reach_of_every_cell_is_true(real):
     scene, _, _, _ = real
     for indexing in (Indexing(), Indexing(width=48)):
         index = index_road(scene.map, indexing)
-        known = np.asarray(scene.map.element_kind) > 0
+        known = np.isin(scene.map.element_kind, OBSERVED)
         segments = np.asarray(scene.map.elements)[known]
         lines = shapely.linestrings(segments.astype(float).reshape(-1, 2, 2))
         for row in np.random.default_rng(1).integers(len(index.reach), size=120):
