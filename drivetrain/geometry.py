@@ -254,13 +254,14 @@ def signed_distance_to_pieces(
     diagonal = line(*left0, *right1)
     first = (right0[0] - left0[0]) * diagonal.along_y - (right0[1] - left0[1]) * diagonal.along_x
     second = diagonal.along_x * (left1[1] - left0[1]) - diagonal.along_y * (left1[0] - left0[0])
+    first, second = (jnp.where(pieces.exists, area, 0.0) for area in (first, second))  # without area, around nothing
 
     def of_point(x: Array, y: Array) -> Array:
         nearest = jnp.min(line_square(outline, x, y), initial=FAR**2)
         turns = [line_side(side, x, y) + more for side, more in zip(sides, slack, strict=True)]
         across = line_side(diagonal, x, y)
         around = _winding(turns[2], turns[1], -across, first) + _winding(turns[3], turns[0], across, second)
-        return jnp.where(jnp.any((around != 0.0) & pieces.exists), 1.0, -1.0) * root(nearest)
+        return jnp.where(jnp.any(around != 0.0), 1.0, -1.0) * root(nearest)
 
     return jax.vmap(of_point)(jnp.asarray(x), jnp.asarray(y))
 
@@ -287,6 +288,7 @@ def signed_distance_to_edges(
         tied = square <= nearest * (1.0 + 1e-4) + 1e-10
         side = line_side(edges, x, y)
         offset = jnp.where(tied, side * jnp.abs(side) * edges.inverse, 0.0)  # squared, with its sign
-        return jnp.where(jnp.max(offset) >= -jnp.min(offset), 1.0, -1.0) * root(nearest)
+        sign = jnp.where(jnp.max(offset) >= -jnp.min(offset), 1.0, -1.0)
+        return jnp.where(nearest < FAR**2, sign * root(nearest), FAR)
 
     return jax.vmap(of_point)(jnp.asarray(x), jnp.asarray(y))

@@ -55,9 +55,8 @@ def place_by_line(
     length = jnp.sqrt(jnp.where(exists, squared, 1.0))
     across = jnp.where(exists, (left - right) / length, 0.0)
     length = jnp.where(exists, length, 0.0)
-    travel = jnp.stack([across[1], -across[0]])
-    relative = point - right
-    height, offset = relative @ travel, relative @ across
+    x, y = point - right
+    height, offset = x * across[1] - y * across[0], x * across[0] + y * across[1]
     beside = offset - jnp.clip(offset, 0.0, length)
     squared = height**2 + beside**2
     distance = jnp.where(squared > 0.0, jnp.sqrt(jnp.where(squared > 0.0, squared, 1.0)), 0.0)

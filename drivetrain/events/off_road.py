@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from drivetrain.events.margin import LIMIT, worst
+from drivetrain.events.margin import worst
 from drivetrain.geometry import box, box_corners, signed_distance_to_edges
 from drivetrain.sim.bank import Bank, Index, road_lines, road_rows
 from drivetrain.types import Array, ElementKind, State
@@ -22,4 +22,4 @@ def off_road(bank: Bank, before: State, after: State, c: Index) -> Float[Array, 
     edges = block[4] == ElementKind.ROAD_EDGE
     x, y = (jnp.stack(rows) for rows in zip(*corners, strict=True))
     distances = signed_distance_to_edges(x, y, road_lines(block), edges)
-    return worst(jnp.where(jnp.any(edges), distances, LIMIT))
+    return worst(distances)

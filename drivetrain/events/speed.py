@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from drivetrain.sim.bank import Along, Bank, Index, reference_window
+from drivetrain.sim.bank import Bank, Index, speed_limit
 from drivetrain.types import Array, State
 
 
@@ -12,5 +12,5 @@ def overspeed(bank: Bank, before: State, after: State, c: Index) -> Float[Array,
 
     0 where the limit is unknown (0 in the map). Reversing counts by its magnitude.
     """
-    limit = reference_window(bank, after.episode, c, after.cursor[c], 0, 0)[0][Along.LIMIT, 0]
+    limit = speed_limit(bank, after.episode, c, after.cursor[c])
     return jnp.where(limit > 0.0, jnp.maximum(jnp.abs(after.motion.speed[c]) - limit, 0.0), 0.0)

@@ -208,15 +208,23 @@ def _episodes_of(ribbons: Ribbon, episodes: int) -> Ribbon:
 Index = Int[Array, ""] | int
 
 
+def _at(rows: Array, *index: Index) -> Array:
+    """`rows[index]`, each number held to its range, by one number: XLA's CPU backend is slow in joining several."""
+    row = jnp.int32(0)
+    for size, number in zip(rows.shape, index, strict=False):
+        row = row * size + jnp.clip(number, 0, size - 1)
+    return rows.reshape(-1, *rows.shape[len(index) :])[row]
+
+
 def log_at(bank: Bank, episode: Index, time: Index) -> Agents:
     """Every agent [A] as recorded at one step of the log; nobody is valid beyond its end."""
     log = bank.episodes.log[episode]
-    return jax.tree.map(lambda leaf: leaf[log, time], bank.logs.agents)
+    return jax.tree.map(lambda leaf: _at(leaf, log, time), bank.logs.agents)
 
 
 def lights_at(bank: Bank, episode: Index, time: Index) -> Int[Array, "S"]:
     """LightState of every control line at one step of the log."""
-    return bank.logs.lights[bank.episodes.log[episode], time]
+    return _at(bank.logs.lights, bank.episodes.log[episode], time)
 
 
 def bodies_of(bank: Bank, episode: Index) -> Bodies:
@@ -261,7 +269,7 @@ def road_rows(
     size = bank.roads.size[row]
     cell = jnp.floor((position - bank.roads.origin[row]) / bank.cell).astype(jnp.int32)
     cell = jnp.clip(cell, 0, size - 1)
-    block = bank.roads.block[row, cell[0] + cell[1] * size[0]]
+    block = _at(bank.roads.block, row, cell[0] + cell[1] * size[0])
     if len(block) == ROWS:
         return block
     rows = block[:ROWS]
@@ -347,7 +355,7 @@ def settle(columns: Float[Array, "k n"]) -> Float[Array, "k n"]:
 
 def route_outline(bank: Bank, episode: Index, c: Index, cursor: Index) -> Line:
     """The open borders of a route's pieces near one of its stations; those that do not exist are very far away."""
-    block = bank.ribbons.outline[episode, c, cursor // SPAN]
+    block = _at(bank.ribbons.outline, episode, c, cursor // SPAN)
     return Line(*block)
 
 
@@ -357,6 +365,11 @@ def reference_window(
     """The recorded lane alone around a station: rows by `Along`, and where it exists."""
     rows = _stretch(bank.ribbons.path, (episode, c), cursor, (behind, ahead), 1, (0, len(Along)))
     return rows[: Along.EXISTS], rows[Along.EXISTS] > 0.0
+
+
+def speed_limit(bank: Bank, episode: Index, c: Index, cursor: Index) -> Float[Array, ""]:
+    """The limit, m/s, of the recorded lane at a station of an agent's route; 0: unknown."""
+    return _at(bank.ribbons.path, episode, c, Along.LIMIT, cursor + BEFORE)
 
 
 def control_lines(bank: Bank, episode: Index, c: Index) -> ControlLines:
