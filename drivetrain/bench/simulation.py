@@ -187,7 +187,9 @@ def _tensors(case: Case, bank: Bank) -> str:
     elements, width = bank.maps.elements.shape[1], bank.roads.block.shape[-1]
     lanes, signals = bank.episodes.route.stations.shape[-1], bank.maps.line_kind.shape[-1]
     agents, steps = bank.logs.bodies.length.shape[-1], bank.logs.lights.shape[1]
-    text = f"A {agents} · T {steps} · R {elements} in blocks of {width} · S {signals} · L {lanes}"
+    reach, megabytes = np.asarray(bank.roads.reach), bank.roads.block.nbytes / len(bank.roads.block) / 1e6
+    index = f"{megabytes:.1f} MB a scene, exact within {reach[reach > 0.0].min():.0f} m"
+    text = f"A {agents} · T {steps} · R {elements} in blocks of {width} ({index}) · S {signals} · L {lanes}"
     if case.sees:
         seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0)), bank)
         floats = sum(leaf.size for leaf in jax.tree.leaves(seen) if leaf.dtype == jnp.float32)
@@ -197,10 +199,10 @@ def _tensors(case: Case, bank: Bank) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as text, one a line."""
-    head = f"{'case':<32} {'part':<12} {'scenes':>6} {'C':>4} {'ms a step':>10} {'floor':>8} {'scene-steps/s':>14}"
-    lines = [head + f" {'agent-steps/s':>14} {'compile s':>10} {'temp':>6}"]
+    head = f"{'case':<33} {'part':<11} {'scenes':>6} {'C':>4} {'ms a step':>10} {'floor':>8} {'scene-steps/s':>14}"
+    lines = [head + f" {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>8} {'temp':>6}  tensors"]
     for row in rows:
         figures = f"{row.milliseconds:>10.4f} {row.floor:>8.4f} {row.scene_steps:>14,.0f} {row.agent_steps:>14,.0f}"
-        figures += f" {row.compile_seconds:>10.1f} {row.temporary_share:>6.0%}"
-        lines.append(f"{row.case:<32} {row.part:<12} {row.scenes:>6} {row.controlled:>4} {figures}")
+        figures += f" {row.compile_seconds:>10.1f} {row.peak_mb:>8,.0f} {row.temporary_share:>6.0%}"
+        lines.append(f"{row.case:<33} {row.part:<11} {row.scenes:>6} {row.controlled:>4} {figures}  {row.tensors}")
     return "\n".join(lines)
