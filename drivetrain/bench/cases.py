@@ -29,7 +29,7 @@ FOLLOWED = Env(observer=PAPER, traffic=Follow())
 
 PARTS = ("step", "events", "observation")
 SINGLE = tuple(Case("1 of 128", scenes, 1, part, FULL) for scenes in (1, 64) for part in PARTS)
-FOLLOW = tuple(Case("1 of 128, others follow", scenes, 1, "step", FOLLOWED, together=WORLDS) for scenes in (1, 16))
+FOLLOW = tuple(Case("1 of 128, others follow", scenes, 1, "step", FOLLOWED, together=1) for scenes in (1, 16))
 EVERYONE = (
     Case("128 of 128", 1, 128, "events", FULL),
     Case("128 of 128", 1, 128, "observation", FULL),

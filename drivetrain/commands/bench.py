@@ -47,9 +47,12 @@ def bench(
     if cores is not None and os.environ.get(PINNED) != str(cores):
         _pin(cores)
     # Only here: XLA reads its flags as it is loaded.
+    import jax
+
     from drivetrain.bench.learning import CASES, PAPER_SMALLEST, Bench, describe, run_cases
     from drivetrain.fleet.checkpoints import write_atomically
 
+    jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compilation
     measured = dataclasses.replace(PAPER_SMALLEST if policy == "small" else Bench(), seconds=seconds)
     about = describe(measured) | {"cores": len(os.sched_getaffinity(0))}
     print(" · ".join(f"{name} {value}" for name, value in about.items()))
