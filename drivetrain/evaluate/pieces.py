@@ -17,7 +17,7 @@ from drivetrain.data.loading import admission_marks, entries_of, joint_capacity
 from drivetrain.data.manifest import Entry, Manifest
 from drivetrain.data.shards import read_manifest, read_records, unpack_record
 from drivetrain.evaluate.benchmark import Portion
-from drivetrain.sim.bank import Bank, host_bank
+from drivetrain.sim.bank import Bank, Layout, host_bank
 from drivetrain.sim.roads import Indexing, empty_blocks, most_cells
 from drivetrain.types import Array, Scenario, record, replace
 
@@ -82,15 +82,15 @@ class Chunks:
         chunks = [pieces[at : at + recordings] for at in range(0, len(pieces), recordings)]
         capacity = joint_capacity(manifests)
         room = max((sum(self._driven(piece.entry) for piece in chunk) for chunk in chunks), default=0)
-        first, steps = 0, self.longest()
+        first, steps, layout = 0, self.longest(), Layout(paths=self.paths)
         for chunk in chunks:
             scenarios = [self._read(piece, capacity) for piece in chunk]
             bank = host_bank(
                 scenarios,
                 manifests[0].dt,
+                layout,
                 admitted=[admission_marks(piece.entry, capacity, self.admitted_only) for piece in chunk],
-                paths=self.paths,
-                blocks=empty_blocks(len(chunk), cells, scenarios[0].map, Indexing()),
+                blocks=empty_blocks(len(chunk), cells, scenarios[0].map, layout.indexing),
             )
             source = np.array([piece.source for piece in chunk], np.int32)[bank.episodes.log]
             bank = replace(bank, episodes=replace(bank.episodes, source=source))

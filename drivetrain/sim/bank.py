@@ -18,7 +18,7 @@ from drivetrain.sim.levels import on_level
 from drivetrain.sim.paths import Paths, lay_paths
 from drivetrain.sim.ribbons import AFTER, BEFORE, SIDES, SPAN, Along, Cross, Ribbon, Row, ribbon, stack_ribbons
 from drivetrain.sim.roads import ROWS, Indexing, RoadIndex, index_road, stack_roads
-from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, record
+from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, component, record
 
 __all__ = [
     "Along",
@@ -27,6 +27,7 @@ __all__ = [
     "Episodes",
     "Indexing",
     "LaneWindow",
+    "Layout",
     "Placement",
     "RoadIndex",
     "Row",
@@ -87,6 +88,16 @@ class Placement:
 # -------------------------------------------------------------------------------------------------------------- loading
 
 
+@component
+class Layout:
+    """What of the recordings a bank holds: see `make_bank`."""
+
+    controlled: int = 1  # agents of an episode
+    longest: int | None = None  # steps of an episode, at most
+    indexing: Indexing = Indexing()
+    paths: bool = False
+
+
 def make_bank(
     scenarios: Sequence[Scenario],
     dt: float,
@@ -104,26 +115,24 @@ def make_bank(
     source of episodes (each its own by default). Episodes of more than `longest` steps are cut. `paths` are laid for
     traffic that follows them (`Follow`): as much memory again as the log. Raises `InputError` without any episode.
     """
-    bank = host_bank(scenarios, dt, controlled, admitted, groups, longest, indexing, paths)
+    bank = host_bank(scenarios, dt, Layout(controlled, longest, indexing, paths), admitted, groups)
     return jax.tree.map(jnp.asarray, bank)
 
 
 def host_bank(
     scenarios: Sequence[Scenario],
     dt: float,
-    controlled: int = 1,
+    layout: Layout,
     admitted: Sequence[Bool[np.ndarray, "_"]] | None = None,
     groups: Sequence[str] | None = None,
-    longest: int | None = None,
-    indexing: Indexing = Indexing(),  # noqa: B008 - frozen
-    paths: bool = False,
     blocks: Float[np.ndarray, "M G k B"] | None = None,
 ) -> Bank:
     """`make_bank` in NumPy, not yet on the device; the roads' blocks are written into `blocks` (`empty_blocks`)."""
     rows: list[tuple[int, Window]] = []
+    longest = layout.longest
     for row, scenario in enumerate(scenarios):
         allowed = None if admitted is None else np.asarray(admitted[row])
-        whole = windows(scenario, allowed, controlled, dt)
+        whole = windows(scenario, allowed, layout.controlled, dt)
         rows += [(row, part) for window in whole for part in (cut(window, longest) if longest else [window])]
     if not rows:
         raise InputError(f"bank: episodes: none in {len(scenarios)} recordings (admit egos or control fewer)")
@@ -133,10 +142,10 @@ def host_bank(
     sides = 0 if blocks is None else SIDES
     return Bank(
         maps=_stack([scenario.map for scenario in scenarios]),
-        roads=_roads(scenarios, indexing, blocks),
-        cell=np.asarray(indexing.cell, np.float32),
+        roads=_roads(scenarios, layout.indexing, blocks),
+        cell=np.asarray(layout.indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
-        paths=_stack([lay_paths(scenario, paths) for scenario in scenarios]),
+        paths=_stack([lay_paths(scenario, layout.paths) for scenario in scenarios]),
         episodes=_stack(episodes),
         ribbons=_episodes_of(stack_ribbons([each for row in ribbons for each in row], sides), len(episodes)),
         dt=np.asarray(dt, np.float32),

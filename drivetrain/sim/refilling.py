@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.sim.bank import Bank, host_bank
+from drivetrain.sim.bank import Bank, Layout, host_bank
 from drivetrain.sim.roads import Indexing, aligned_zeros
 from drivetrain.types import Array, Scenario, component, replace
 
@@ -50,10 +50,8 @@ def prepare(
     rows = draw.permutation(np.flatnonzero(admitted))
     marks = np.zeros_like(admitted)
     marks[rows[: slots.episodes]] = True
-    longest, indexing = slots.longest or None, slots.indexing
-    bank = host_bank(
-        [scenario], dt, admitted=[marks], longest=longest, indexing=indexing, paths=slots.paths, blocks=block
-    )
+    layout = Layout(longest=slots.longest or None, indexing=slots.indexing, paths=slots.paths)
+    bank = host_bank([scenario], dt, layout, [marks], blocks=block)
     drawn, episodes, ribbons = len(bank.episodes.map), bank.episodes, bank.ribbons
     if drawn != slots.episodes:
         again = np.arange(slots.episodes) % drawn
