@@ -5,6 +5,9 @@ state reached. Only a scene whose agents have all ended restarts, and only in a 
 others leaves the scene: its box is gone, its further transitions are masked.
 """
 
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Bool
 
@@ -13,8 +16,21 @@ from drivetrain.types import Array, Events, State, component, happened, replace
 
 
 @component
-class Ending:
+class Ending(ABC):
+    """A rule for when episodes end."""
+
+    truncates: ClassVar[bool] = True  # whether it may: then a rollout keeps every state that a step reached
+
+    @abstractmethod
+    def __call__(self, bank: Bank, state: State, events: Events) -> tuple[Bool[Array, "C"], Bool[Array, "C"]]:
+        """(terminated, truncated) after a step that led to `state` with `events` [C]."""
+
+
+@component
+class Failures(Ending):
     """Which failures end an agent's episode. The end of the recording always does."""
+
+    truncates: ClassVar[bool] = False
 
     collision: bool = True
     off_route: bool = True
@@ -40,9 +56,9 @@ class Ending:
         return terminated, jnp.zeros_like(terminated)
 
 
-TRAINING = Ending()
+TRAINING = Failures()
 """Every failure ends the episode."""
-EVALUATION = Ending(collision=False, off_route=False, red_light=False, stop_line=False)
+EVALUATION = Failures(collision=False, off_route=False, red_light=False, stop_line=False)
 """Failures are counted, and the drive goes on to the end of the recording."""
 
 

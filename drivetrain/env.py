@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.ending import TRAINING
+from drivetrain.ending import TRAINING, Ending
 from drivetrain.events import observe_events
-from drivetrain.observe import Observer
-from drivetrain.observe.surroundings import Surroundings
+from drivetrain.observe.base import Observer
+from drivetrain.observe.sight import Sight
 from drivetrain.reward import Reward
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
@@ -24,15 +24,15 @@ from drivetrain.types import Array, Events, Observation, State, component
 class Env:
     """One scene's rules. `step` never ends and never restarts an episode: a rollout does.
 
-    Write your own reward as any hashable `(events, dt) -> reward` of one agent, your own ending as any hashable
-    `(bank, state, events) -> (terminated [C], truncated [C])`.
+    Write your own reward as any component that maps `(events, dt)` of one agent to a number, your own ending as a
+    component derived from `Ending`, your own observer as one derived from `Observer`.
     """
 
     dynamics: Dynamics = Bicycle()
     traffic: Traffic = Replay()
     reward: Callable[[Events, Array], Array] = Reward()
-    ending: Callable[[Bank, State, Events], tuple[Array, Array]] = TRAINING
-    observer: Observer | Surroundings = Observer()
+    ending: Ending = TRAINING
+    observer: Observer = Sight()
 
     def reset(self, bank: Bank, episode: Int[Array, ""] | int) -> State:
         """The first state of an episode: as recorded."""

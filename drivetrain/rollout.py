@@ -7,28 +7,51 @@
 
 Random keys: `start` splits its key in two: the draw of the first episode, and the carry's key. Each step of `rollout`
 splits the carry's key in three: one for the policy (split again per agent, and there in two: the forward pass and the
-sample), one for the draw of the next episode, one that is carried on. `drive` gives `act` one key a step.
+sample), one for the draw of the next episode, one that is carried on. `drive` gives its driver one key a step.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from abc import abstractmethod
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.ending import retire
 from drivetrain.env import Env
-from drivetrain.sim.bank import Bank
-from drivetrain.sim.dynamics.base import action_at
-from drivetrain.types import Agents, Array, Events, Key, Observation, State, Transition, happened, record
+from drivetrain.policy.base import Memory, Policy, Sample, first_memory
+from drivetrain.sim.bank import Bank, record_of
+from drivetrain.types import (
+    Agents,
+    Array,
+    Events,
+    Key,
+    Observation,
+    Reached,
+    Segment,
+    State,
+    Transition,
+    happened,
+    record,
+)
 
-Memory = Any
-"""A pytree of arrays; `()` where there is none."""
-Policy = Callable[[Observation, Memory, Key], tuple[Any, Array, Memory]]
-"""`policy(observation, memory, key) -> (distribution, value, memory)` of one agent."""
-Driver = Callable[[Bank, State, Observation, Memory, Key], tuple[Array, Memory]]
-"""`act(bank, state, observation [C], memory, key) -> (action [C, width], memory)` of one scene."""
+
+class Driver(eqx.Module):
+    """Who drives all controlled agents of a scene in an evaluation. Its arrays may change without a new compilation."""
+
+    @abstractmethod
+    def __call__(
+        self, bank: Bank, state: State, observation: Observation, memory: Memory, key: Key
+    ) -> tuple[Float[Array, "C width"], Memory]:
+        """An action of each agent, and what is remembered of the scene."""
+
+    def rules(self, env: Env) -> Env:
+        """The environment under which it drives: its own dynamics, where it has some."""
+        return env
+
+    def initial_memory(self, agents: int) -> Memory:
+        """The memory of a scene of so many agents before its first step."""
+        return ()
 
 
 @record
@@ -37,9 +60,12 @@ class Carry:
 
     state: State
     memory: Memory  # of the policy, [C]
-    first_memory: Memory  # what memory is set to when an episode starts, [C]
+    fresh: Bool[Array, ""]  # an episode begins here
     gained: Float[Array, "*C"]  # sum of rewards since the episode's start
     key: Key
+
+
+FAILURES = ("collision", "off_route", "red_light", "stop_line")
 
 
 @record
@@ -82,16 +108,31 @@ class Trajectory:
     mask: Bool[Array, "T C"]  # False: after the recording's end, or padding
 
 
-def start(env: Env, bank: Bank, episodes: Int[Array, "E"], key: Key, memory: Memory = ()) -> Carry:
-    """Open a scene on an episode drawn from `episodes` (rows of the bank); `memory` is one agent's first memory.
-
-    Where others drive too, `memory` is a tuple: the learner's, then theirs in order.
-    """
+def start(
+    env: Env, bank: Bank, policy: Policy, episodes: Int[Array, "E"], key: Key, others: Others | None = None
+) -> Carry:
+    """Open a scene on an episode drawn from `episodes` (rows of the bank)."""
     key, draw = jax.random.split(key)
     state = env.reset(bank, jax.random.choice(draw, episodes))
     agents = state.alive.shape[0]
-    memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (agents, *jnp.shape(leaf))), memory)
-    return Carry(state=state, memory=memory, first_memory=memory, gained=jnp.zeros(agents), key=key)
+    return Carry(state, _nothing(policy, others, agents), jnp.asarray(True), jnp.zeros(agents), key)
+
+
+def open_again(
+    env: Env, bank: Bank, policy: Policy, episodes: Int[Array, "E"], carry: Carry, slots: Int[Array, "n"]
+) -> Carry:
+    """A scene on an episode of its own draw where its recording stood in one of these slots, which were replaced."""
+    each = len(bank.episodes.map) // len(bank.logs.steps)
+    fresh = start(env, bank, policy, episodes, carry.key)
+    over = jnp.any(carry.state.episode // each == slots)
+    return jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, carry)
+
+
+def _nothing(policy: Policy, others: Others | None, agents: int) -> Memory:
+    """First memories of all agents: the policy's; or, where others drive too, a tuple of the policy's and theirs."""
+    if others is None:
+        return first_memory(policy, agents)
+    return tuple(first_memory(each, agents) for each in (policy, *others.policies))
 
 
 def rollout(
@@ -100,47 +141,72 @@ def rollout(
     policy: Policy,
     carry: Carry,
     steps: int,
-    episodes: Int[Array, "E"],
+    episodes: Int[Array, "E"] | None,
     others: Others | None = None,
-) -> tuple[Carry, Transition, Figures]:
-    """Drive a scene for `steps` steps by samples of the policy: transitions [steps, C], and their sums.
-    A transition's `state` is [steps] alone: a scene's agents share it.
+    version: Int[Array, ""] | int = 0,
+) -> tuple[Carry, Segment, Figures]:
+    """Drive a scene for `steps` steps by samples of the policy: what happened, and its sums.
 
-    A scene whose agents have all ended goes on with an episode drawn uniformly from `episodes`. The window's end is no
-    ending: bootstrap its last value from the carry's state.
+    A scene whose agents have all ended goes on with an episode drawn uniformly from `episodes`; without any, it stays
+    as it is, masked. The window's end is no ending: bootstrap from `Segment.final`.
 
     With `others`, each agent is driven by the policy that `others.driver` names. Transitions hold what its driver
     sampled; those of agents that the learner does not drive are masked. A scene is over where the learner's have ended.
     """
     mine = True if others is None else others.driver == 0
 
-    def step(carry: Carry, _: None) -> tuple[Carry, tuple[Transition, Figures]]:
+    def step(now: tuple[Carry, Reached], _: None) -> tuple[tuple[Carry, Reached], tuple[Transition, Figures, Array]]:
+        carry, _reached = now
         policy_key, episode_key, key = jax.random.split(carry.key, 3)
         state = carry.state
         keys = jax.random.split(policy_key, state.alive.shape[0])
         observation = env.observe(bank, state)
         sample, log_prob, value, memory = _sample_all(policy, others, observation, carry.memory, keys)
-        action = jax.vmap(lambda row: action_at(env.dynamics.grid(), row))(sample)
-        after, events = env.step(bank, state, action)
+        after, events = env.step(bank, state, jax.vmap(env.dynamics.decode)(sample))
         terminated, truncated = env.endings(bank, after, events)
-        reward = jnp.where(state.alive, env.rewards(bank, events), 0.0)
-        transition = _transition(state, sample, log_prob, value, reward, terminated, truncated, state.alive & mine)
-        gained = carry.gained + reward
+        reached = Reached(after, memory)
+        transition = Transition(
+            state=state,
+            observation=observation,
+            action=sample,
+            log_prob=log_prob,
+            value=value,
+            reward=jnp.where(state.alive, env.rewards(bank, events), 0.0),
+            terminated=terminated,
+            truncated=truncated,
+            mask=state.alive & mine,
+            fresh=carry.fresh,
+            reached=reached if env.ending.truncates else None,
+        )
+        gained = carry.gained + transition.reward
         figures = _figures(transition, events, gained)
-        next_carry = Carry(retire(after, terminated | truncated), memory, carry.first_memory, gained, key)
-        over = ~jnp.any(next_carry.state.alive & mine)
-        return _restart(env, bank, next_carry, over, episodes, episode_key), (transition, figures)
+        going = Carry(retire(after, terminated | truncated), memory, jnp.asarray(False), gained, key)
+        if episodes is not None:
+            over = ~jnp.any(going.state.alive & mine)
+            going = _restart(
+                env, bank, _nothing(policy, others, state.alive.shape[0]), going, over, episodes, episode_key
+            )
+        return (going, reached), (transition, figures, record_of(bank, state.episode))
 
-    carry, (transitions, figures) = jax.lax.scan(step, carry, None, length=steps)
-    return carry, transitions, jax.tree.map(lambda rows: jnp.sum(rows, axis=0), figures)
+    first = Reached(carry.state, carry.memory)
+    (after, final), (transitions, figures, records) = jax.lax.scan(step, (carry, first), None, length=steps)
+    segment = Segment(
+        steps=transitions,
+        memory=carry.memory,
+        final=final,
+        id=jax.random.key_data(carry.key),
+        version=jnp.asarray(version, jnp.int32),
+        record=records,
+    )
+    return after, segment, jax.tree.map(lambda rows: jnp.sum(rows, axis=0), figures)
 
 
 def _sample_all(
     policy: Policy, others: Others | None, observation: Observation, memory: Memory, keys: Array
-) -> tuple[Array, Array, Array, Memory]:
+) -> tuple[Sample, Array, Array, Memory]:
     """What each agent's driver samples, its log-probability and value, [C]; and the memories of all drivers."""
 
-    def ask(policy: Policy, memory: Memory) -> tuple[Array, Array, Array, Memory]:
+    def ask(policy: Policy, memory: Memory) -> tuple[Sample, Array, Array, Memory]:
         return jax.vmap(lambda o, m, k: _sample(policy, o, m, k))(observation, memory, keys)
 
     if others is None:
@@ -158,21 +224,12 @@ def _sample(policy: Policy, observation: Observation, memory: Memory, key: Key):
     return sample, distribution.log_prob(sample), value, memory
 
 
-def _transition(state: State, *of_agents: Array) -> Transition:
-    """One `Transition` whose fields are [C], but for the scene's state, which it holds once."""
-    first = Transition(state, *(rows[0] for rows in of_agents))
-    return jax.tree.unflatten(jax.tree.structure(first), jax.tree.leaves((state, of_agents)))
-
-
-def _restart(env: Env, bank: Bank, carry: Carry, over: Bool[Array, ""], episodes: Int[Array, "E"], key: Key) -> Carry:
-    """The carry itself, or a new episode where the scene is over."""
-    fresh = Carry(
-        state=env.reset(bank, jax.random.choice(key, episodes)),
-        memory=carry.first_memory,
-        first_memory=carry.first_memory,
-        gained=jnp.zeros_like(carry.gained),
-        key=carry.key,
-    )
+def _restart(
+    env: Env, bank: Bank, memory: Memory, carry: Carry, over: Bool[Array, ""], episodes: Int[Array, "E"], key: Key
+) -> Carry:
+    """The carry itself, or a new episode, with the first memory, where the scene is over."""
+    state = env.reset(bank, jax.random.choice(key, episodes))
+    fresh = Carry(state, memory, jnp.asarray(True), jnp.zeros_like(carry.gained), carry.key)
     return jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, carry)
 
 
@@ -196,22 +253,34 @@ def _figures(transition: Transition, events: Events, gained: Float[Array, "C"]) 
     )
 
 
-def drive(
-    env: Env, bank: Bank, act: Driver, episode: Int[Array, ""] | int, steps: int, key: Key, memory: Memory = ()
-) -> Trajectory:
+def rates(sums: Figures) -> dict[str, float]:
+    """Sums of rollouts as means: over the episodes that ended, and over steps."""
+    ended, steps = max(float(sums.episodes), 1.0), max(float(sums.steps), 1.0)
+    return {
+        "episodes": float(sums.episodes),
+        "returns": float(sums.returns) / ended,
+        "reward_per_step": float(sums.reward) / steps,
+        "progress_per_step": float(sums.progress) / steps,
+        **{f"train_{name}_share": float(getattr(sums, name)) / ended for name in FAILURES},
+    }
+
+
+def drive(env: Env, bank: Bank, driver: Driver, episode: Int[Array, ""] | int, steps: int, key: Key) -> Trajectory:
     """Drive one episode to its end and beyond, `steps` steps in all, whatever fails on the way.
 
-    `memory` is the driver's own first memory. Steps after the recording's end are masked.
+    Steps after the recording's end are masked.
     """
+    env = driver.rules(env)
     first = env.reset(bank, episode)
 
     def step(carry: tuple[State, Memory], key: Key):
         state, memory = carry
-        action, memory = act(bank, state, env.observe(bank, state), memory, key)
+        action, memory = driver(bank, state, env.observe(bank, state), memory, key)
         after, events = env.step(bank, state, action)
         mask = state.alive & (state.time < bank.episodes.last[state.episode])
         return (after, memory), (_moment(after), events, mask)
 
+    memory = driver.initial_memory(first.alive.shape[0])
     _, (moments, events, mask) = jax.lax.scan(step, (first, memory), jax.random.split(key, steps))
     agents, lights, along, speed, time = jax.tree.map(
         lambda start, rest: jnp.concatenate([start[None], rest]), _moment(first), moments
@@ -219,19 +288,25 @@ def drive(
     return Trajectory(agents, lights, along, speed, first.controlled, time, events, mask)
 
 
-def shared(drivers: Sequence[Driver], driver: Int[Array, "C"]) -> Driver:
-    """One driver of a scene whose agents are driven by several: agent `c` by `drivers[driver[c]]`.
+class Shared(Driver):
+    """One driver of a scene whose agents are driven by several, under the rules of the environment."""
 
-    All answer actions of the same dynamics. The memory is the tuple of theirs; the key is split, one for each.
-    """
+    drivers: tuple[Driver, ...]
+    driver: Int[Array, "C"]  # agent `c` is driven by `drivers[driver[c]]`
 
-    def act(bank: Bank, state: State, observation: Observation, memory: Memory, key: Key) -> tuple[Array, Memory]:
-        keys = jax.random.split(key, len(drivers))
-        answers = [each(bank, state, observation, *rest) for each, *rest in zip(drivers, memory, keys, strict=True)]
+    def initial_memory(self, agents: int) -> Memory:
+        """The tuple of theirs."""
+        return tuple(each.initial_memory(agents) for each in self.drivers)
+
+    def __call__(
+        self, bank: Bank, state: State, observation: Observation, memory: Memory, key: Key
+    ) -> tuple[Float[Array, "C width"], Memory]:
+        """All answer actions of the same dynamics. The key is split, one for each."""
+        keys = jax.random.split(key, len(self.drivers))
+        asked = zip(self.drivers, memory, keys, strict=True)
+        answers = [each(bank, state, observation, *rest) for each, *rest in asked]
         actions = jnp.stack([action for action, _ in answers])
-        return actions[driver, jnp.arange(len(driver))], tuple(memory for _, memory in answers)
-
-    return act
+        return actions[self.driver, jnp.arange(len(self.driver))], tuple(memory for _, memory in answers)
 
 
 def _moment(state: State) -> tuple[Agents, Array, Array, Array, Array]:

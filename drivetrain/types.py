@@ -304,14 +304,37 @@ class Observation:
 
 
 @record
-class Transition:
-    """One step of one controlled agent, as learning sees it. The observation is rebuilt from `state`."""
+class Reached:
+    """What a step led to, before anything restarts: where a value goes on, unseen, from."""
 
-    state: State  # the scene *before* the action
-    action: Int[Array, "*width"]  # the head's own sample
-    log_prob: Float[Array, ""]
-    value: Float[Array, ""]  # the behaviour policy's own estimate, for figures
-    reward: Float[Array, ""]
-    terminated: Bool[Array, ""]
-    truncated: Bool[Array, ""]
-    mask: Bool[Array, ""]  # False: padding; learn nothing from it
+    state: State
+    memory: Any  # of the policy then, [C]; () where there is none
+
+
+@record
+class Transition:
+    """One step of one scene, its agents in [C]: what was seen and done, and what came of it."""
+
+    state: State  # the scene *before* the action, once, however many agents
+    observation: Observation  # [C], of that state
+    action: Any  # [C, …]: each head's own sample, indices or floats
+    log_prob: Float[Array, "C"]
+    value: Float[Array, "C"]  # the behaviour policy's own estimate
+    reward: Float[Array, "C"]
+    terminated: Bool[Array, "C"]
+    truncated: Bool[Array, "C"]
+    mask: Bool[Array, "C"]  # False: padding, or driven by another; learn nothing from it
+    fresh: Bool[Array, ""]  # an episode begins with this step: memory before it is the first memory
+    reached: Reached | None  # None where no ending truncates
+
+
+@record
+class Segment:
+    """A window of T steps of one scene, whole in itself: it may be learnt from elsewhere, and later."""
+
+    steps: Transition  # [T]
+    memory: Any  # of the policy before the first step, [C]
+    final: Reached  # what the last step led to
+    id: UInt[Array, "2"]  # unique: the key from which the window was drawn
+    version: Int[Array, ""]  # updates that the policy had seen
+    record: UInt[Array, "T 2"]  # stable id of the recording of each step (`Bank.record`)

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from fleet.conftest import dataset  # noqa: F401 - a fixture
+from fixtures_runs import dataset  # noqa: F401 - a fixture
 
 from drivetrain.fleet.journal import read_metrics
 

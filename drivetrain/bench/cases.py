@@ -10,7 +10,7 @@ from drivetrain.bench.simulation import Case, Row, measure
 from drivetrain.bench.synthetic import Grid, grid_scenario, grid_scenarios
 from drivetrain.data.loading import load
 from drivetrain.env import Env
-from drivetrain.observe import PAPER
+from drivetrain.observe.sight import PAPER
 from drivetrain.observe.surroundings import Surroundings
 from drivetrain.sim.bank import Bank, Indexing, make_bank
 from drivetrain.sim.traffic.follow import Follow

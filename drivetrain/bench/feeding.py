@@ -11,18 +11,18 @@ import time
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 
+from drivetrain.banks.feed import Feed, slots_for
+from drivetrain.banks.streamed import Streamed
 from drivetrain.bench.measuring import Case, memory_megabytes, peak_megabytes
 from drivetrain.data.shards import read_manifest
 from drivetrain.data.streaming import Stream
 from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
-from drivetrain.fleet.feeding import Feed, feed, slots_for
-from drivetrain.fleet.local import Learner, improve, open_scenes
-from drivetrain.fleet.run import Improvement
-from drivetrain.fleet.splits import longest_episode
-from drivetrain.learn.update import TrainState
+from drivetrain.fleet.local import begin, update
+from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.update import Learning
+from drivetrain.policy.base import Policy
 from drivetrain.sim.refilling import Slots
 from drivetrain.types import replace
 
@@ -50,55 +50,46 @@ class _Clock:
         self.updates += updates
 
 
-def measure_fresh(
-    env: Env, improvement: Improvement, train: TrainState, folder: Path, plan: tuple[int, float]
-) -> list[Case]:
+def measure_fresh(env: Env, learning: Learning, policy: Policy, folder: Path, plan: tuple[int, float]) -> list[Case]:
     """Two cases, `resident` and `fresh`, with so many egos of a recording in the bank, in about so many seconds each.
 
-    `plan` holds these two numbers; the training state is copied.
+    `plan` holds these two numbers.
     """
     egos, seconds = plan
     manifest = read_manifest(folder)
     env = replace(env, ending=EVALUATION)
-    slots = slots_for(manifest.recordings, -(-improvement.scenes // egos), egos)
+    slots = slots_for(manifest.recordings, -(-learning.scenes // egos), egos)
     slots = replace(slots, longest=round(EPISODE_SECONDS / manifest.dt))
     begun = time.perf_counter()
-    source = Feed(Stream(str(folder), None, admitted_only=False, threads=2, ahead=AHEAD), slots, slots.count)
-    rows, bank = jnp.arange(slots.count * egos), source.bank
-    parts = -(-longest_episode(slots, bank) // improvement.minibatches)
-    improvement = replace(improvement, window=parts * improvement.minibatches)
-    carry = open_scenes(env, bank, improvement.scenes, rows, jax.random.key(2))
-    learner = Learner(jax.tree.map(jnp.copy, train), carry)
+    feed = Feed(Stream(str(folder), None, admitted_only=False, threads=2, ahead=AHEAD), slots, slots.count)
+    source = Streamed(feed)
+    learning = replace(learning, algorithm=Ppo(window=slots.longest))
+    train = begin(env, learning, policy, source.bank, source.episodes, (jax.random.key(2), jax.random.key(3)))
     clocks = {"resident": _Clock(), "fresh": _Clock()}
     compile_seconds = 0.0
     while any(clock.updates == 0 or clock.wall < 10.0 * seconds for clock in clocks.values()):
         for name, clock in clocks.items():
-            source.wait()
+            feed.wait()
             clock.start()
             for _ in range(TURN):
                 if name == "fresh":
-                    bank, carry = feed(env, bank, learner.carry, source.lot())
-                    learner = replace(learner, carry=carry)
-                learner, driven, _ = improve(env, improvement, bank, learner, rows)
-                clock.episodes += float(jnp.asarray(driven.episodes))
+                    train = source.renew(env, learning.algorithm, train)
+                train, driven, _ = update(env, learning, source.bank, source.episodes, train)
+                clock.episodes += float(driven.episodes)
                 clock.memory.append(round(memory_megabytes(), 1))
-            source.wait()
+            feed.wait()
             clock.stop(TURN)
         if not compile_seconds:  # the first turns
             compile_seconds = time.perf_counter() - begun
             clocks = {"resident": _Clock(), "fresh": _Clock()}
     source.close()
-    return [
-        _case(name, clock, clocks["resident"], improvement, slots, compile_seconds) for name, clock in clocks.items()
-    ]
+    return [_case(name, clock, clocks["resident"], learning, slots, compile_seconds) for name, clock in clocks.items()]
 
 
-def _case(
-    name: str, clock: _Clock, resident: _Clock, improvement: Improvement, slots: Slots, compile_seconds: float
-) -> Case:
+def _case(name: str, clock: _Clock, resident: _Clock, learning: Learning, slots: Slots, compile_seconds: float) -> Case:
     wall, cpu = clock.wall / clock.updates, clock.cpu / clock.updates
-    steps = improvement.scenes * improvement.window
-    note = f"{slots.episodes} egos a recording, windows of {improvement.window} steps, "
+    steps = learning.scenes * learning.algorithm.steps()
+    note = f"{slots.episodes} egos a recording, windows of {learning.algorithm.steps()} steps, "
     note += f"{clock.episodes / clock.updates:.0f} episodes ended an update, {cpu:.2f} s of CPU"
     if name == "fresh":
         kept = resident.wall / resident.updates / wall, resident.cpu / resident.updates / cpu
@@ -106,5 +97,5 @@ def _case(
         note += f", {slots.count} fresh recordings of {more:.1f} ms; "
         note += f"{kept[0]:.3f} of the resident rate, {kept[1]:.3f} by CPU time"
     curve = tuple(clock.memory[i * (len(clock.memory) - 1) // 9] for i in range(10))
-    row = Case(name, improvement.scenes, 1e3 * wall, steps, steps / wall, compile_seconds, peak_megabytes())
+    row = Case(name, learning.scenes, 1e3 * wall, steps, steps / wall, compile_seconds, peak_megabytes())
     return dataclasses.replace(row, memory_mb=curve, note=note)

@@ -20,15 +20,16 @@ from drivetrain.bench.measuring import Case, median_seconds, peak_megabytes
 from drivetrain.data.loading import load
 from drivetrain.data.streaming import Stream
 from drivetrain.env import Env
-from drivetrain.fleet.run import Improvement
+from drivetrain.fleet.local import begin, update
 from drivetrain.learn.ppo import Ppo
-from drivetrain.learn.update import Optimiser, TrainState, begin, descend
-from drivetrain.observe import PAPER
-from drivetrain.policy.perceiver import Perceiver, Sizes, count_parameters
-from drivetrain.policy.presets import P0_75M, TINY
-from drivetrain.rollout import Carry, Figures, rollout, start
+from drivetrain.learn.update import Learning, Optimiser
+from drivetrain.observe.sight import PAPER
+from drivetrain.parallel import on_each, over_learners
+from drivetrain.policy.base import Architecture, Policy, count_parameters
+from drivetrain.policy.presets import P0_75M, POOLED
+from drivetrain.rollout import Figures, rollout, start
 from drivetrain.sim.bank import Bank, make_bank
-from drivetrain.types import Transition
+from drivetrain.types import replace
 
 RESIDENT = 256
 """Recordings of a dataset that are measured on, at most, where they are resident."""
@@ -40,42 +41,56 @@ class Bench:
     """What is measured: the same scenes, driven for a window of steps."""
 
     env: Env = Env()
-    sizes: Sizes = TINY
-    steps: int = 32
+    policy: Architecture = POOLED
+    learning: Learning = Learning(Ppo(window=32, entropy=3e-3), Optimiser(learning_rate=3e-4))
     seconds: float = 2.0  # spent on each measurement, at least
-    epochs: int = 2  # passes over a window, for `fresh`
 
     def sim(self, bank: Bank, scenes: int) -> Case:
         """Steps of the environment alone, under the action that changes nothing."""
         idle = jnp.zeros((1, self.env.dynamics.width))
 
-        def drive(bank, episodes):
-            def one(episode):
-                def step(state, _):
-                    state, events = self.env.step(bank, state, idle)
-                    return state, self.env.rewards(bank, events)
+        def one(bank: Bank, episode: jax.Array) -> Any:
+            def step(state, _):
+                state, events = self.env.step(bank, state, idle)
+                return state, (self.env.rewards(bank, events), events)
 
-                return jax.lax.scan(step, self.env.reset(bank, episode), None, length=self.steps)[1]
+            return jax.lax.scan(step, self.env.reset(bank, episode), None, length=self.steps)[1]
 
-            return jax.vmap(one)(episodes)
-
+        drive = over_learners(jax.vmap(one, (None, 0)), (False, True), True)
         return self.measure("sim", scenes, scenes * self.steps, drive, bank, _rows(bank, scenes))
 
     def observe(self, bank: Bank, scenes: int) -> Case:
         """One observation of every scene, written out."""
         states = jax.jit(jax.vmap(self.env.reset, (None, 0)))(bank, _rows(bank, scenes))
-        return self.measure("observe", scenes, scenes, jax.vmap(self.env.observe, (None, 0)), bank, states)
+        observe = over_learners(jax.vmap(self.env.observe, (None, 0)), (False, True), True)
+        return self.measure("observe", scenes, scenes, observe, bank, states)
 
     def rollout(self, bank: Bank, scenes: int) -> Case:
-        """A window of steps under the policy."""
-        return self.measure(
-            "rollout", scenes, scenes * self.steps, self._window, bank, self._policy(), self._carry(bank, scenes)
-        )
+        """A window of steps under the policy: its figures, every event among them."""
+        policy, keys = self._policy(), jax.random.split(jax.random.key(2), scenes)
+
+        def window(bank: Bank, policy: Policy, key: jax.Array) -> Figures:
+            carry = start(self.env, bank, policy, _all(bank), key)
+            return rollout(self.env, bank, policy, carry, self.steps, _all(bank))[2]
+
+        of_share = over_learners(jax.vmap(window, (None, None, 0)), (False, False, True), True)
+        return self.measure("rollout", scenes, scenes * self.steps, of_share, bank, policy, keys)
 
     def train(self, bank: Bank, scenes: int) -> Case:
-        """A window and one pass of PPO over it."""
-        carry, train = self._carry(bank, scenes), begin(Optimiser(), self._policy(), jax.random.key(1))
-        whole = self.measure("train", scenes, scenes * self.steps, self._update, bank, carry, train)
+        """A window in every scene, and what the recipe learns from it; the same program as in a run."""
+        learning, episodes = replace(self.learning, scenes=scenes), _all(bank)
+        train = begin(self.env, learning, self._policy(), bank, episodes, (jax.random.key(1), jax.random.key(2)))
+        begun = time.perf_counter()
+        train, *_ = jax.block_until_ready(update(self.env, learning, bank, episodes, train))
+        compile_seconds = time.perf_counter() - begun
+        state = [train]
+
+        def once() -> None:
+            state[0], *_ = jax.block_until_ready(update(self.env, learning, bank, episodes, state[0]))
+
+        elapsed = median_seconds(once, self.seconds)
+        steps = scenes * self.steps
+        whole = Case("train", scenes, 1e3 * elapsed, steps, steps / elapsed, compile_seconds, peak_megabytes())
         driven, simulated = self.rollout(bank, scenes).milliseconds, self.sim(bank, scenes).milliseconds
         total = max(whole.milliseconds, driven)
         shares = {
@@ -101,23 +116,14 @@ class Bench:
         return Case("load", threads, 1e3 * elapsed, count, rate, 0.0, peak_megabytes(), decoded_mb=size * rate)
 
     def fresh(self, folder: Path, scenes: int) -> list[Case]:
-        """PPO updates on a batch of episodes as it stands, and on one that is fresh every episode.
+        """Updates on a batch of episodes as it stands, and on one that is fresh every episode.
 
-        Strictly, each from a recording of its own; or four of a recording at once. An update is a window, and the
-        passes over it in four minibatches.
+        Strictly, each from a recording of its own; or four of a recording at once.
         """
-        run = Improvement(scenes=scenes, epochs=self.epochs, minibatches=4)
-        begun = begin(Optimiser(), self._policy(), jax.random.key(1))
-        return [row for egos in (1, 4) for row in measure_fresh(self.env, run, begun, folder, (egos, self.seconds))]
-
-    def _update(self, bank: Bank, carry: Carry, train: TrainState) -> tuple[Carry, TrainState]:
-        """A window, and one pass of PPO over it."""
-        ppo = Ppo()
-        after, window, _ = self._window(bank, train.policy, carry)
-        prepare = jax.vmap(lambda w, s: ppo.prepare(self.env, bank, train.policy, w, s, train.key))
-        batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), prepare(window, after.state))
-        loss = lambda policy, key: ppo.loss(self.env, bank, policy, batch, key)  # noqa: E731
-        return after, descend(Optimiser(), train, loss)[0]
+        learning = replace(self.learning, scenes=scenes)
+        policy = self._policy()
+        plans = ((1, self.seconds), (4, self.seconds))
+        return [row for plan in plans for row in measure_fresh(self.env, learning, policy, folder, plan)]
 
     def measure(self, name: str, scenes: int, agent_steps: int, function: Callable, *arguments: Any) -> Case:
         """Compile once, then the median of calls."""
@@ -127,19 +133,16 @@ class Bench:
         elapsed = median_seconds(lambda: jax.block_until_ready(compiled(*arguments)), self.seconds)
         return Case(name, scenes, 1e3 * elapsed, agent_steps, agent_steps / elapsed, compile_seconds, peak_megabytes())
 
-    def _policy(self) -> Perceiver:
-        actions = tuple(len(values) for values in self.env.dynamics.grid())
-        return Perceiver(self.sizes, self.env.observer.widths, actions, jax.random.key(0))
+    @property
+    def steps(self) -> int:
+        """Of a window."""
+        return self.learning.algorithm.steps()
 
-    def _carry(self, bank: Bank, scenes: int) -> Carry:
-        keys = jax.random.split(jax.random.key(2), scenes)
-        return jax.jit(jax.vmap(lambda bank, key: start(self.env, bank, _all(bank), key), (None, 0)))(bank, keys)
-
-    def _window(self, bank: Bank, policy: Any, carry: Carry) -> tuple[Carry, Transition, Figures]:
-        return jax.vmap(lambda carry: rollout(self.env, bank, policy, carry, self.steps, _all(bank)))(carry)
+    def _policy(self) -> Policy:
+        return on_each(self.policy.build(self.env, jax.random.key(0)))
 
 
-PAPER_SMALLEST = Bench(env=Env(observer=PAPER), sizes=P0_75M, epochs=1)
+PAPER_SMALLEST = Bench(env=Env(observer=PAPER), policy=P0_75M)
 """The paper's policy of 0.75 million parameters, and what it sees and learns in one pass."""
 
 
@@ -147,7 +150,7 @@ def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], ben
     """Measure the cases named, at every number of scenes, on the recordings of a dataset."""
     loaded = load(folder, admitted_only=False, limit=RESIDENT)
     paths = bench.env.traffic.needs_paths
-    bank = jax.device_put(make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, paths=paths))
+    bank = on_each(make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, paths=paths))
     done = []
     for case in cases:
         if case == "load":

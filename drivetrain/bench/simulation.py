@@ -17,7 +17,7 @@ import numpy as np
 
 from drivetrain.bench.measuring import median_seconds, peak_megabytes
 from drivetrain.env import Env
-from drivetrain.observe import PAPER, Observer
+from drivetrain.observe.sight import PAPER, Sight
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.ribbons import PIECES, REACH, SEEN
@@ -173,7 +173,7 @@ def _bytes(case: Case, bank: Bank) -> int:
     if case.judges or case.sees:
         floats += 9 * agents + block
     view = case.env.observer
-    if case.sees and isinstance(view, Observer):
+    if case.sees and isinstance(view, Sight):
         floats += (SEEN[1] - SEEN[0] + 1) * view.route.points * lanes
     each = 4 * int(floats)
     if case.part == "observation":

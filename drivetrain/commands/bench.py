@@ -50,7 +50,7 @@ def bench(
     import jax
 
     from drivetrain.bench.learning import CASES, PAPER_SMALLEST, Bench, describe, run_cases
-    from drivetrain.fleet.checkpoints import write_atomically
+    from drivetrain.runs.checkpoints import write_atomically
 
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compilation
     measured = dataclasses.replace(PAPER_SMALLEST if policy == "small" else Bench(), seconds=seconds)

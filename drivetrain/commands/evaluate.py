@@ -8,34 +8,21 @@ from typing import Annotated, Any, Literal
 import jax
 import tyro
 
+from drivetrain.banks.part import Part
 from drivetrain.data.shards import read_manifest
-from drivetrain.ending import EVALUATION
+from drivetrain.drivers import BASELINES
+from drivetrain.drivers.greedy import Greedy
 from drivetrain.env import Env
-from drivetrain.evaluate.baselines import BASELINES
-from drivetrain.evaluate.benchmark import evaluate, summarise, together
-from drivetrain.evaluate.greedy import Greedy
-from drivetrain.evaluate.pieces import Chunks
-from drivetrain.fleet.checkpoints import load_checkpoint, newest_good, write_atomically
-from drivetrain.fleet.local import make_policy
-from drivetrain.fleet.run import load_run
-from drivetrain.policy.perceiver import Perceiver
+from drivetrain.evaluate.benchmark import evaluate, portion_of, summarise, together
 from drivetrain.progress import progress
 from drivetrain.rollout import Driver
-from drivetrain.types import InputError, record, replace
-
-STAGES = ("bc_ppo", "bc")
-"""Folders of a run's checkpoints, the best trained first."""
-
+from drivetrain.runs.checkpoints import load_checkpoint, newest_good, write_atomically
+from drivetrain.runs.run import load_run
+from drivetrain.runs.stage import Best
+from drivetrain.types import InputError, replace
 
 RECORDINGS = 64
 """In memory at once."""
-
-
-@record
-class Best:
-    """What an evaluation takes from a checkpoint: the policy that did best on validation."""
-
-    best: Perceiver
 
 
 def run(words: list[str]) -> None:
@@ -62,7 +49,7 @@ def evaluate_policy(
         seed: of the bootstrap, and of drivers that draw
     """
     env, act = driver(policy)
-    parts = Chunks((data,), split, RECORDINGS, env.traffic.needs_paths, limit=limit)
+    parts = Part((data,), split, RECORDINGS, env.traffic.needs_paths, limit=limit)
     found = []
     with progress("evaluate", total=parts.episodes(), unit="episodes") as show:
         for piece in parts:
@@ -71,7 +58,7 @@ def evaluate_policy(
                 env,
                 piece.bank,
                 act,
-                portion=piece.portion(),
+                portion_of(piece),
                 seed=seed,
                 progress=lambda done, _, first=first: show(first + done, policy),
             )
@@ -85,14 +72,12 @@ def evaluate_policy(
 def driver(policy: str) -> tuple[Env, Driver]:
     """The environment and the driver that a word names. Raises `InputError` where it names nothing."""
     if policy in BASELINES:
-        baseline = BASELINES[policy](Env())
-        return baseline.env, baseline.act
+        return Env(), BASELINES[policy]
     file = checkpoint_of(Path(policy))
     settings = load_run(file.parent.parent.parent)
-    like = jax.eval_shape(lambda: Best(make_policy(settings, jax.random.key(0))))
+    like = jax.eval_shape(lambda: Best(settings.policy.build(settings.env, jax.random.key(0))))
     restored, _ = load_checkpoint(file, like)
-    env = replace(settings.env, ending=EVALUATION)
-    return env, Greedy(restored.best, env.dynamics)
+    return settings.env, Greedy(restored.best, settings.env.dynamics)
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -101,8 +86,8 @@ def checkpoint_of(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise InputError(f"{path}: no such run or checkpoint (name one, or one of {', '.join(BASELINES)})")
-    for stage in STAGES:
-        for file, reason in newest_good(path / "checkpoints" / stage):
+    for stage in reversed(load_run(path).stages):
+        for file, reason in newest_good(path / "checkpoints" / stage.name):
             if not reason:
                 return file
             print(f"drivetrain: {reason}", file=sys.stderr)

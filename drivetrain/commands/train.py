@@ -8,10 +8,10 @@ from typing import Annotated, get_origin, get_type_hints
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
-from drivetrain.fleet.run import Run
-from drivetrain.fleet.training import train
 from drivetrain.progress import progress
 from drivetrain.recipes import RECIPES
+from drivetrain.runs.run import Run
+from drivetrain.runs.training import train
 from drivetrain.types import InputError
 
 USAGE = f"""usage: drivetrain train RECIPE [--out RUN | --resume RUN] [--seed N] [options]

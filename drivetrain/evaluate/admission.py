@@ -14,11 +14,11 @@ from typing import cast
 import numpy as np
 from jaxtyping import Bool, Int
 
+from drivetrain.banks.part import Part, Piece
 from drivetrain.data.shards import set_causes
+from drivetrain.drivers.log import LogDriver
 from drivetrain.env import Env
-from drivetrain.evaluate.baselines import log_baseline
-from drivetrain.evaluate.benchmark import RATES, Drives, evaluate
-from drivetrain.evaluate.pieces import Chunks, Split
+from drivetrain.evaluate.benchmark import RATES, Drives, evaluate, portion_of
 from drivetrain.types import replace
 
 CAUSES = ("collision", "off_route")
@@ -63,7 +63,7 @@ def admit_dataset(folder: str | Path, progress: Callable[..., AbstractContextMan
 
     `progress(title, total=…, unit=…)` opens a bar, which is called with what is done and a word.
     """
-    parts = Chunks((str(folder),), None, RECORDINGS, admitted_only=False)
+    parts = Part((str(folder),), None, RECORDINGS, admitted_only=False)
     if not parts.episodes():  # maps alone
         return NOBODY
     found, names, done = [NOBODY], [], 0
@@ -84,10 +84,10 @@ def admit_dataset(folder: str | Path, progress: Callable[..., AbstractContextMan
     return whole
 
 
-def admit(env: Env, piece: Split, chunk: int = 64, progress: Callable[[int, int], None] | None = None) -> Admission:
+def admit(env: Env, piece: Piece, chunk: int = 64, progress: Callable[[int, int], None] | None = None) -> Admission:
     """Drive every ego of a bank (one controlled agent an episode, none left out) by its log."""
-    log, bank, rows = log_baseline(env), piece.bank, piece.rows()
-    result = evaluate(log.env, bank, log.act, portion=piece.portion(chunk), progress=progress)
+    bank, rows = piece.bank, piece.rows()
+    result = evaluate(env, bank, LogDriver(), portion=portion_of(piece, chunk), progress=progress)
     drives = cast(Drives, result.drives)
     return Admission(
         source=np.asarray(bank.episodes.log)[rows],

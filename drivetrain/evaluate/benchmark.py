@@ -13,10 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from drivetrain.banks.part import Piece
+from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.evaluate.intervals import METHOD, mean, ratio
 from drivetrain.evaluate.metrics import LEAST_DISTANCE, Outcome, outcome
-from drivetrain.rollout import Driver, Memory, drive
+from drivetrain.parallel import over_learners, shares
+from drivetrain.rollout import Driver, drive
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, Events, InputError, Key, record, replace
 
@@ -59,31 +62,36 @@ class Portion:
 WHOLE = Portion()
 
 
+def portion_of(piece: Piece, chunk: int = 64) -> Portion:
+    """All of a piece, so many episodes at once."""
+    return Portion(piece.rows(), chunk, piece.first, piece.steps)
+
+
 def evaluate(
     env: Env,
     bank: Bank,
-    act: Driver,
-    memory: Memory = (),
+    driver: Driver,
     portion: Portion = WHOLE,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Drive every episode of a portion to its end; nothing ends earlier, nothing restarts.
 
-    `act` is a function, or an Equinox module whose arrays may change between calls without a new compilation. `memory`
-    is the driver's first memory of one scene. `progress(done, all)` is called after each chunk. The key of an episode
-    is its row in the set folded into the seed, so that figures depend neither on the chunks nor on the pieces.
+    It drives by its own rules, and only the recording's end is an ending. `progress(done, all)` is called after each
+    chunk. The key of an episode is its row in the set folded into the seed, so that figures depend neither on the
+    chunks nor on the pieces.
     """
     rows = np.arange(len(bank.episodes.map)) if portion.episodes is None else np.asarray(portion.episodes)
     if len(rows) == 0:
         raise InputError("evaluation: episodes: none (name at least one)")
     steps = portion.steps or int(np.max(np.asarray(bank.episodes.last) - np.asarray(bank.episodes.first)))
-    chunk, draw = min(portion.chunk, len(bank.episodes.map)), (jax.random.key(seed), jnp.asarray(portion.first))
+    chunk = shares(min(portion.chunk, len(bank.episodes.map)))
+    env, draw = replace(env, ending=EVALUATION), (jax.random.key(seed), jnp.asarray(portion.first))
     parts = []
     for start in range(0, len(rows), chunk):
         part = rows[start : start + chunk]
         padded = jnp.asarray(np.resize(part, chunk), jnp.int32)
-        result = _drive_chunk(env, bank, act, memory, padded, draw, steps)
+        result = _drive_chunk(env, bank, driver, padded, draw, steps)
         parts.append(_first(len(part), result))
         if progress is not None:
             progress(start + len(part), len(rows))
@@ -109,16 +117,14 @@ def _first(count: int, result: tuple[Outcome, Drives]) -> tuple[Outcome, Drives]
 def _drive_chunk(
     env: Env,
     bank: Bank,
-    act: Driver,
-    memory: Memory,
+    driver: Driver,
     episodes: Int[Array, "E"],
     draw: tuple[Key, Int[Array, ""]],
     steps: int,
 ) -> tuple[Outcome, Drives]:
-    key, first = draw
-
-    def one(episode: Int[Array, ""]) -> tuple[Outcome, Drives]:
-        trajectory = drive(env, bank, act, episode, steps, jax.random.fold_in(key, first + episode), memory)
+    def one(bank: Bank, driver: Driver, draw: tuple[Key, Array], episode: Int[Array, ""]) -> tuple[Outcome, Drives]:
+        key, first = draw
+        trajectory = drive(env, bank, driver, episode, steps, jax.random.fold_in(key, first + episode))
         mine = trajectory.controlled
         drives = Drives(
             position=trajectory.agents.position[:, mine],
@@ -130,7 +136,8 @@ def _drive_chunk(
         )
         return outcome(bank, episode, trajectory), drives
 
-    return jax.vmap(one)(episodes)
+    of_share = over_learners(jax.vmap(one, (None, None, None, 0)), (False, False, False, True), (True, True))
+    return of_share(bank, driver, draw, episodes)
 
 
 # ---------------------------------------------------------------------------------------------------------- summaries

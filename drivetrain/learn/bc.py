@@ -1,35 +1,33 @@
 """Behavioural cloning of policy and value (arXiv 2312.15122, section on pre-training).
 
-    gather   the expert drives the simulator: the inverse of the dynamics tracks the log from where the agent *is*
-    loss     −log π of the expert's grid action + value_scale · (V − G)²
+    gather    the expert drives an episode: the inverse of the dynamics tracks the log from where the agent *is*
+    prepare   the discounted return of every step
+    loss      −log π of the expert's action + value_scale · (V − G)²
 
 G is the discounted return of the replayed log under the reward and the ending of RL: the critic starts where RL needs
 it.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from drivetrain.ending import retire
 from drivetrain.env import Env
-from drivetrain.learn.returns import discounted_returns, explained_variance
-from drivetrain.sim.bank import Bank, expert
-from drivetrain.sim.dynamics.base import action_at, nearest
+from drivetrain.learn.algorithm import Algorithm, Sequences, by_sequence, cut, scalars, unroll
+from drivetrain.learn.returns import Fit, discounted_returns, explained, fit
+from drivetrain.policy.base import Distribution, Policy, first_memory, remembers
+from drivetrain.sim.bank import Bank, expert, record_of
 from drivetrain.sim.simulator import movers
-from drivetrain.types import Array, Key, State, component, record
+from drivetrain.types import Array, Key, Observation, Reached, Segment, State, Transition, component, record
 
 
 @record
 class Demonstration:
-    """One step of the expert: the scene before it, which agent, its grid action, and the return that followed."""
+    """Sequences of what the expert did, and the returns that followed ([N, L])."""
 
-    state: State
-    agent: Int[Array, "*N"]  # 0 .. C - 1
-    action: Int[Array, "*N width"]
-    target: Float[Array, "*N"]  # discounted return
-    mask: Bool[Array, "*N"]  # False: padding, or after the end
+    steps: Sequences
+    target: Float[Array, "*N L"]  # discounted return
 
 
 @record
@@ -37,10 +35,11 @@ class GatherFigures:
     """Sums over one episode: how well the simulator could follow its log."""
 
     steps: Float[Array, ""]  # agent steps
-    clipped: Float[Array, ""]  # of them, beyond the limits of the dynamics
+    episodes: Float[Array, ""]  # agent episodes
+    clipped: Float[Array, ""]  # steps beyond the limits of the dynamics
     ended: Float[Array, ""]  # agents that ended before the recording did
     error: Float[Array, ""]  # distance to the log after each step, m
-    worst: Float[Array, ""]  # the largest of them (a maximum, not a sum)
+    worst: Float[Array, ""]  # the largest of them, of each agent, m
 
 
 @record
@@ -49,90 +48,131 @@ class BcFigures:
 
     loss: Float[Array, ""]
     nll: Float[Array, "width"]  # −log π of each action column, without smoothing
-    accuracy: Float[Array, "width"]  # the mode is the expert's
-    value_error: Float[Array, ""]  # mean square
-    explained: Float[Array, ""]  # share of the return's variance that the value explains
+    accuracy: Float[Array, "width"]  # the mode is the expert's; of continuous actions, never
+    value: Fit
 
 
 @component
-class Bc:
+class Bc(Algorithm):
     """Hyper-parameters. The paper: value scale 1e-4, batch 32768, learning rate 2e-3, 20 epochs; the rest is ours."""
 
+    longest: int = 40  # steps of the longest episode: a return is cut where they end
     discount: float = 0.97  # per step: γ of RL
     value_scale: float = 1e-4
     smoothing: float = 0.0  # probability that the target gives to the two neighbouring values of each column
     horizon: int = 6  # steps of the log that the inverse tracks at once
 
-    def gather(
-        self, env: Env, bank: Bank, episode: Int[Array, ""] | int, steps: int
-    ) -> tuple[Demonstration, GatherFigures]:
-        """Drive one episode as its log did, on the policy's grid: demonstrations [steps · C].
+    def steps(self) -> int:
+        """A whole episode."""
+        return self.longest
 
-        `steps` should cover the longest episode: a return is cut where they end.
-        """
+    def open(self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], key: Key) -> Key:
+        """The key: every episode is driven from its start."""
+        return key
+
+    def gather(
+        self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], carry: Key, version: Int[Array, ""]
+    ) -> tuple[Key, Segment, GatherFigures]:
+        """Drive one episode as its log did, by actions that the policy could sample. The key is split in two."""
+        key, draw = jax.random.split(carry)
+        first = env.reset(bank, jax.random.choice(draw, episodes))
+        agents = first.alive.shape[0]
+        like = _distribution_of(policy, env.observe(bank, first))
+        nothing = jnp.zeros(agents)
 
         def step(state: State, _: None):
             wanted = expert_actions(env, bank, state, self.horizon)
-            grid = env.dynamics.grid()
-            index = jax.vmap(lambda row: nearest(grid, row))(wanted)
-            after, events = env.step(bank, state, jax.vmap(lambda row: action_at(grid, row))(index))
+            sample = jax.vmap(lambda row: like.express(env.dynamics, row))(wanted)
+            observation = env.observe(bank, state)
+            after, events = env.step(bank, state, jax.vmap(env.dynamics.decode)(sample))
             terminated, truncated = env.endings(bank, after, events)
             ended = terminated | truncated
-            reward = env.rewards(bank, events)
             clipped = jnp.any(jnp.abs(jax.vmap(env.dynamics.limit)(wanted) - wanted) > 1e-6, axis=-1)
-            error = _distance_to_log(bank, after)
             early = ended & (after.time < bank.episodes.last[after.episode])
-            return retire(after, ended), (state, index, reward, ended, state.alive, clipped, error, early)
+            transition = Transition(
+                state=state,
+                observation=observation,
+                action=sample,
+                log_prob=nothing,
+                value=nothing,
+                reward=env.rewards(bank, events),
+                terminated=terminated,
+                truncated=truncated,
+                mask=state.alive,
+                fresh=state.time == bank.episodes.first[state.episode],
+                reached=None,
+            )
+            return retire(after, ended), (transition, clipped, _distance_to_log(bank, after), early)
 
-        first = env.reset(bank, episode)
-        _, (state, action, reward, ended, mask, clipped, error, early) = jax.lax.scan(step, first, None, length=steps)
-        discount = self.discount * (mask & ~ended)
-        target = jax.vmap(discounted_returns, in_axes=1, out_axes=1)(reward * mask, discount)
-        agents = first.alive.shape[0]
-        batch = Demonstration(
-            state=jax.tree.map(lambda leaf: jnp.repeat(leaf, agents, axis=0), state),
-            agent=jnp.tile(jnp.arange(agents), steps),
-            action=action.reshape(steps * agents, -1),
-            target=target.reshape(-1),
-            mask=mask.reshape(-1),
+        final, (transitions, clipped, error, early) = jax.lax.scan(step, first, None, length=self.longest)
+        memory = first_memory(policy, agents)
+        record = jnp.broadcast_to(record_of(bank, first.episode), (self.longest, 2))
+        segment = Segment(
+            transitions, memory, Reached(final, memory), jax.random.key_data(carry), jnp.asarray(version), record
         )
-        figures = GatherFigures(
-            steps=jnp.sum(mask, dtype=jnp.float32),
-            clipped=jnp.sum(mask & clipped, dtype=jnp.float32),
-            ended=jnp.sum(mask & early, dtype=jnp.float32),
-            error=jnp.sum(jnp.where(mask, error, 0.0)),
-            worst=jnp.max(jnp.where(mask, error, 0.0)),
+        mask = transitions.mask
+        error = jnp.where(mask, error, 0.0)
+        return (
+            key,
+            segment,
+            GatherFigures(
+                steps=jnp.sum(mask, dtype=jnp.float32),
+                episodes=jnp.sum(first.alive, dtype=jnp.float32),
+                clipped=jnp.sum(mask & clipped, dtype=jnp.float32),
+                ended=jnp.sum(mask & early, dtype=jnp.float32),
+                error=jnp.sum(error),
+                worst=jnp.sum(jnp.max(error, axis=0)),
+            ),
         )
-        return batch, figures
+
+    def prepare(self, env: Env, policy: Policy, bank: Bank, segment: Segment, key: Key) -> Demonstration:
+        """Demonstrations of one scene, each with its return. The key is not used."""
+        steps = segment.steps
+        goes_on = steps.mask & ~(steps.terminated | steps.truncated)
+        returns = jax.vmap(discounted_returns, in_axes=1, out_axes=1)
+        target = returns(steps.reward * steps.mask, self.discount * goes_on)
+        return Demonstration(cut(policy, segment), by_sequence(target, remembers(policy)))
 
     def loss(
-        self, env: Env, bank: Bank, policy: eqx.Module, batch: Demonstration, key: Key
+        self, env: Env, policy: Policy, batch: Demonstration, moments: tuple[()], key: Key
     ) -> tuple[Float[Array, ""], BcFigures]:
-        """Mean loss of a batch of N demonstrations and its figures. The key is split once a demonstration."""
-        keys = jax.random.split(key, batch.mask.shape[0])
-        nll, smooth, hit, value = jax.vmap(lambda row, k: self._terms(env, bank, policy, row, k))(batch, keys)
-        weight = batch.mask.astype(jnp.float32)
-        total = jnp.maximum(jnp.sum(weight), 1.0)
+        """Mean loss of some sequences and its figures."""
+        distributions, value = unroll(policy, batch.steps, key)
+        action, mask = batch.steps.action, batch.steps.mask
+        total = jnp.maximum(jnp.sum(mask, dtype=jnp.float32), 1.0)
 
-        def mean(x: Array) -> Array:
-            return weight @ x / total
+        def mean(rows: Float[Array, "N L *width"]) -> Array:
+            counted = mask.reshape(*mask.shape, *[1] * (rows.ndim - 2))
+            return jnp.sum(jnp.where(counted, rows, 0.0), axis=(0, 1)) / total
 
-        value_error = mean((value - batch.target) ** 2)
-        loss = mean(jnp.sum(smooth, axis=-1)) + self.value_scale * value_error
-        explained = explained_variance(value, batch.target, weight)
-        return loss, BcFigures(loss, mean(nll), mean(hit), value_error, explained)
+        def nll(smoothing: float) -> Float[Array, "N L width"]:
+            return jax.vmap(jax.vmap(lambda d, a: d.nll(a, smoothing)))(distributions, action)
 
-    def _terms(self, env: Env, bank: Bank, policy: eqx.Module, row: Demonstration, key: Key):
-        """Of one demonstration: −log π of each column, the same smoothed, whether the mode is right, and the value."""
-        distribution, value, _ = policy(env.observer(bank, row.state, row.agent), (), key)  # type: ignore[operator]
-        nll, smooth = [], []
-        for log, index in zip(distribution.log_probabilities, row.action, strict=True):
-            around = log[jnp.clip(index + jnp.array([-1, 0, 1]), 0, log.shape[0] - 1)]
-            share = 0.5 * self.smoothing
-            nll.append(-around[1])
-            smooth.append(-(share * around[0] + (1.0 - self.smoothing) * around[1] + share * around[2]))
-        hit = (distribution.mode() == row.action).astype(jnp.float32)
-        return jnp.stack(nll), jnp.stack(smooth), hit, value
+        exact, of_value = nll(0.0), fit(value, batch.target, mask)
+        smooth = nll(self.smoothing) if self.smoothing else exact
+        hit = jax.vmap(jax.vmap(lambda d: d.mode()))(distributions) == action
+        loss = mean(jnp.sum(smooth, axis=-1)) + self.value_scale * of_value.error_square
+        return loss, BcFigures(loss, mean(exact), mean(hit.astype(jnp.float32)), of_value)
+
+    def describe(self, gathered: GatherFigures) -> dict[str, float]:
+        """How well the expert followed its logs."""
+        steps, episodes = max(float(gathered.steps), 1.0), max(float(gathered.episodes), 1.0)
+        return {
+            "expert_clipped_share": float(gathered.clipped) / steps,
+            "expert_failed_share": float(gathered.ended) / episodes,
+            "expert_error_mean": float(gathered.error) / steps,
+            "expert_error_worst": float(gathered.worst) / episodes,
+        }
+
+    def describe_loss(self, learnt: BcFigures) -> dict[str, float]:
+        """Means, and how well the values fit."""
+        return scalars(learnt) | explained(learnt.value)
+
+
+def _distribution_of(policy: Policy, observation: Observation) -> Distribution:
+    """The distribution of one agent, in shapes alone."""
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), observation)
+    return jax.eval_shape(lambda seen: policy(seen, policy.initial_memory(), jax.random.key(0))[0], one)
 
 
 def expert_actions(env: Env, bank: Bank, state: State, horizon: int) -> Float[Array, "C width"]:

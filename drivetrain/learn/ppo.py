@@ -1,33 +1,39 @@
 """PPO (Schulman et al. 2017) on V-trace advantages (Espeholt et al. 2018), as in arXiv 2312.15122.
 
-    prepare   values and ratios of a window under the present policy → advantages and value targets
-    loss      clipped surrogate + value_scale · (V − target)² − entropy · H
-
-The rollout gathers.
+gather    a window of rollout
+prepare   values and ratios of the window → advantages and value targets
+loss      clipped surrogate + value_scale · (V − target)² − entropy · H
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from drivetrain.env import Env
-from drivetrain.learn.returns import explained_variance, vtrace
+from drivetrain.learn.algorithm import Algorithm, Sequences, Total, by_sequence, cut, scalars, unroll
+from drivetrain.learn.returns import Fit, explained, fit, vtrace
+from drivetrain.policy.base import Memory, Policy, remembers
+from drivetrain.rollout import Carry, Figures, open_again, rates, rollout, start
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Key, State, Transition, component, record
+from drivetrain.types import Array, Key, Segment, State, component, record
 
 
 @record
 class Experience:
-    """One step of one controlled agent, with what PPO needs to learn from it."""
+    """Sequences of a window, with what PPO needs to learn from them ([N, L])."""
 
-    state: State
-    agent: Int[Array, "*N"]  # 0 .. C - 1
-    action: Int[Array, "*N width"]
-    log_prob: Float[Array, "*N"]  # under the behaviour policy
-    advantage: Float[Array, "*N"]
-    target: Float[Array, "*N"]  # of the value
-    mask: Bool[Array, "*N"]
+    steps: Sequences
+    log_prob: Float[Array, "*N L"]  # under the behaviour policy
+    advantage: Float[Array, "*N L"]
+    target: Float[Array, "*N L"]  # of the value
+
+
+@record
+class Advantages:
+    """Of a whole minibatch, over all learners."""
+
+    mean: Float[Array, ""]
+    deviation: Float[Array, ""]
 
 
 @record
@@ -36,18 +42,18 @@ class PpoFigures:
 
     loss: Float[Array, ""]
     surrogate: Float[Array, ""]
-    value_error: Float[Array, ""]  # mean square
-    entropy: Float[Array, ""]  # nats, both columns
+    entropy: Float[Array, ""]  # nats, all columns
     ratio: Float[Array, ""]  # π / μ
     clipped: Float[Array, ""]  # share of ratios beyond the clip
     divergence: Float[Array, ""]  # KL(μ ‖ π), by the estimator ratio − 1 − log ratio
-    explained: Float[Array, ""]  # share of the target's variance that the value explains
+    value: Fit
 
 
 @component
-class Ppo:
+class Ppo(Algorithm):
     """Hyper-parameters. The paper: clip 0.3, value scale 1e-2, entropy 3e-2; γ, λ, ρ̄, c̄ and normalisation are ours."""
 
+    window: int = 32  # steps of a rollout
     clip: float = 0.3
     value_scale: float = 1e-2
     entropy: float = 3e-2
@@ -55,85 +61,128 @@ class Ppo:
     trace: float = 0.95  # λ
     rho_bar: float = 1.0
     c_bar: float = 1.0
-    normalise: bool = True  # advantages to mean 0 and deviation 1 within each batch of the loss
+    normalise: bool = True  # advantages to mean 0 and deviation 1 within each minibatch
+    lagging: bool = False  # the window may be another policy's: values and ratios are those of the policy that learns
 
-    def prepare(
-        self, env: Env, bank: Bank, policy: eqx.Module, window: Transition, final: State, key: Key
-    ) -> Experience:
-        """Experiences [T · C] of one scene's window [T, C] and the state after it. The key is split once a state.
+    def steps(self) -> int:
+        """A window."""
+        return self.window
 
-        A terminated step is worth its reward. A truncated one is bootstrapped from the state before it, since the one
-        it reached has given way to another life; the window's last from `final`.
+    def open(self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], key: Key) -> Carry:
+        """A scene at the start of an episode."""
+        return start(env, bank, policy, episodes, key)
+
+    def gather(
+        self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], carry: Carry, version: Int[Array, ""]
+    ) -> tuple[Carry, Segment, Figures]:
+        """A window of rollout."""
+        return rollout(env, bank, policy, carry, self.window, episodes, version=version)
+
+    def reopen(
+        self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], carry: Carry, slots: Int[Array, "n"]
+    ) -> Carry:
+        """A scene on one of the slots that were replaced begins anew."""
+        return open_again(env, bank, policy, episodes, carry, slots)
+
+    def prepare(self, env: Env, policy: Policy, bank: Bank, segment: Segment, key: Key) -> Experience:
+        """Experience of one scene. The key is split in two: the window's values, and those of what it reached.
+
+        A terminated step is worth its reward; a truncated one, and the window's last, go on with the value of the state
+        that they reached.
         """
-        steps, agents = window.mask.shape
-        keys = jax.random.split(key, steps + 1)
+        window, (key, reached_key) = segment.steps, jax.random.split(key)
+        steps, whole = cut(policy, segment), remembers(policy)
+        value, log_prob = window.value, window.log_prob
+        if self.lagging:
+            distributions, values = unroll(policy, steps, key)
+            logs = jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distributions, steps.action)
+            value, log_prob = (_by_step(rows, window.mask.shape, whole) for rows in (values, logs))
 
-        def evaluate(row: tuple[State, Array, Key]) -> tuple[Array, Array]:
-            state, action, key = row
-            distribution, value, _ = jax.vmap(lambda o: policy(o, (), key))(env.observe(bank, state))  # type: ignore[operator]
-            return value, jax.vmap(lambda d, a: d.log_prob(a))(distribution, action)
+        def worth(state: State, memory: Memory) -> Float[Array, "C"]:
+            return jax.vmap(lambda seen, own: policy(seen, own, reached_key)[1])(env.observe(bank, state), memory)
 
-        # One step at a time: the window's activations would not fit in any cache.
-        value, log_prob = jax.lax.map(evaluate, (window.state, window.action, keys[:-1]))
-        last, _ = evaluate((final, window.action[-1], keys[-1]))
+        last = worth(segment.final.state, segment.final.memory)
         following = jnp.concatenate([value[1:], last[None]])
-        following = jnp.where(window.truncated, value, following)
+        if window.reached is not None:
+            reached = jax.lax.map(lambda reached: worth(reached.state, reached.memory), window.reached)
+            following = jnp.where(window.truncated, reached, following)
         discount = self.discount * (1.0 - window.terminated)
         trace = self.trace * (1.0 - (window.terminated | window.truncated))
         ratio = jnp.exp(log_prob - window.log_prob)
         target, advantage = jax.vmap(
             lambda *row: vtrace(*row, rho_bar=self.rho_bar, c_bar=self.c_bar), in_axes=1, out_axes=1
         )(value, following, window.reward, discount, ratio, trace)
-        return Experience(
-            state=jax.tree.map(lambda leaf: jnp.repeat(leaf, agents, axis=0), window.state),
-            agent=jnp.tile(jnp.arange(agents), steps),
-            action=window.action.reshape(steps * agents, -1),
-            log_prob=window.log_prob.reshape(-1),
-            advantage=advantage.reshape(-1),
-            target=target.reshape(-1),
-            mask=window.mask.reshape(-1),
-        )
+        rows = by_sequence((window.log_prob, advantage, target), whole)
+        return Experience(steps, *rows)
+
+    def moments(self, batch: Experience, total: Total) -> Advantages:
+        """Mean and deviation of a minibatch's advantages; 0 and 1 where they are not normalised."""
+        if not self.normalise:
+            return Advantages(jnp.zeros(()), jnp.ones(()))
+        mask = batch.steps.mask
+        advantage = jnp.where(mask, batch.advantage, 0.0)
+        count, summed = total((jnp.sum(mask, dtype=jnp.float32), jnp.sum(advantage)))
+        count = jnp.maximum(count, 1.0)
+        mean = summed / count
+        square = total(jnp.sum(jnp.where(mask, (advantage - mean) ** 2, 0.0)))
+        return Advantages(mean, jnp.sqrt(square / count + 1e-8))
 
     def loss(
-        self, env: Env, bank: Bank, policy: eqx.Module, batch: Experience, key: Key
+        self, env: Env, policy: Policy, batch: Experience, moments: Advantages, key: Key
     ) -> tuple[Float[Array, ""], PpoFigures]:
-        """Mean loss of a batch of N experiences and its figures. The key is split once an experience."""
-
-        def evaluate(row: Experience, key: Key) -> tuple[Array, Array, Array]:
-            distribution, value, _ = policy(env.observer(bank, row.state, row.agent), (), key)  # type: ignore[operator]
-            return distribution.log_prob(row.action), distribution.entropy(), value
-
-        keys = jax.random.split(key, batch.mask.shape[0])
-        log_prob, entropy, value = jax.vmap(evaluate)(batch, keys)
-        return self.objective(log_prob, entropy, value, batch)
+        """Mean loss of some sequences and its figures."""
+        distributions, value = unroll(policy, batch.steps, key)
+        log_prob = jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distributions, batch.steps.action)
+        entropy = jax.vmap(jax.vmap(lambda d: d.entropy()))(distributions)
+        return self.objective(log_prob, entropy, value, batch, moments)
 
     def objective(
-        self, log_prob: Float[Array, "N"], entropy: Float[Array, "N"], value: Float[Array, "N"], batch: Experience
+        self,
+        log_prob: Float[Array, "N L"],
+        entropy: Float[Array, "N L"],
+        value: Float[Array, "N L"],
+        batch: Experience,
+        moments: Advantages,
     ) -> tuple[Float[Array, ""], PpoFigures]:
         """The loss, of what the present policy says of a batch (eq. 7 and 9 of the PPO paper)."""
-        weight = batch.mask.astype(jnp.float32)
-        total = jnp.maximum(jnp.sum(weight), 1.0)
+        mask = batch.steps.mask
+        total = jnp.maximum(jnp.sum(mask, dtype=jnp.float32), 1.0)
 
         def mean(x: Array) -> Array:
-            return jnp.sum(jnp.where(batch.mask, x, 0.0)) / total
+            return jnp.sum(jnp.where(mask, x, 0.0)) / total
 
-        advantage = batch.advantage
-        if self.normalise:
-            advantage = advantage - mean(advantage)
-            advantage = advantage / jnp.sqrt(mean(advantage**2) + 1e-8)
-        log_ratio = jnp.where(batch.mask, log_prob - batch.log_prob, 0.0)
-        ratio = jnp.exp(log_ratio)
-        held = jnp.clip(ratio, 1.0 - self.clip, 1.0 + self.clip)
-        surrogate = mean(jnp.minimum(ratio * advantage, held * advantage))
-        value_error = mean((value - batch.target) ** 2)
-        loss = -surrogate + self.value_scale * value_error - self.entropy * mean(entropy)
+        advantage = (batch.advantage - moments.mean) / moments.deviation
+        log_ratio = jnp.where(mask, log_prob - batch.log_prob, 0.0)
+        surrogate, ratio, clipped = clipped_surrogate(log_ratio, advantage, self.clip)
+        of_value = fit(value, batch.target, mask)
+        loss = -mean(surrogate) + self.value_scale * of_value.error_square - self.entropy * mean(entropy)
         return loss, PpoFigures(
             loss=loss,
-            surrogate=surrogate,
-            value_error=value_error,
+            surrogate=mean(surrogate),
             entropy=mean(entropy),
             ratio=mean(ratio),
-            clipped=mean((jnp.abs(ratio - 1.0) > self.clip).astype(jnp.float32)),
+            clipped=mean(clipped),
             divergence=mean(ratio - 1.0 - log_ratio),
-            explained=explained_variance(value, batch.target, weight),
+            value=of_value,
         )
+
+    def describe(self, gathered: Figures) -> dict[str, float]:
+        """Shares of the episodes that ended, and means."""
+        return rates(gathered)
+
+    def describe_loss(self, learnt: PpoFigures) -> dict[str, float]:
+        """Means, and how well the values fit."""
+        return scalars(learnt) | explained(learnt.value)
+
+
+def clipped_surrogate(
+    log_ratio: Float[Array, "*n"], advantage: Float[Array, "*n"], clip: float
+) -> tuple[Float[Array, "*n"], Float[Array, "*n"], Float[Array, "*n"]]:
+    """The pessimistic surrogate (eq. 7 of the PPO paper), the ratios, and 1 where they are beyond the clip."""
+    ratio = jnp.exp(log_ratio)
+    held = jnp.clip(ratio, 1.0 - clip, 1.0 + clip)
+    return jnp.minimum(ratio * advantage, held * advantage), ratio, (jnp.abs(ratio - 1.0) > clip).astype(jnp.float32)
+
+
+def _by_step(rows: Float[Array, "N L"], shape: tuple[int, int], whole: bool) -> Float[Array, "T C"]:
+    return rows.T if whole else rows.reshape(shape)

@@ -5,9 +5,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from drivetrain.types import Array
+from drivetrain.types import Array, record
 
 
 def discounted_returns(
@@ -57,14 +57,32 @@ def leave_one_out(returns: Float[Array, "K"]) -> Float[Array, "K"]:
     return (returns - jnp.mean(returns)) * (count / (count - 1))
 
 
-def explained_variance(value: Float[Array, "N"], target: Float[Array, "N"], weight: Float[Array, "N"]) -> Array:
-    """1 − Var(target − value) / Var(target) over weighted samples: 1 is perfect, 0 no better than the mean."""
-    total = jnp.maximum(jnp.sum(weight), 1.0)
+@record
+class Fit:
+    """How well values fit their targets: means, so that parts of a batch add up."""
 
-    def variance(x: Array) -> Array:
-        return jnp.sum(weight * (x - jnp.sum(weight * x) / total) ** 2) / total
+    error: Float[Array, ""]  # of value − target
+    error_square: Float[Array, ""]
+    target: Float[Array, ""]
+    target_square: Float[Array, ""]
 
-    return 1.0 - variance(target - value) / jnp.maximum(variance(target), 1e-8)
+
+def fit(value: Float[Array, "*N"], target: Float[Array, "*N"], mask: Bool[Array, "*N"]) -> Fit:
+    """Means over what the mask counts; zeros where that is nothing."""
+    count = jnp.maximum(jnp.sum(mask, dtype=jnp.float32), 1.0)
+
+    def mean(x: Array) -> Array:
+        return jnp.sum(jnp.where(mask, x, 0.0)) / count
+
+    error = value - target
+    return Fit(mean(error), mean(error**2), mean(target), mean(target**2))
+
+
+def explained(fit: Fit) -> dict[str, float]:
+    """The mean square error, and 1 − Var(target − value) / Var(target): 1 is perfect, 0 no better than the mean."""
+    error, error_square = float(fit.error), float(fit.error_square)
+    variance = max(float(fit.target_square) - float(fit.target) ** 2, 1e-8)
+    return {"value_error": error_square, "explained": 1.0 - (error_square - error**2) / variance}
 
 
 def _backwards(step: Array, decay: Array, last: Array | float) -> Array:

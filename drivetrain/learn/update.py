@@ -1,15 +1,25 @@
-"""One step of gradient descent, and what is trained."""
+"""From a batch to a better policy: passes of minibatches, each a gradient, then a step down it.
 
-from collections.abc import Callable
+    learn → for every minibatch: gradient (in parts that fit a cache; summed over all learners) → apply
+
+What lies between the two is all that learners exchange.
+"""
+
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Float, Int
 
-from drivetrain.types import Array, Key, component, record
+from drivetrain.env import Env
+from drivetrain.learn.algorithm import Algorithm, Batch, Figures, T, Total
+from drivetrain.learn.ppo import Ppo
+from drivetrain.policy.base import Policy
+from drivetrain.types import Array, Key, component
+
+CACHED = 128
+"""Steps whose gradient is taken at once on a CPU: their activations stay in a core's cache."""
 
 
 @component
@@ -48,32 +58,108 @@ def _is_matrix(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
 
 
-@record
-class TrainState:
-    """What is trained, and what its next step depends on. Donate it."""
+@component
+class Learning:
+    """An algorithm, and how its losses are gone down."""
 
-    policy: eqx.Module  # all leaves are arrays
-    optimiser: optax.OptState
-    step: Int[Array, ""]
-    key: Key
+    algorithm: Algorithm = Ppo()
+    optimiser: Optimiser = Optimiser()
+    scenes: int = 128  # gathered from at once, by all learners together
+    epochs: int = 1  # passes over what was gathered
+    minibatches: int = 4  # of a pass
+    part: int = 0  # steps whose gradient is taken at once; 0: `CACHED` on a CPU, else all
 
-
-def begin(optimiser: Optimiser, policy: eqx.Module, key: Key) -> TrainState:
-    """A policy before its first step. The key is carried."""
-    return TrainState(policy, optimiser.transform().init(policy), jnp.zeros((), jnp.int32), key)  # type: ignore[arg-type]
-
-
-Loss = Callable[[Any, Key], tuple[Array, Any]]
-"""`loss(policy, key) -> (loss, figures)`."""
+    def at_once(self) -> int:
+        """Steps whose gradient is taken at once; 0: all of a minibatch."""
+        return self.part or (CACHED if jax.default_backend() == "cpu" else 0)
 
 
-def descend(optimiser: Optimiser, train: TrainState, loss: Loss) -> tuple[TrainState, Any, Float[Array, ""]]:
-    """One step down the gradient of `loss`: the state after it, the loss's figures, the gradient's norm unclipped.
+def alone(tree: T) -> T:
+    """The sum over the only learner there is."""
+    return tree
 
-    The key is split: one for the loss, one carried on.
+
+def learn(
+    learning: Learning, env: Env, policy: Policy, optimiser: Any, batch: Batch, key: Key, total: Total = alone
+) -> tuple[Policy, Any, Figures]:
+    """All passes over a batch [N, scenes]: the policy and the optimiser's state after them, means of the figures.
+
+    Minibatches are drawn by *units*: single steps of all scenes at once, which lie side by side in memory and are hardly
+    alike, or else single sequences. The key is split: one for the orders of the passes, one for the losses.
     """
-    key, loss_key = jax.random.split(train.key)
-    (_, figures), gradient = jax.value_and_grad(loss, has_aux=True)(train.policy, loss_key)
-    updates, state = optimiser.transform().update(gradient, train.optimiser, train.policy)  # type: ignore[arg-type]
-    policy = optax.apply_updates(train.policy, updates)  # type: ignore[arg-type]
-    return TrainState(policy, state, train.step + 1, key), figures, optax.tree.norm(gradient)  # type: ignore[arg-type]
+    order_key, loss_key = jax.random.split(key)
+    if batch.steps.mask.shape[2] > 1:
+        batch = jax.tree.map(lambda leaf: leaf.reshape(-1, 1, *leaf.shape[2:]), batch)
+    units = _orders(order_key, batch.steps.mask.shape[0], learning)
+
+    def step(carry: tuple[Policy, Any], now: tuple[Array, Key]) -> tuple[tuple[Policy, Any], Figures]:
+        slope, figures = gradient(learning, env, carry[0], batch, now[0], now[1], total)
+        return apply(learning.optimiser, *carry, slope), figures
+
+    (policy, optimiser), figures = jax.lax.scan(
+        step, (policy, optimiser), (units, jax.random.split(loss_key, units.shape[0]))
+    )
+    return policy, optimiser, jax.tree.map(lambda means: jnp.mean(means, axis=0), figures)
+
+
+def gradient(
+    learning: Learning, env: Env, policy: Policy, batch: Batch, units: Int[Array, "n"], key: Key, total: Total = alone
+) -> tuple[Policy, Figures]:
+    """The slope of the mean loss over some units of a batch [units, …], of all learners, and means of its figures.
+
+    It is summed over parts that fit a cache, each weighed by the steps that its mask counts. The key is split, one for
+    each part.
+    """
+    algorithm, count = learning.algorithm, len(units)
+    moments = algorithm.moments(_taken(batch, units), total)
+    of_unit = batch.steps.mask.shape[1] * batch.steps.mask.shape[2]
+    each = _divisor(count, max(learning.at_once() // of_unit, 1)) if learning.at_once() else count
+    keys = jax.random.split(key, count // each)
+
+    def of_part(now: tuple[Int[Array, "part"], Key]) -> tuple[Float[Array, ""], Policy, Figures]:
+        part = _taken(batch, now[0])
+        weight = jnp.sum(part.steps.mask, dtype=jnp.float32)
+
+        def loss(policy: Policy) -> tuple[Array, Figures]:
+            mean, figures = algorithm.loss(env, policy, part, moments, now[1])
+            return weight * mean, jax.tree.map(lambda figure: weight * figure, figures)
+
+        (_, figures), slope = jax.value_and_grad(loss, has_aux=True)(policy)
+        return weight, slope, figures
+
+    parts = units.reshape(-1, each), keys
+    if len(keys) == 1:
+        sums = of_part((units, keys[0]))
+    else:
+        first = jax.eval_shape(of_part, jax.tree.map(lambda leaf: leaf[0], parts))
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), first)
+        sums = jax.lax.scan(lambda sums, now: (jax.tree.map(jnp.add, sums, of_part(now)), None), nothing, parts)[0]
+    weight, slope, figures = total(sums)
+    weight = jnp.maximum(weight, 1.0)
+    return jax.tree.map(lambda leaf: leaf / weight, slope), jax.tree.map(lambda leaf: leaf / weight, figures)
+
+
+def apply(optimiser: Optimiser, policy: Policy, state: Any, slope: Policy) -> tuple[Policy, Any]:
+    """One step of the optimiser: the policy after it, and the optimiser's state."""
+    updates, state = optimiser.transform().update(slope, state, policy)  # type: ignore[arg-type]
+    return optax.apply_updates(policy, updates), state  # type: ignore[return-value,arg-type]
+
+
+def _taken(batch: Batch, units: Int[Array, "n"]) -> Batch:
+    """The sequences of some units, one after the other. One unit is a slice, which nobody copies."""
+    if len(units) == 1:
+        return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, units[0], 0, keepdims=False), batch)
+    return jax.tree.map(lambda leaf: leaf[units].reshape(-1, *leaf.shape[2:]), batch)
+
+
+def _divisor(count: int, most: int) -> int:
+    """The largest divisor of a count that is no larger than `most`."""
+    return next(size for size in range(min(most, count), 0, -1) if count % size == 0)
+
+
+def _orders(key: Key, count: int, learning: Learning) -> Int[Array, "minibatches units"]:
+    """Units of every minibatch of every pass; what does not fill one waits for another order."""
+    keys = jax.random.split(key, learning.epochs)
+    size = max(count // learning.minibatches, 1)
+    orders = jax.vmap(lambda key: jax.random.permutation(key, count))(keys)
+    return orders[:, : count // size * size].reshape(-1, size)

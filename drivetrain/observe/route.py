@@ -19,24 +19,40 @@ _SCALES = np.where(_ROW < BORDERS, SLOPE, np.where(_ROW == LIMIT, 1.0 / SPEED, 1
 _BENDS = np.where(_ROW < BORDERS, 1.0 / BEND, 0.0).astype(np.float32)
 
 
+EVERY = tuple(range(-10, 54))
+"""Stations of 2 m from 20 m behind to 106 m ahead (arXiv 2312.15122, figure 7)."""
+SPARSE = (-8, -4, 0, 4, 8, 12, 16, 24, 32, 40, 52)
+"""Every 8 m around the agent, farther apart from 32 m on: a sixth of the numbers."""
+
+
 @component
 class RouteView:
-    """Which stations of a route are seen; a policy takes `chunk` points of one lane together as a token."""
+    """Which stations of a route are seen, counted from the agent's own, ascending."""
 
     lanes: int = 8
-    behind: int = 10  # stations of 2 m
-    ahead: int = 53
-    stride: int = 1  # stations from one point to the next
-    chunk: int = 4  # points of one token; divides `points`
+    stations: tuple[int, ...] = EVERY
 
     def __post_init__(self):
-        if (self.behind + self.ahead) % self.stride or self.points % self.chunk:
-            raise ValueError("RouteView: stride must divide behind + ahead, and chunk the points that this gives")
+        if list(self.stations) != sorted(set(self.stations)) or not self.stations:
+            raise ValueError("RouteView: stations must ascend, and be one at least")
 
     @property
     def points(self) -> int:
         """Points of one lane."""
-        return (self.behind + self.ahead) // self.stride + 1
+        return len(self.stations)
+
+    def runs(self) -> list[slice]:
+        """The stations as slices of the window that covers them: evenly spaced runs, so that none is gathered."""
+        places = [station - self.stations[0] for station in self.stations]
+        runs, first = [], 0
+        while first < len(places):
+            last = first + 1
+            step = places[last] - places[first] if last < len(places) else 1
+            while last < len(places) and places[last] - places[last - 1] == step:
+                last += 1
+            runs.append(slice(places[first], places[last - 1] + 1, step))
+            first = last
+        return runs
 
 
 def observe_route(bank: Bank, state: State, c: Int[Array, ""] | int, view: RouteView) -> Tokens:
@@ -46,15 +62,17 @@ def observe_route(bank: Bank, state: State, c: Int[Array, ""] | int, view: Route
     """
     own = jnp.maximum(state.controlled[c], 0)
     (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
-    window, shown = (view.behind, view.ahead), (SEEN[0], Row(SEEN[1] + 1))
-    rows = lane_rows(bank, state.episode, c, state.cursor[c], window, shown, view.stride)
-    _, points, lanes = rows.shape
+    window, shown = (max(-view.stations[0], 0), max(view.stations[-1], 0)), (SEEN[0], Row(SEEN[1] + 1))
+    whole = lane_rows(bank, state.episode, c, state.cursor[c], window, shown)[:, min(view.stations[0], 0) + window[0] :]
+    rows = jnp.concatenate([whole[:, run] for run in view.runs()], axis=1)
+    lanes = rows.shape[2]
     if lanes > view.lanes:
         raise ValueError(f"routes have {lanes} lanes, the observer sees {view.lanes}: raise RouteView.lanes")
 
     exists = rows[EXISTS]
     features = scale_rows(turn_rows(rows, (x, y, cos, sin), BORDERS, DIRECTIONS, exists), _SCALES, _BENDS)
-    along = exists * (jnp.arange(points) / max(points - 1, 1))[:, None]
+    place = (np.asarray(view.stations, np.float32) - view.stations[0]) / max(view.stations[-1] - view.stations[0], 1)
+    along = exists * place[:, None]
     features = jnp.where((_ROW == ALONG)[:, None, None], along, features)
     more = ((0, 0), (0, view.lanes - lanes))
     return Tokens(

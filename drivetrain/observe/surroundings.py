@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from drivetrain.observe import Widths, ego
+from drivetrain.observe import ego
+from drivetrain.observe.base import Observer, Widths
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.scales import BEND, SPEED, compress
 from drivetrain.observe.turning import turn_rows
@@ -25,13 +26,13 @@ _SCALES = np.array([1.0 / BEND] * 4 + [1.0 / (1 + len(OBSERVED)), 1.0], np.float
 
 
 @component
-class Surroundings:
+class Surroundings(Observer):
     """State → Observation of one controlled agent: the block and all others; no route, no time left."""
 
     @property
     def widths(self) -> Widths:
         """Features of each modality."""
-        return Widths(ego.FEATURES, FEATURES, FEATURES, FEATURES, chunk=1, lanes=1)
+        return Widths(ego.FEATURES, FEATURES, FEATURES, FEATURES, lanes=1, points=1)
 
     def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
         """What controlled agent `c` sees, in its frame."""

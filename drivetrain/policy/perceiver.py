@@ -9,15 +9,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from drivetrain.observe import Widths
+from drivetrain.env import Env
 from drivetrain.policy.attention import CrossAttention, SelfAttention
+from drivetrain.policy.base import Architecture, Distribution, Head, Policy
+from drivetrain.policy.categorical import CategoricalHead
 from drivetrain.policy.dense import Block, Dense, Embedding, Norm
-from drivetrain.policy.heads import Discrete
 from drivetrain.types import Array, Key, Observation, Tokens, component
 
 
 @component
-class Sizes:
+class PerceiverSizes(Architecture):
     """How large a Perceiver is."""
 
     width: int  # of every token and latent; a multiple of `heads`
@@ -27,11 +28,17 @@ class Sizes:
     rounds: int = 1  # times that the latents look at all modalities
     blocks: int = 2  # residual blocks of each head
     expansion: int = 2  # hidden width of a dense block, in widths
+    chunk: int = 4  # points of one lane of the route that make a token; divides those seen
     dtype: str = "float32"  # of matrix products: bfloat16 on GPUs
+    head: Head = CategoricalHead()
+
+    def build(self, env: Env, key: Key) -> "Perceiver":
+        """A Perceiver for what an environment shows. The key is split once a part."""
+        return Perceiver(self, env, key)
 
 
-class Perceiver(eqx.Module):
-    """Observation → a distribution over actions, a value, and no memory. All leaves are arrays, as `jax.jit` wants."""
+class Perceiver(Policy):
+    """Observation → a distribution over actions, a value, and no memory."""
 
     ego: Embedding
     agents: Embedding
@@ -44,21 +51,20 @@ class Perceiver(eqx.Module):
     norm: Norm
     join: Dense
     actor: tuple[Block, ...]
-    columns: tuple[Dense, ...]  # logits of each action column
+    head: eqx.Module
     critic_join: Dense
     critic: tuple[Block, ...]
     worth: Dense
     chunk: int = eqx.field(static=True)  # points of a route's lane that make a token
     lanes: int = eqx.field(static=True)
 
-    def __init__(self, sizes: Sizes, widths: Widths, actions: tuple[int, ...], key: Key):
-        """Build for an observer's `widths` and the number of values of each action column. The key is consumed."""
-        d, dtype, hidden = sizes.width, sizes.dtype, sizes.expansion * sizes.width
-        keys = iter(jax.random.split(key, 9 + sizes.social + 3 * sizes.rounds + 2 * sizes.blocks + len(actions)))
+    def __init__(self, sizes: PerceiverSizes, env: Env, key: Key):
+        d, dtype, hidden, widths = sizes.width, sizes.dtype, sizes.expansion * sizes.width, env.observer.widths
+        keys = iter(jax.random.split(key, 10 + sizes.social + 3 * sizes.rounds + 2 * sizes.blocks))
         self.ego = Embedding(widths.ego, d, next(keys), dtype)
         self.agents = Embedding(widths.agents, d, next(keys), dtype)
         self.road = Embedding(widths.road, d, next(keys), dtype)
-        self.route = Embedding(widths.route * widths.chunk, d, next(keys), dtype)
+        self.route = Embedding(widths.route * sizes.chunk, d, next(keys), dtype)
         self.remaining = Embedding(1, d, next(keys), dtype)
         self.latents = jax.random.normal(next(keys), (sizes.latents, d))
         self.social = tuple(SelfAttention(d, sizes.heads, hidden, next(keys), dtype) for _ in range(sizes.social))
@@ -66,11 +72,11 @@ class Perceiver(eqx.Module):
         self.norm = Norm(sizes.latents * d)
         self.join = Dense(sizes.latents * d, d, next(keys), 1.0, dtype)
         self.actor = tuple(Block(d, hidden, next(keys), dtype) for _ in range(sizes.blocks))
-        self.columns = tuple(Dense(d, count, next(keys), 0.01, dtype) for count in actions)  # nearly uniform at first
+        self.head = sizes.head.build(env, d, next(keys), dtype)
         self.critic_join = Dense(2 * d, d, next(keys), 1.0, dtype)
         self.critic = tuple(Block(d, hidden, next(keys), dtype) for _ in range(sizes.blocks))
         self.worth = Dense(d, 1, next(keys), 0.01, dtype)
-        self.chunk, self.lanes = widths.chunk, widths.lanes
+        self.chunk, self.lanes = sizes.chunk, widths.lanes
 
     def encode(self, observation: Observation) -> Float[Array, "d"]:
         """What the agent makes of what it sees: all that both heads know of the scene."""
@@ -98,19 +104,14 @@ class Perceiver(eqx.Module):
 
     def __call__(
         self, observation: Observation, memory: tuple[()], key: Key
-    ) -> tuple[Discrete, Float[Array, ""], tuple[()]]:
+    ) -> tuple[Distribution, Float[Array, ""], tuple[()]]:
         """Distribution and value of one agent. `remaining` reaches the value alone. The key is not used."""
         encoded = self.encode(observation)
         hidden = encoded
         for block in self.actor:
             hidden = block(hidden)
-        distribution = Discrete(logits=tuple(column(hidden) for column in self.columns))
+        distribution: Distribution = self.head(hidden)  # type: ignore[operator]
         worth = self.critic_join(jnp.concatenate([encoded, self.remaining(observation.remaining[None])]))
         for block in self.critic:
             worth = block(worth)
         return distribution, self.worth(worth)[0], memory
-
-
-def count_parameters(policy: eqx.Module) -> int:
-    """Numbers that are trained."""
-    return sum(leaf.size for leaf in jax.tree.leaves(policy))

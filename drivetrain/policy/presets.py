@@ -3,11 +3,15 @@
 The paper's grow through their attention dimensions. Counts are with the PAPER observation and two action columns.
 """
 
-from drivetrain.policy.perceiver import Sizes
+from drivetrain.policy.deep_sets import DeepSetsSizes
+from drivetrain.policy.perceiver import PerceiverSizes
 
-TINY = Sizes(width=48, heads=2, latents=2, blocks=1)
-"""For CPUs: 0.13 million parameters with the SMALL observation, 1.3 MFLOP an agent-step."""
+POOLED = DeepSetsSizes(tokens=64, width=128)
+"""For CPUs: 0.1 million parameters with the SMALL observation, 0.5 MFLOP an agent-step."""
 
-P0_75M = Sizes(width=104, heads=4, latents=4, social=2, blocks=2)
-P2_5M = Sizes(width=192, heads=8, latents=4, social=2, blocks=2)
-P25M = Sizes(width=608, heads=8, latents=4, social=2, blocks=2)
+TINY = PerceiverSizes(width=48, heads=2, latents=2, blocks=1, chunk=11)
+"""Attention for CPUs: 0.13 million parameters with the SMALL observation, 1.3 MFLOP an agent-step."""
+
+P0_75M = PerceiverSizes(width=104, heads=4, latents=4, social=2, blocks=2)
+P2_5M = PerceiverSizes(width=192, heads=8, latents=4, social=2, blocks=2)
+P25M = PerceiverSizes(width=608, heads=8, latents=4, social=2, blocks=2)

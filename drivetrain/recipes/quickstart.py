@@ -1,13 +1,15 @@
 """`make train`: the shipped recordings, on a laptop's CPU, in minutes."""
 
-from drivetrain.fleet.run import Cloning, Data, Improvement, Run
 from drivetrain.learn.bc import Bc
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Optimiser
-from drivetrain.policy.presets import TINY
+from drivetrain.policy.presets import POOLED
+from drivetrain.runs.criteria import FewestFailures, LowestLoss
+from drivetrain.runs.run import Data, Run, Stage
 
-SCENES, WINDOW, AGENT_STEPS = 128, 32, 1_000_000
-EPOCHS, MINIBATCHES = 2, 4
+SCENES, WINDOW, AGENT_STEPS = 128, 32, 8_000_000
+EPOCHS, MINIBATCHES = 1, 4
+EPISODE_SECONDS, STEPS = 8.0, 40
 
 
 def quickstart() -> Run:
@@ -19,23 +21,34 @@ def quickstart() -> Run:
     return Run(
         name="quickstart",
         more=(Data(format="recording", source=("datasets/bologna",), dataset="build/bologna"),),
-        policy=TINY,
-        cloning=Cloning(
-            loss=Bc(value_scale=1e-2),
-            optimiser=Optimiser(learning_rate=1e-3, warmup=50),
-            batch=512,
-            epochs=16,
-            patience=4,
-        ),
-        improvement=Improvement(
-            loss=Ppo(value_scale=0.1, entropy=3e-3),
-            optimiser=Optimiser(learning_rate=3e-4, steps=updates * EPOCHS * MINIBATCHES, final=0.1, clip=0.5),
-            scenes=SCENES,
-            window=WINDOW,
-            agent_steps=AGENT_STEPS,
-            epochs=EPOCHS,
-            minibatches=MINIBATCHES,
-            evaluate_every=10,
-            checkpoint_every=10,
+        episode_seconds=EPISODE_SECONDS,
+        policy=POOLED,
+        stages=(
+            Stage(
+                name="bc",
+                title="BC",
+                algorithm=Bc(longest=STEPS, value_scale=1e-2),
+                optimiser=Optimiser(learning_rate=1e-3, warmup=50),
+                criterion=LowestLoss(patience=4),
+                scenes=128,
+                minibatches=10,
+                epochs=2,
+                agent_steps=800_000,
+                evaluate_every=8,
+                checkpoint_every=16,
+            ),
+            Stage(
+                name="bc_ppo",
+                title="BC + PPO",
+                algorithm=Ppo(window=WINDOW, value_scale=0.1, entropy=3e-3),
+                optimiser=Optimiser(learning_rate=3e-4, steps=updates * EPOCHS * MINIBATCHES, final=0.1, clip=0.5),
+                criterion=FewestFailures(),
+                scenes=SCENES,
+                epochs=EPOCHS,
+                minibatches=MINIBATCHES,
+                agent_steps=AGENT_STEPS,
+                evaluate_every=40,
+                checkpoint_every=40,
+            ),
         ),
     )

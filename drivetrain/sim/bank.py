@@ -4,12 +4,13 @@ An accessor indexes the bank by rows (`bank.x[i, cell]`), so that a step copies 
 worlds share a map, many episodes a log, and a restart is an index.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt
 
 from drivetrain.data.along import arc_lengths, place_on_route, reference_heights
 from drivetrain.geometry import Line, line_square
@@ -44,6 +45,7 @@ class Bank:
     roads: RoadIndex  # [M]
     cell: Float[Array, ""]  # side of a road cell, m
     logs: Log  # [N]
+    record: UInt[Array, "*N 2"]  # stable id of each recording: a row of a bank means nothing elsewhere
     paths: Paths  # [N]; without a point unless they were asked for
     episodes: Episodes  # [E]
     ribbons: Ribbon  # [E, C]: the episodes' routes, unrolled
@@ -126,8 +128,12 @@ def host_bank(
     admitted: Sequence[Bool[np.ndarray, "_"]] | None = None,
     groups: Sequence[str] | None = None,
     blocks: Float[np.ndarray, "M G k B"] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Bank:
-    """`make_bank` in NumPy, not yet on the device; the roads' blocks are written into `blocks` (`empty_blocks`)."""
+    """`make_bank` in NumPy, not yet on the device; the roads' blocks are written into `blocks` (`empty_blocks`).
+
+    `names` are those of the recordings, from which `Bank.record` is made; their numbers by default.
+    """
     rows: list[tuple[int, Window]] = []
     longest = layout.longest
     for row, scenario in enumerate(scenarios):
@@ -145,11 +151,17 @@ def host_bank(
         roads=_roads(scenarios, layout.indexing, blocks),
         cell=np.asarray(layout.indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
+        record=np.stack([record_id(name) for name in names or map(str, range(len(scenarios)))]),
         paths=_stack([lay_paths(scenario, layout.paths) for scenario in scenarios]),
         episodes=_stack(episodes),
         ribbons=_episodes_of(stack_ribbons([each for row in ribbons for each in row], sides), len(episodes)),
         dt=np.asarray(dt, np.float32),
     )
+
+
+def record_id(name: str) -> UInt[np.ndarray, "2"]:
+    """64 bits of a recording's name, the same in every process."""
+    return np.frombuffer(hashlib.blake2b(name.encode(), digest_size=8).digest(), np.uint32).copy()
 
 
 def _roads(scenarios: Sequence[Scenario], indexing: Indexing, blocks: Float[np.ndarray, "M G k B"] | None) -> RoadIndex:
@@ -234,6 +246,11 @@ def log_at(bank: Bank, episode: Index, time: Index) -> Agents:
 def lights_at(bank: Bank, episode: Index, time: Index) -> Int[Array, "S"]:
     """LightState of every control line at one step of the log."""
     return _at(bank.logs.lights, bank.episodes.log[episode], time)
+
+
+def record_of(bank: Bank, episode: Index) -> UInt[Array, "2"]:
+    """The stable id of the recording that an episode was taken from."""
+    return bank.record[bank.episodes.log[episode]]
 
 
 def bodies_of(bank: Bank, episode: Index) -> Bodies:

@@ -41,6 +41,7 @@ def prepare(
     slots: Slots,
     seed: tuple[int, ...],
     block: Float[np.ndarray, "1 G k B"],
+    name: str = "",
 ) -> Bank:
     """A bank of one recording (NumPy) in the shape of a slot, its egos drawn by `seed`, its road written into `block`.
 
@@ -51,7 +52,7 @@ def prepare(
     marks = np.zeros_like(admitted)
     marks[rows[: slots.episodes]] = True
     layout = Layout(longest=slots.longest or None, indexing=slots.indexing, paths=slots.paths)
-    bank = host_bank([scenario], dt, layout, [marks], blocks=block)
+    bank = host_bank([scenario], dt, layout, [marks], blocks=block, names=[name])
     drawn, episodes, ribbons = len(bank.episodes.map), bank.episodes, bank.ribbons
     if drawn != slots.episodes:
         again = np.arange(slots.episodes) % drawn
@@ -115,6 +116,7 @@ def _refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
         roads=put(bank.roads, pieces.roads, into),
         cell=bank.cell,
         logs=put(bank.logs, pieces.logs, into),
+        record=put(bank.record, pieces.record, into),
         paths=put(bank.paths, pieces.paths, into),
         episodes=put(bank.episodes, pieces.episodes, rows),
         ribbons=put(bank.ribbons, pieces.ribbons, rows),

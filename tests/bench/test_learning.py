@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import pytest
 import scenes
-from fleet.conftest import dataset  # noqa: F401 - a fixture
+from fixtures_runs import dataset  # noqa: F401 - a fixture
 
 from drivetrain.bench.learning import CASES, Bench, describe
 from drivetrain.policy.perceiver import Sizes

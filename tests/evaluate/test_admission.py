@@ -1,20 +1,20 @@
 import numpy as np
 import pytest
 import scenes
-from fleet.conftest import recorded, silent
+from fixtures_runs import recorded, silent
 
+from drivetrain.banks.part import Piece
 from drivetrain.data.compiling import compile_recording
 from drivetrain.data.shards import read_manifest, write_dataset
 from drivetrain.env import Env
 from drivetrain.evaluate import admission as admission_module
 from drivetrain.evaluate.admission import admit, admit_dataset
-from drivetrain.evaluate.pieces import Split
 from drivetrain.types import replace
 
 
 @pytest.fixture(scope="module")
 def admission(bank):
-    return admit(Env(), Split(bank, ("straight", "curve", "overlap"), (0, 0, 0)))
+    return admit(Env(), Piece(bank, ("straight", "curve", "overlap"), (0, 0, 0)))
 
 
 def test_only_logs_that_fail_nothing_are_admitted(admission, rows):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drivetrain.env import Env
-from drivetrain.evaluate.baselines import constant_baseline
+from drivetrain.drivers import BASELINES
 from drivetrain.evaluate.benchmark import RATES, Portion, compare, evaluate, summarise
 from drivetrain.types import InputError
 
@@ -27,11 +27,10 @@ def test_straight_on_is_right_on_a_straight_road_and_leaves_a_bend(constant_run,
 
 
 def test_order_and_chunks_change_nothing(bank, constant_run):
-    baseline = constant_baseline(Env())
     count, seen = len(constant_run.episode), []
     twice = np.concatenate([constant_run.episode[::-1], constant_run.episode[:1]])  # the last chunk is padded
     portion = Portion(twice, chunk=count)
-    run = evaluate(baseline.env, bank, baseline.act, portion=portion, progress=lambda *now: seen.append(now))
+    run = evaluate(Env(), bank, BASELINES["constant"], portion, progress=lambda *now: seen.append(now))
     assert seen == [(count, count + 1), (count + 1, count + 1)]
     for one, other in zip(jax.tree.leaves(constant_run), jax.tree.leaves(run), strict=True):
         np.testing.assert_allclose(one[::-1], other[:count], atol=1e-5)
@@ -67,9 +66,8 @@ def test_only_the_same_episodes_can_be_compared(bank, log_run):
 
 
 def test_no_episodes(bank):
-    baseline = constant_baseline(Env())
     with pytest.raises(InputError, match="none"):
-        evaluate(baseline.env, bank, baseline.act, portion=Portion(np.zeros(0, int)))
+        evaluate(Env(), bank, BASELINES["constant"], Portion(np.zeros(0, int)))
 
 
 def test_egos_that_hardly_move_do_not_count_in_progress(constant_run):

@@ -3,13 +3,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.observe import PAPER, SMALL, Widths
+from drivetrain.env import Env
+from drivetrain.observe.base import Observer, Widths
+from drivetrain.observe.sight import PAPER, SMALL
 from drivetrain.policy import presets
-from drivetrain.policy.perceiver import Perceiver, Sizes, count_parameters
-from drivetrain.types import Observation, Tokens, replace
+from drivetrain.policy.base import count_parameters
+from drivetrain.policy.perceiver import Perceiver, PerceiverSizes
+from drivetrain.types import Observation, Tokens, component, replace
 
 ACTIONS = (71, 31)
-WIDTHS = Widths(ego=5, agents=4, road=3, route=6, chunk=2, lanes=2)
+WIDTHS = Widths(ego=5, agents=4, road=3, route=6, lanes=2, points=4)
+CHUNK = 2
+
+
+@component
+class Seen(Observer):
+    """Nothing but its widths."""
+
+    @property
+    def widths(self):
+        return WIDTHS
+
+    def __call__(self, bank, state, c):
+        raise NotImplementedError
+
+
+ENV = Env(observer=Seen())
 KEY = jax.random.key(0)
 
 
@@ -20,8 +39,8 @@ def tokens(key, count: int, width: int, exist: int) -> Tokens:
 
 @pytest.fixture(scope="module")
 def policy() -> Perceiver:
-    sizes = Sizes(width=16, heads=2, latents=2, blocks=1)
-    return jax.jit(lambda key: Perceiver(sizes, WIDTHS, ACTIONS, key))(KEY)
+    sizes = PerceiverSizes(width=16, heads=2, latents=2, blocks=1, chunk=CHUNK)
+    return jax.jit(lambda key: sizes.build(ENV, key))(KEY)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +89,8 @@ def test_padding_is_nothing(policy, observation):
 
 def test_a_token_of_the_route_is_points_of_one_lane(policy, observation):
     """Swapping two lanes, or two stretches, of a route changes nothing: both are a set of tokens."""
-    points = np.asarray(observation.route.features).reshape(WIDTHS.route, 2, WIDTHS.chunk, WIDTHS.lanes)
-    mask = np.asarray(observation.route.mask).reshape(2, WIDTHS.chunk, WIDTHS.lanes)
+    points = np.asarray(observation.route.features).reshape(WIDTHS.route, 2, CHUNK, WIDTHS.lanes)
+    mask = np.asarray(observation.route.mask).reshape(2, CHUNK, WIDTHS.lanes)
     for features, exists in ((points[..., ::-1], mask[..., ::-1]), (points[:, ::-1], mask[::-1])):
         route = Tokens(jnp.asarray(features.reshape(WIDTHS.route, -1)), jnp.asarray(exists.reshape(-1)))
         changed = answer(policy, replace(observation, route=route))
@@ -124,5 +143,5 @@ def test_nearly_uniform_at_first(policy, observation):
     ids=["tiny", "0.75M", "2.5M", "25M"],
 )
 def test_presets_have_the_parameters_of_their_names(sizes, observer, expected, tolerance):
-    shapes = jax.eval_shape(lambda key: Perceiver(sizes, observer.widths, ACTIONS, key), KEY)
+    shapes = jax.eval_shape(lambda key: sizes.build(Env(observer=observer), key), KEY)
     assert count_parameters(shapes) == pytest.approx(expected, rel=tolerance)

@@ -66,6 +66,16 @@ class Dynamics(ABC):
     def grid(self) -> Grid:
         """The values of a discrete policy's action; empty where the model offers none."""
 
+    def decode(self, sample: Array) -> Float[Array, "width"]:
+        """The action that a policy's sample stands for: integers address the grid, floats are an action, limited."""
+        if jnp.issubdtype(sample.dtype, jnp.integer):
+            return action_at(self.grid(), sample)
+        return self.limit(sample)
+
+    def encode(self, action: Float[Array, "width"]) -> Int[Array, "width"]:
+        """Indices of the grid's values nearest to an action."""
+        return nearest(self.grid(), action)
+
     def start(self, now: Placement, later: Placement, body: Body, dt: Scalar) -> Motion:
         """The motion of an agent that is recorded `now`, and one step `later` if that is valid."""
         speed = jnp.maximum(now.heading[0] * now.velocity[0] + now.heading[1] * now.velocity[1], 0.0)

@@ -10,14 +10,14 @@ from typing import Any
 import jax
 
 from drivetrain.data.streaming import State
-from drivetrain.fleet.checkpoints import load_checkpoint, newest_good, read_notes, save_checkpoint
+from drivetrain.runs.checkpoints import load_checkpoint, newest_good, read_notes, save_checkpoint
 from drivetrain.types import InputError
 
 Show = Callable[[int, str], None]
 Progress = Callable[..., AbstractContextManager[Show]]
 """`progress(title, total=…, unit=…, done=…)` is a context whose value takes (done, note)."""
 
-NOTHING: dict[str, Any] = {"step": 0, "lines": 0, "stream": None}
+NOTHING: dict[str, Any] = {"step": 0, "lines": 0, "stream": None, "done": False}
 """The notes of a stage that has not begun."""
 
 
@@ -48,7 +48,11 @@ class Site:
             return state, NOTHING | notes
         return None
 
-    def save(self, stage: str, step: int, state: Any, lines: int, stream: State | None = None) -> None:
-        """Keep a stage's state after `step`, how much of the journal it has seen, and where its stream stands."""
-        notes = {"step": step, "lines": lines, "dataset": self.digest, "stream": stream}
+    def save(
+        self, stage: str, step: int, state: Any, lines: int, stream: State | None = None, done: bool = False
+    ) -> None:
+        """Keep a stage's state after `step`, how much of the journal it has seen, where its stream stands, and whether
+        it has come to its end.
+        """
+        notes = {"step": step, "lines": lines, "dataset": self.digest, "stream": stream, "done": done}
         save_checkpoint(self.folder / "checkpoints" / stage, step, state, notes)

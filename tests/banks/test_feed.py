@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fleet.conftest import recorded
+from fixtures_runs import recorded
 
 from drivetrain.data.shards import read_manifest, write_dataset
 from drivetrain.data.streaming import Stream

@@ -1,8 +1,7 @@
 """What a run is: its configuration, and the folder in which it lives.
 
 RUN/config.json            the component tree, versions, device
-RUN/checkpoints/bc/        cloning: one checkpoint an epoch       (checkpoints.py says how they survive)
-RUN/checkpoints/bc_ppo/    reinforcement learning: one every `checkpoint_every` updates
+RUN/checkpoints/STAGE/     of each stage: one every `checkpoint_every` updates (checkpoints.py says how they survive)
 RUN/metrics.jsonl          one line a measurement; a resumed run drops what its checkpoint has not seen
 RUN/events/                the same for TensorBoard
 RUN/evaluation.json        one entry a policy
@@ -19,13 +18,14 @@ from typing import Any
 import jax
 
 from drivetrain import __version__
+from drivetrain.banks.streamed import Streaming
 from drivetrain.env import Env
-from drivetrain.fleet.checkpoints import write_atomically
-from drivetrain.fleet.configuration import from_json, read_config, to_json
-from drivetrain.learn.bc import Bc
-from drivetrain.learn.ppo import Ppo
-from drivetrain.learn.update import Optimiser
-from drivetrain.policy.perceiver import Sizes
+from drivetrain.learn.update import Learning
+from drivetrain.policy.base import Architecture
+from drivetrain.policy.deep_sets import DeepSetsSizes
+from drivetrain.runs.checkpoints import write_atomically
+from drivetrain.runs.configuration import from_json, read_config, to_json
+from drivetrain.runs.criteria import Criterion, FewestFailures
 from drivetrain.types import InputError, component
 
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
@@ -48,38 +48,13 @@ class Data:
 
 
 @component
-class Streaming:
-    """Recordings that come from the shards while training runs, for datasets larger than memory."""
+class Stage(Learning):
+    """One stage of a run: an algorithm and its optimiser, a budget, and the criterion by which the best is kept."""
 
-    slots: int = 0  # recordings on the device at once, of the part learnt from and of those judged on; 0: all of them
-    turnover: int = 8  # recordings replaced before each update of PPO; in cloning, all of them
-    episodes: int = 4  # of a recording at once, drawn from its egos
-    threads: int = 2  # that read and prepare
-    ahead: int = 16  # recordings of each dataset read ahead, in memory
-
-
-@component
-class Cloning:
-    """Behavioural cloning until the validation loss stops falling."""
-
-    loss: Bc = Bc()
-    optimiser: Optimiser = Optimiser()
-    batch: int = 1024  # agent-steps
-    epochs: int = 40  # at most
-    patience: int = 3  # epochs without a lower validation loss
-
-
-@component
-class Improvement:
-    """PPO from where cloning ended."""
-
-    loss: Ppo = Ppo()
-    optimiser: Optimiser = Optimiser()
-    scenes: int = 128  # simulated at once
-    window: int = 32  # steps of a rollout
+    name: str = "learning"  # of its checkpoints, and of the driver that it leaves
+    title: str = "Learning"  # on pages
+    criterion: Criterion = FewestFailures()
     agent_steps: int = 1_000_000  # the budget
-    epochs: int = 2  # passes over each window
-    minibatches: int = 4
     evaluate_every: int = 20  # updates
     checkpoint_every: int = 20  # updates
 
@@ -91,12 +66,11 @@ class Run:
     name: str
     data: Data = Data()
     episode_seconds: float = 8.0  # drives are cut to episodes of at most this length to learn from, not to be judged by
-    more: tuple[Data, ...] = ()  # also learnt from; they choose no policy, and their test drives stand apart
-    own_share: float = 0.75  # of the episodes drawn in reinforcement learning, where there are more datasets
+    more: tuple[Data, ...] = ()  # also learnt from; their test drives stand apart
+    own_share: float = 0.75  # of the episodes drawn to learn from, and of what chooses, where there are more datasets
     env: Env = Env()
-    policy: Sizes = Sizes(width=64, heads=4, latents=2)
-    cloning: Cloning = Cloning()
-    improvement: Improvement = Improvement()
+    policy: Architecture = DeepSetsSizes()
+    stages: tuple[Stage, ...] = ()
     seed: int = 0
     stream: Streaming = Streaming()
 
@@ -109,6 +83,8 @@ def open_run(run: Run, folder: Path, resume: bool) -> Run:
     """
     if resume:
         return load_run(folder)
+    if not run.stages:
+        raise InputError(f"{run.name}: stages: none (name at least one in the recipe)")
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: not empty (continue it with --resume, or choose another --out)")
     folder.mkdir(parents=True, exist_ok=True)

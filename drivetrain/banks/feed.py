@@ -10,23 +10,20 @@ stream stands is all there is to save.
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from itertools import chain, islice
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
 from drivetrain.data.manifest import Entry
 from drivetrain.data.mixing import Mixture
 from drivetrain.data.streaming import Sample, State, Stream
-from drivetrain.env import Env
-from drivetrain.rollout import Carry, start
+from drivetrain.parallel import on_each
 from drivetrain.sim.bank import Bank
-from drivetrain.sim.refilling import Slots, first_fill, join, prepare, refill
+from drivetrain.sim.refilling import Slots, first_fill, join, prepare
 from drivetrain.sim.roads import Indexing, empty_blocks, most_cells
-from drivetrain.types import Array, InputError, record, replace
+from drivetrain.types import Array, InputError, record
 
 
 @record
@@ -54,7 +51,7 @@ class Feed:
         self._samples.restore(self._samples.state() | {"position": self.taken})
         self._threads = ThreadPoolExecutor(max(stream.threads, 1), thread_name_prefix="prepare")
         self._feeder = ThreadPoolExecutor(1, thread_name_prefix="feed")
-        self.bank = first_fill(self._prepare(slots.count).pieces, slots)
+        self.bank = on_each(first_fill(self._prepare(slots.count).pieces, slots))
         self._waiting: Future[Lot] = self._feeder.submit(self._lot)
         self.taken = taken
 
@@ -80,7 +77,7 @@ class Feed:
         self._samples.close()
 
     def _lot(self) -> Lot:
-        return jax.block_until_ready(jax.device_put(self._prepare(self.turnover)))
+        return jax.block_until_ready(on_each(self._prepare(self.turnover)))
 
     def _prepare(self, count: int) -> Lot:
         """The next samples, not yet on the device. All blocks of the roads are one array, written in place."""
@@ -92,7 +89,8 @@ class Feed:
 
         def one(number: int, row: int, sample: Sample) -> Bank:
             seed, block = (self.seed, number), blocks[row : row + 1]
-            return prepare(sample.scenario, sample.admitted, sample.group, self._samples.dt, self.slots, seed, block)
+            about = (sample.admitted, sample.group, self._samples.dt, self.slots, seed, block, sample.name)
+            return prepare(sample.scenario, *about)
 
         samples = chain([first], islice(self._samples, count - 1))
         pieces = list(self._threads.map(one, numbers.tolist(), np.argsort(order).tolist(), samples))
@@ -107,29 +105,3 @@ def slots_for(
 ) -> Slots:
     """Slots that hold any of these recordings."""
     return Slots(count, max(most_cells(entry.area, indexing) for entry in entries), episodes, indexing)
-
-
-def feed(env: Env, bank: Bank, carry: Carry, lot: Lot) -> tuple[Bank, Carry]:
-    """Replace the lot's slots, and open anew the scenes ([scenes]) that were on them, on any episode of the new bank.
-
-    To be called between two windows: the window before was bootstrapped from the scene's state, so that a scene cut
-    short here is truncated, not terminated. Keys of scenes opened anew are split in two: the draw, the key carried on.
-    Bank, carry and lot are used up.
-    """
-    bank = refill(bank, lot.pieces, lot.into)
-    return bank, _reopened(env, bank, carry, lot.into)
-
-
-@partial(jax.jit, static_argnames=("env",), donate_argnames=("carry",))
-def _reopened(env: Env, bank: Bank, carry: Carry, into: Int[Array, "n"]) -> Carry:
-    """Scenes that were on some slots on new episodes; the others as they are."""
-    each = len(bank.episodes.map) // len(bank.logs.steps)
-    episodes = jnp.arange(len(bank.episodes.map))
-
-    def one(carry: Carry) -> Carry:
-        fresh = start(env, bank, episodes, carry.key)
-        fresh = replace(fresh, memory=carry.first_memory, first_memory=carry.first_memory)
-        over = jnp.any(carry.state.episode // each == into)
-        return jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, carry)
-
-    return jax.vmap(one)(carry)

@@ -1,6 +1,7 @@
-"""A part of datasets in pieces: banks of one shape, one after the other, each read from the shards when it is due.
+"""A part of datasets as banks of one shape, one after the other, each read from the shards when it is due.
 
-However many recordings a part has, one piece is in memory; its episodes are numbered as those of the whole.
+However many recordings a part has, one piece is in memory; its episodes are numbered as those of the whole. A part that
+is to be resident has one piece, which stays.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from drivetrain.data.compiling import Capacity
 from drivetrain.data.loading import admission_marks, entries_of, joint_capacity
 from drivetrain.data.manifest import Entry, Manifest
 from drivetrain.data.shards import read_manifest, read_records, unpack_record
-from drivetrain.evaluate.benchmark import Portion
+from drivetrain.parallel import on_each
 from drivetrain.sim.bank import Bank, Layout, host_bank
 from drivetrain.sim.roads import Indexing, empty_blocks, most_cells
 from drivetrain.types import Array, Scenario, record, replace
@@ -26,7 +27,7 @@ CELLS = 100_000
 
 
 @record
-class Split:
+class Piece:
     """One part of the datasets on the device, or a piece of it."""
 
     bank: Bank
@@ -41,10 +42,6 @@ class Split:
         count = len(self.bank.episodes.map)
         return np.arange(count if self.episodes < 0 else self.episodes)
 
-    def portion(self, chunk: int = 64) -> Portion:
-        """What of its bank is driven, so many episodes at once."""
-        return Portion(self.rows(), chunk, self.first, self.steps)
-
     def episode_dataset(self) -> Int[np.ndarray, "E"]:
         """The dataset of each episode."""
         return np.asarray(self.dataset)[np.asarray(self.bank.episodes.log)[self.rows()]]
@@ -57,7 +54,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _Recording:
     """One recording: where it lies."""
 
     dataset: int
@@ -66,23 +63,38 @@ class _Piece:
 
 
 @dataclass(frozen=True)
-class Chunks:
-    """A split whose recordings come in banks of at most `recordings`, all of one shape. Iterate as often as needed."""
+class Part:
+    """A part whose recordings come in banks of at most `recordings`, all of one shape. Iterate as often as needed."""
 
     folders: tuple[str, ...]  # of the datasets
     name: str | None  # of the split; None: all of them
-    recordings: int
+    recordings: int = 0  # 0: all at once, and kept
     paths: bool = False  # laid for traffic that follows them
+    seconds: float = 0.0  # of an episode, at most: longer drives are cut; 0: as recorded
     admitted_only: bool = True  # False: every ego is driven, checked or not
     limit: int | None = None  # of recordings in all
 
-    def __iter__(self) -> Iterator[Split]:
-        manifests, pieces = self._manifests, self._pieces
-        cells, recordings = self._at_once()
-        chunks = [pieces[at : at + recordings] for at in range(0, len(pieces), recordings)]
+    def __iter__(self) -> Iterator[Piece]:
+        if not self.recordings:
+            yield self.whole
+            return
+        yield from self._read_pieces()
+
+    @cached_property
+    def whole(self) -> Piece:
+        """All recordings in one piece, which is kept. Raises `InputError` where there is none."""
+        (piece,) = self._read_pieces()
+        return piece
+
+    def _read_pieces(self) -> Iterator[Piece]:
+        manifests, recordings = self._manifests, self._recordings
+        cells, each = self._at_once()
+        chunks = [recordings[at : at + each] for at in range(0, len(recordings), each)]
         capacity = joint_capacity(manifests)
+        steps = self.longest()
+        layout = Layout(longest=steps if self.seconds else None, paths=self.paths)
         room = max((sum(self._driven(piece.entry) for piece in chunk) for chunk in chunks), default=0)
-        first, steps, layout = 0, self.longest(), Layout(paths=self.paths)
+        first = 0
         for chunk in chunks:
             scenarios = [self._read(piece, capacity) for piece in chunk]
             bank = host_bank(
@@ -90,37 +102,43 @@ class Chunks:
                 manifests[0].dt,
                 layout,
                 admitted=[admission_marks(piece.entry, capacity, self.admitted_only) for piece in chunk],
-                blocks=empty_blocks(len(chunk), cells, scenarios[0].map, layout.indexing),
+                blocks=empty_blocks(len(chunk), cells, scenarios[0].map, layout.indexing) if self.recordings else None,
+                names=[piece.entry.name for piece in chunk],
             )
             source = np.array([piece.source for piece in chunk], np.int32)[bank.episodes.log]
             bank = replace(bank, episodes=replace(bank.episodes, source=source))
-            count = len(source)
-            yield Split(
-                bank=jax.tree.map(jnp.asarray, _padded(bank, recordings, room)),
+            yield Piece(
+                bank=on_each(_padded(bank, each, room) if self.recordings else bank),
                 names=tuple(piece.entry.name for piece in chunk),
                 dataset=tuple(piece.dataset for piece in chunk),
                 first=first,
-                episodes=count,
+                episodes=len(source),
                 steps=steps,
             )
-            first += count
+            first += len(source)
 
     def __len__(self) -> int:
-        return -(-len(self._pieces) // self._at_once()[1])
+        return -(-len(self._recordings) // self._at_once()[1])
 
     def _at_once(self) -> tuple[int, int]:
         """Cells of the largest road, and how many recordings make a piece."""
-        cells = max((most_cells(piece.entry.area, Indexing()) for piece in self._pieces), default=1)
-        return cells, max(min(self.recordings, len(self._pieces), CELLS // cells), 1)
+        if not self.recordings:
+            return 0, max(len(self._recordings), 1)
+        cells = max((most_cells(piece.entry.area, Indexing()) for piece in self._recordings), default=1)
+        return cells, max(min(self.recordings, len(self._recordings), CELLS // cells), 1)
 
     def longest(self) -> int:
         """Steps of the longest episode."""
-        egos = [ego for piece in self._pieces for ego in piece.entry.egos]
-        return max((ego.last - ego.first for ego in egos if ego.cause is None or not self.admitted_only), default=0)
+        egos = [ego for piece in self._recordings for ego in piece.entry.egos]
+        steps = [ego.last - ego.first for ego in egos if ego.cause is None or not self.admitted_only]
+        if self.seconds:
+            steps.append(most := max(round(self.seconds / self._manifests[0].dt), 1))
+            return min(max(steps), most)
+        return max(steps, default=0)
 
     def episodes(self) -> int:
-        """Of all pieces together."""
-        return sum(self._driven(piece.entry) for piece in self._pieces)
+        """Of all pieces together, uncut."""
+        return sum(self._driven(piece.entry) for piece in self._recordings)
 
     def _driven(self, entry: Entry) -> int:
         return sum(ego.cause is None or not self.admitted_only for ego in entry.egos)
@@ -130,7 +148,7 @@ class Chunks:
         return [read_manifest(folder) for folder in self.folders]
 
     @cached_property
-    def _pieces(self) -> list[_Piece]:
+    def _recordings(self) -> list[_Recording]:
         """Every recording with an ego to drive, in the datasets' order; groups are numbered by their names' order."""
         found = [
             (row, entry)
@@ -139,9 +157,9 @@ class Chunks:
             if self._driven(entry)
         ]
         numbers = np.unique([entry.group for _, entry in found], return_inverse=True)[1]
-        return [_Piece(row, entry, int(number)) for (row, entry), number in zip(found, numbers, strict=True)]
+        return [_Recording(row, entry, int(number)) for (row, entry), number in zip(found, numbers, strict=True)]
 
-    def _read(self, piece: _Piece, capacity: Capacity) -> Scenario:
+    def _read(self, piece: _Recording, capacity: Capacity) -> Scenario:
         folder = self.folders[piece.dataset]
         ((entry, data),) = read_records(folder, self._manifests[piece.dataset], [piece.entry])
         return unpack_record(data, capacity, f"{folder}/{entry.shard}: {entry.name}")

@@ -4,17 +4,22 @@ import equinox as eqx
 import jax
 from jaxtyping import Float
 
-from drivetrain.rollout import Memory, Policy
+from drivetrain.policy.base import Memory, Policy, first_memory
+from drivetrain.rollout import Driver
 from drivetrain.sim.bank import Bank
-from drivetrain.sim.dynamics.base import Dynamics, action_at
+from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.types import Array, Key, Observation, State
 
 
-class Greedy(eqx.Module):
+class Greedy(Driver):
     """Drives by the mode of the policy's distribution. The key is split once an agent; memory is the policy's, [C]."""
 
     policy: Policy
     dynamics: Dynamics = eqx.field(static=True)
+
+    def initial_memory(self, agents: int) -> Memory:
+        """The policy's, of each agent."""
+        return first_memory(self.policy, agents)
 
     def __call__(
         self, bank: Bank, state: State, observation: Observation, memory: Memory, key: Key
@@ -23,7 +28,7 @@ class Greedy(eqx.Module):
 
         def one(observation: Observation, memory: Memory, key: Key) -> tuple[Array, Memory]:
             distribution, _, memory = self.policy(observation, memory, key)
-            return action_at(self.dynamics.grid(), distribution.mode()), memory
+            return self.dynamics.decode(distribution.mode()), memory
 
         keys = jax.random.split(key, len(state.controlled))
         return jax.vmap(one)(observation, memory, keys)

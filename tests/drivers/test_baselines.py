@@ -1,15 +1,14 @@
 import numpy as np
 import pytest
 
+from drivetrain.drivers import BASELINES
 from drivetrain.env import Env
-from drivetrain.evaluate.baselines import idm_baseline
 from drivetrain.evaluate.benchmark import evaluate
 
 
 @pytest.fixture(scope="module")
 def run(bank):
-    baseline = idm_baseline(Env())
-    return evaluate(baseline.env, bank, baseline.act)
+    return evaluate(Env(), bank, BASELINES["idm"])
 
 
 def test_idm_follows_the_bend(run, rows):

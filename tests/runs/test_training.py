@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from fleet.conftest import silent
+from fixtures_runs import silent
 
 from drivetrain.fleet import site, training
 from drivetrain.fleet.checkpoints import finished

@@ -1,0 +1,165 @@
+"""The one shape of every algorithm, and what is trained.
+
+    gather    one scene under the present policy        → Segment, figures        actors run this
+    prepare   a segment                                 → a batch of sequences    returns, advantages, filters
+    loss      the policy on some of a batch             → a number, figures       learners run this
+
+`fleet` runs the halves, in one program or apart; `update` takes the loss down. A new algorithm is one file here.
+"""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from drivetrain.env import Env
+from drivetrain.policy.base import Memory, Policy, remembers
+from drivetrain.sim.bank import Bank
+from drivetrain.types import Array, Key, Observation, Segment, component, record
+
+Carry = Any
+"""What an algorithm keeps of one scene from one window to the next: a pytree of arrays."""
+Batch = Any
+"""What a loss reads: a record whose leaves begin with N sequences, with a field `steps: Sequences`. Of all scenes
+together its leaves are [N, scenes, …]: so a rollout stacks them, and nothing is turned round."""
+Moments = Any
+"""What a loss must know of a whole minibatch, of which it sees a part at a time."""
+Figures = Any
+"""A record of numbers: sums of what was gathered, or means of what was learnt."""
+T = TypeVar("T")
+Total = Callable[[T], T]
+"""The sum of a tree over all learners: the identity where there is one, a `psum` where there are several."""
+
+
+@record
+class Sequences:
+    """What a policy is shown again: N sequences of L steps each. L is 1 for policies without a memory."""
+
+    observation: Observation  # [N, L]
+    memory: Memory  # [N]: before the first step
+    fresh: Bool[Array, "*N L"]  # the memory is the first memory again
+    action: Any  # [N, L, …]: samples of the policy's distribution
+    mask: Bool[Array, "*N L"]  # False: teaches nothing
+
+
+@record
+class TrainState:
+    """All that a stage of a run carries from update to update. Donate it."""
+
+    policy: Policy
+    optimiser: Any  # optax's state
+    step: Int[Array, ""]  # steps of the optimiser
+    key: Key
+    carry: Carry  # [scenes]
+    best: Policy  # by the stage's criterion
+    best_score: Float[Array, ""]  # lower is better
+    stale: Int[Array, ""]  # judgements since
+
+
+@component
+class Algorithm(ABC):
+    """Rules of learning, with their hyper-parameters. All functions are of one scene; `fleet` batches them."""
+
+    @abstractmethod
+    def steps(self) -> int:
+        """Steps of a scene that one call of `gather` drives."""
+
+    @abstractmethod
+    def open(self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], key: Key) -> Carry:
+        """What `gather` is given first; `episodes` are rows of the bank to draw from. The key is consumed."""
+
+    @abstractmethod
+    def gather(
+        self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], carry: Carry, version: Int[Array, ""]
+    ) -> tuple[Carry, Segment, Figures]:
+        """Drive one scene: what is carried on, what happened, and sums over it. `version` is the policy's."""
+
+    @abstractmethod
+    def prepare(self, env: Env, policy: Policy, bank: Bank, segment: Segment, key: Key) -> Batch:
+        """What is to be learnt of a segment. The key is consumed."""
+
+    def moments(self, batch: Batch, total: Total) -> Moments:
+        """What the loss must know of a whole minibatch, over all learners; nothing by default."""
+        return ()
+
+    @abstractmethod
+    def loss(
+        self, env: Env, policy: Policy, batch: Batch, moments: Moments, key: Key
+    ) -> tuple[Float[Array, ""], Figures]:
+        """Mean loss over the steps of some sequences that their mask counts, and means of figures. Consumes the key."""
+
+    def reopen(
+        self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], carry: Carry, slots: Int[Array, "n"]
+    ) -> Carry:
+        """The carry after recordings of the bank were replaced; nothing of them is kept by default."""
+        return carry
+
+    def describe(self, gathered: Figures) -> dict[str, float]:
+        """What the journal says of what was gathered."""
+        return scalars(gathered)
+
+    def describe_loss(self, learnt: Figures) -> dict[str, float]:
+        """What the journal says of a loss; `loss` among it."""
+        return scalars(learnt)
+
+
+def cut(policy: Policy, segment: Segment, whole: bool | None = None) -> Sequences:
+    """A segment as sequences: whole ones (N = C) for a policy that remembers, or where asked, else single steps
+    (N = T · C).
+    """
+    steps, whole = segment.steps, remembers(policy) if whole is None else whole
+    fresh = jnp.broadcast_to(steps.fresh[:, None], steps.mask.shape)
+    return Sequences(
+        observation=by_sequence(steps.observation, whole),
+        memory=segment.memory if whole else (),
+        fresh=by_sequence(fresh, whole),
+        action=by_sequence(steps.action, whole),
+        mask=by_sequence(steps.mask, whole),
+    )
+
+
+def by_sequence(rows: T, whole: bool) -> T:
+    """Leaves [T, C, …] as [C, T, …] where sequences are whole, else as [T · C, 1, …]."""
+    if whole:
+        return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), rows)
+    return jax.tree.map(lambda leaf: leaf if leaf.shape[1] == 1 else leaf.reshape(-1, 1, *leaf.shape[2:]), rows)
+
+
+def unroll(policy: Policy, steps: Sequences, key: Key) -> tuple[Any, Float[Array, "N L"]]:
+    """Distributions and values [N, L] of sequences, memory carried through each. The key is split once a step."""
+    keys = jax.random.split(key, steps.mask.shape)
+    if not remembers(policy):
+        answer = jax.vmap(jax.vmap(lambda seen, key: policy(seen, (), key)[:2]))
+        return answer(steps.observation, keys)
+    first = policy.initial_memory()
+
+    def one(observation: Observation, memory: Memory, fresh: Array, keys: Key):
+        def step(memory: Memory, now: tuple[Observation, Array, Key]):
+            seen, fresh, key = now
+            memory = jax.tree.map(lambda new, old: jnp.where(fresh, new, old), first, memory)
+            distribution, value, memory = policy(seen, memory, key)
+            return memory, (distribution, value)
+
+        return jax.lax.scan(step, memory, (observation, fresh, keys))[1]
+
+    return jax.vmap(one)(steps.observation, steps.memory, steps.fresh, keys)
+
+
+def scalars(figures: Figures) -> dict[str, float]:
+    """A record's numbers by name; one with a value for each action column gives `name_0`, `name_1`, …"""
+    named = {}
+    for name in type(figures).__dataclass_fields__:
+        leaf = getattr(figures, name)
+        if dataclasses.is_dataclass(leaf):  # a record of its own, which the algorithm describes
+            continue
+        value = np.asarray(leaf, np.float64)
+        if value.ndim == 0:
+            named[name] = float(value)
+        else:
+            named |= {f"{name}_{column}": float(part) for column, part in enumerate(value)}
+    return named

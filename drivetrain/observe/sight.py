@@ -1,0 +1,48 @@
+"""What a driver sees: itself, the nearest road users and road elements, its route, and for the critic the time left."""
+
+import jax.numpy as jnp
+from jaxtyping import Int
+
+from drivetrain.observe import agents, ego, road, route
+from drivetrain.observe.agents import observe_agents
+from drivetrain.observe.base import Observer, Widths
+from drivetrain.observe.ego import observe_ego
+from drivetrain.observe.road import observe_road
+from drivetrain.observe.route import SPARSE, RouteView, observe_route
+from drivetrain.sim.bank import Bank
+from drivetrain.types import Array, Observation, State, component
+
+
+@component
+class Sight(Observer):
+    """State → Observation of one controlled agent. The fields say how much of each modality is seen."""
+
+    agents: int = 12
+    road: int = 16
+    route: RouteView = RouteView(stations=SPARSE)
+    episode_seconds: float = 30.0  # of a full episode: the unit of `remaining`
+
+    @property
+    def widths(self) -> Widths:
+        """Features of each modality."""
+        return Widths(
+            ego.FEATURES, agents.FEATURES, road.FEATURES, route.POINT_FEATURES, self.route.lanes, self.route.points
+        )
+
+    def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
+        """What controlled agent `c` sees; `remaining` is the share of a full episode that its recording still has."""
+        left = (bank.episodes.last[state.episode] - state.time) * bank.dt
+        return Observation(
+            ego=observe_ego(bank, state, c),
+            agents=observe_agents(state, c, self.agents),
+            road=observe_road(bank, state, c, self.road),
+            route=observe_route(bank, state, c, self.route),
+            remaining=jnp.clip(left / self.episode_seconds, 0.0, 1.0),
+        )
+
+
+SMALL = Sight()
+"""For CPUs: 12 agents, 16 road elements, 8 lanes × 11 points."""
+
+PAPER = Sight(agents=64, road=128, route=RouteView())
+"""Sizes of the Zoox paper (arXiv 2312.15122, figure 7): 64 agents, 128 road elements, 8 lanes × 64 points every 2 m."""

@@ -1,0 +1,1 @@
+"""What a run is: its configuration, its folder, its stages, and how it survives."""

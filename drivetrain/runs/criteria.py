@@ -1,0 +1,125 @@
+"""By what a stage's best policy is chosen, and when a stage has had enough: always on validation parts."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drivetrain.banks.part import Part, Piece
+from drivetrain.drivers.greedy import Greedy
+from drivetrain.env import Env
+from drivetrain.evaluate.benchmark import Evaluation, evaluate, portion_of
+from drivetrain.fleet.local import losses
+from drivetrain.learn.algorithm import Algorithm, Figures
+from drivetrain.parallel import shares
+from drivetrain.policy.base import Policy
+from drivetrain.types import component
+
+AT_ONCE = 64
+"""Episodes whose loss is computed at once: bounds memory, changes no figure."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What policies are judged on."""
+
+    folders: tuple[str, ...]  # of the datasets, the run's own first
+    own_share: float  # what the first of them weighs, where there are more
+    recordings: int = 0  # in memory at once; 0: all
+    seconds: float = 0.0  # of an episode that is learnt from, at most
+    paths: bool = False  # laid for traffic that follows them
+
+    def part(self, seconds: float = 0.0) -> Part:
+        """The validation parts of all datasets."""
+        return Part(self.folders, "val", self.recordings, self.paths, seconds)
+
+
+Judge = Callable[[Policy], tuple[float, dict[str, float]]]
+"""A policy's score, lower is better, and its line in the journal."""
+
+
+@component
+class Criterion(ABC):
+    """A score of policies."""
+
+    patience: int = 0  # judgements without a lower score after which a stage ends; 0: it spends its budget
+
+    @abstractmethod
+    def open(self, env: Env, algorithm: Algorithm, validation: Validation) -> Judge:
+        """Read what is judged on."""
+
+
+@component
+class LowestLoss(Criterion):
+    """The algorithm's own loss on validation episodes."""
+
+    def open(self, env: Env, algorithm: Algorithm, validation: Validation) -> Judge:
+        """The mean over all steps of all episodes."""
+        part = validation.part(validation.seconds)
+
+        def judge(policy: Policy) -> tuple[float, dict[str, float]]:
+            sums = [_summed(env, algorithm, piece, policy) for piece in part]
+            weight, figures = jax.tree.map(lambda *parts: sum(parts), *sums)
+            figures = jax.tree.map(lambda figure: figure / max(weight, 1.0), figures)
+            described = algorithm.describe_loss(figures)
+            return described["loss"], {f"val_{name}": value for name, value in described.items()}
+
+        return judge
+
+
+@component
+class FewestFailures(Criterion):
+    """The failure rate of greedy drives to the end of the recordings, each dataset by its share.
+
+    A policy that makes less progress than `least_progress` on the run's own dataset is chosen only where none makes
+    more: standing still is safe.
+    """
+
+    least_progress: float = 0.9
+
+    def open(self, env: Env, algorithm: Algorithm, validation: Validation) -> Judge:
+        """Failure rates and progress on each dataset."""
+        part = validation.part()
+        names = [folder.rstrip("/").rpartition("/")[2] for folder in validation.folders]
+
+        def judge(policy: Policy) -> tuple[float, dict[str, float]]:
+            driver = Greedy(policy, env.dynamics)
+            driven = [(evaluate(env, piece.bank, driver, portion_of(piece)), piece.episode_dataset()) for piece in part]
+            rows = [_driven(driven, number) for number in range(len(names))]
+            own, others = rows[0], rows[1:]
+            rate = own[0]
+            if others:
+                rate = validation.own_share * own[0] + (1.0 - validation.own_share) * float(
+                    np.mean([failure for failure, _ in others])
+                )
+            line = {"val_failure_rate": own[0], "val_progress_ratio": own[1], "val_score": rate}
+            for name, (failure, ratio) in zip(names[1:], others, strict=True):
+                line |= {f"{name}_failure": failure, f"{name}_progress": ratio}
+            return rate + (0.0 if own[1] >= self.least_progress else 1.0), line
+
+        return judge
+
+
+def _driven(driven: list[tuple[Evaluation, np.ndarray]], dataset: int) -> tuple[float, float]:
+    """Failure rate and progress ratio of the egos of one dataset."""
+    failures, progress, covered = [], 0.0, 0.0
+    for result, of in driven:
+        rows = np.flatnonzero(of == dataset)
+        outcome = jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], result.outcome)
+        failures.append(outcome.failure[outcome.exists])
+        progress += float(np.sum(outcome.progress))
+        covered += float(np.sum(outcome.log_distance))
+    return float(np.mean(np.concatenate(failures))), progress / max(covered, 1e-6)
+
+
+def _summed(env: Env, algorithm: Algorithm, piece: Piece, policy: Policy) -> tuple[float, Figures]:
+    """Steps of a piece, and the figures of an algorithm's loss summed over them."""
+    rows, each, parts = piece.rows(), shares(AT_ONCE), []
+    for start in range(0, len(rows), each):
+        some = np.resize(rows[start : start + each], each).astype(np.int32)
+        known = (np.arange(start, start + each) < len(rows)).astype(np.float32)
+        parts.append(jax.device_get(losses(env, algorithm, piece.bank, policy, jnp.asarray(some), jnp.asarray(known))))
+    return jax.tree.map(lambda *sums: sum(sums), *parts)

@@ -1,0 +1,106 @@
+"""The loop, once, for every stage of every run: renew the scenes, update, judge, keep the best, save.
+
+    source ──bank──▶ update ──policy──▶ judge ──best──▶ the next stage, or the evaluation
+      ▲                │                  │
+      └──── state ── checkpoint ◀─────── journal
+
+A stage that was interrupted goes on from its newest good checkpoint; one that had come to its end gives its best.
+"""
+
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from drivetrain.banks.source import Source
+from drivetrain.data.streaming import State
+from drivetrain.env import Env
+from drivetrain.fleet.local import begin, placed, update
+from drivetrain.learn.algorithm import TrainState
+from drivetrain.policy.base import Policy
+from drivetrain.runs.criteria import Judge, Validation
+from drivetrain.runs.journal import Journal
+from drivetrain.runs.run import Stage
+from drivetrain.runs.site import NOTHING, Site
+from drivetrain.types import Array, Key, record, replace
+
+OpenSource = Callable[[State | None], Source]
+"""Where scenes come from, from where a state was taken."""
+
+
+@record
+class Best:
+    """What is taken from a checkpoint of a stage that is over: the policy that did best on validation."""
+
+    best: Policy
+
+
+def run_stage(
+    stage: Stage, env: Env, policy: Policy, key: Key, site: Site, lines: int, sources: OpenSource, val: Validation
+) -> tuple[Policy, int]:
+    """Train from a policy until the budget is spent or patience is over: the best policy, and the journal's length.
+
+    `lines` are those of the journal before the stage. The key is split in two: the scenes' and the training state's.
+    """
+    notes = site.notes(stage.name)
+    if notes["done"]:
+        restored, notes = site.restore(stage.name, lambda: Best(policy)) or (Best(policy), notes)
+        return restored.best, notes["lines"]
+    source = sources(notes["stream"])
+    keys = jax.random.split(key)
+
+    def first() -> TrainState:
+        return begin(env, stage, policy, source.bank, source.episodes, (keys[0], keys[1]))
+
+    state, notes = site.restore(stage.name, first) or (first(), NOTHING | {"lines": lines})
+    judge = stage.criterion.open(env, stage.algorithm, val)
+    try:
+        return _improve(stage, env, placed(state), notes["step"], source, judge, Journal(site.folder, notes["lines"]), site)
+    finally:
+        source.close()
+
+
+def _improve(
+    stage: Stage, env: Env, state: TrainState, done: int, source: Source, judge: Judge, journal: Journal, site: Site
+) -> tuple[Policy, int]:
+    """Updates from the `done`-th on."""
+    steps = stage.scenes * stage.algorithm.steps()
+    updates = -(-stage.agent_steps // steps)
+    if done == 0:
+        state = _judged(stage, judge, state, journal, 0, {})
+    with site.progress(stage.name, total=updates * steps, unit="agent-steps", done=done * steps) as show:
+        while done < updates and not _enough(stage, state):
+            began = time.monotonic()
+            state = source.renew(env, stage.algorithm, state)
+            state, gathered, learnt = update(env, stage, source.bank, source.episodes, state)
+            done += 1
+            if done % stage.evaluate_every == 0 or done == updates:
+                row = stage.algorithm.describe(gathered) | stage.algorithm.describe_loss(learnt)
+                state = _judged(stage, judge, state, journal, done * steps, row | {"seconds": time.monotonic() - began})
+            over = done == updates or _enough(stage, state)
+            if done % stage.checkpoint_every == 0 or over:
+                site.save(stage.name, done, state, journal.lines, source.state(), over)
+            show(done * steps, f"best on validation {float(state.best_score):.4g}")
+    journal.close()
+    return jax.tree.map(jnp.copy, state.best), journal.lines
+
+
+def _enough(stage: Stage, state: TrainState) -> bool:
+    return 0 < stage.criterion.patience <= int(state.stale)
+
+
+def _judged(
+    stage: Stage, judge: Judge, state: TrainState, journal: Journal, step: int, row: dict[str, float]
+) -> TrainState:
+    """Judge the present policy, write its figures, and keep it where none was better so far."""
+    score, line = judge(state.policy)
+    journal.write(stage.name, step, row | line)
+    if score > float(state.best_score):
+        return replace(state, stale=state.stale + 1)
+    return replace(
+        state,
+        best=jax.tree.map(jnp.copy, state.policy),
+        best_score=jnp.full_like(state.best_score, score),
+        stale=jnp.zeros_like(state.stale),
+    )

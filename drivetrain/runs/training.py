@@ -1,0 +1,171 @@
+"""A run from recordings to report, in one process:
+
+    datasets → stages, one after the other, each from the best of the one before → evaluation → report
+
+Every stage starts from the newest good checkpoint, so a run that was killed ends with the figures of one that was not.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from drivetrain.banks.part import Part
+from drivetrain.banks.resident import Resident
+from drivetrain.banks.source import Source
+from drivetrain.banks.streamed import Streamed, open_feed
+from drivetrain.data.converting import Settings, convert
+from drivetrain.data.shards import MANIFEST, read_manifest
+from drivetrain.data.streaming import State
+from drivetrain.drivers import BASELINES
+from drivetrain.drivers.greedy import Greedy
+from drivetrain.evaluate.admission import admit_dataset
+from drivetrain.evaluate.benchmark import Evaluation, compare, evaluate, portion_of, select, summarise, together
+from drivetrain.evaluate.replay import write_replay
+from drivetrain.evaluate.report import describe_data, write_report
+from drivetrain.policy.base import Policy, count_parameters
+from drivetrain.progress import counting
+from drivetrain.rollout import Driver
+from drivetrain.runs.checkpoints import write_atomically
+from drivetrain.runs.criteria import Validation
+from drivetrain.runs.run import Data, Run, open_run
+from drivetrain.runs.site import Progress, Site
+from drivetrain.runs.stage import OpenSource, run_stage
+from drivetrain.types import InputError, replace
+
+
+def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
+    """Train, evaluate and report; with `resume`, continue the run in `folder` by its own configuration.
+
+    Raises:
+        InputError: the folder is in the way, or no run's; the recordings or the dataset cannot be used.
+    """
+    run = open_run(run, folder, resume)
+    digest = "+".join(prepare_dataset(data, progress) for data in datasets(run))
+    site = Site(folder, digest, progress)
+    policies = run_stages(run, site)
+    evaluate_run(run, policies, site)
+    print(f"report: {write_report(folder)}")
+
+
+def datasets(run: Run) -> tuple[Data, ...]:
+    """The run's own dataset, and those that it also learns from."""
+    return (run.data, *run.more)
+
+
+def prepare_dataset(data: Data, progress: Progress) -> str:
+    """Convert the recordings where the dataset does not stand yet, and check which egos may be driven; its digest."""
+    file = Path(data.dataset) / MANIFEST
+    if not file.exists():
+        with counting("convert", "files") as show:
+            summary = convert(data.format, data.source, data.dataset, Settings(data.dt, data.workers), show)
+        for skipped in summary.skipped:
+            print(f"skipped {skipped.reason}", file=sys.stderr)
+    manifest = read_manifest(data.dataset)
+    if abs(manifest.dt - data.dt) > 1e-6:
+        raise InputError(
+            f"{file}: dt: {manifest.dt} s where the run has {data.dt} s (convert to another --data.dataset)"
+        )
+    if any(ego.cause == "" for entry in manifest.recordings for ego in entry.egos):
+        admit_dataset(data.dataset, progress)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+# --------------------------------------------------------------------------------------------------------------- stages
+
+
+def run_stages(run: Run, site: Site) -> dict[str, Policy]:
+    """The best policy of every stage, by its name, in their order."""
+    key = jax.random.key(run.seed)
+    policy = jax.jit(lambda key: run.policy.build(run.env, key))(jax.random.fold_in(key, len(run.stages)))
+    sources, validation = _sources(run), _validation(run)
+    best, lines = {}, 0
+    for number, stage in enumerate(run.stages):
+        own_key = jax.random.fold_in(key, number)
+        policy, lines = run_stage(stage, run.env, policy, own_key, site, lines, sources, validation)
+        best[stage.name] = policy
+    return best
+
+
+def _sources(run: Run) -> OpenSource:
+    """What opens a stage's scenes: the training parts, resident or streamed."""
+    folders, paths = tuple(data.dataset for data in datasets(run)), run.env.traffic.needs_paths
+    share = run.own_share if run.more else 1.0
+    resident = Part(folders, "train", paths=paths, seconds=run.episode_seconds)
+
+    def open_source(state: State | None) -> Source:
+        if run.stream.slots:
+            return Streamed(open_feed(folders, run.stream, share, run.episode_seconds, paths, run.seed, state))
+        return Resident(resident, share)
+
+    return open_source
+
+
+def _validation(run: Run) -> Validation:
+    return Validation(
+        folders=tuple(data.dataset for data in datasets(run)),
+        own_share=run.own_share if run.more else 1.0,
+        recordings=run.stream.slots,
+        seconds=run.episode_seconds,
+        paths=run.env.traffic.needs_paths,
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- evaluation
+
+
+def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str, Any]:
+    """The policies and the baselines on the test episodes: `evaluation.json`, `facts.json`, `replay.safetensors`.
+
+    Figures are those of the run's own dataset; each of `more` has a file of its own, `evaluation-NAME.json`. The replay
+    shows the first piece of a test part that comes in pieces.
+    """
+    test = Part(
+        tuple(data.dataset for data in datasets(run)), "test", run.stream.slots, run.env.traffic.needs_paths
+    )
+    drivers: dict[str, Driver] = dict(BASELINES)
+    drivers |= {name: Greedy(policy, run.env.dynamics) for name, policy in policies.items()}
+    driven: dict[str, list[Evaluation]] = {name: [] for name in drivers}
+    dataset = []
+    with site.progress("evaluate", total=len(drivers) * len(test), unit="drivers") as show:
+        for done, piece in enumerate(test):
+            results: dict[str, Evaluation] = {}
+            for name, driver in drivers.items():
+                results[name] = evaluate(run.env, piece.bank, driver, portion_of(piece))
+                show(done * len(drivers) + len(results), name)
+            if done == 0:
+                write_replay(site.folder / "replay.safetensors", piece.bank, results, piece.names)
+            for name, result in results.items():
+                driven[name].append(replace(result, drives=None))
+            dataset.append(piece.episode_dataset())
+    whole, where = {name: together(pieces) for name, pieces in driven.items()}, np.concatenate(dataset)
+    figures = [
+        _figures(run, data, {name: select(result, where == row) for name, result in whole.items()})
+        for row, data in enumerate(datasets(run))
+    ]
+    facts = {
+        "data": describe_data(read_manifest(run.data.dataset)),
+        "more": {data.name: describe_data(read_manifest(data.dataset)) for data in run.more},
+        "parameters": count_parameters(next(reversed(policies.values()))),
+    }
+    write_atomically(site.folder / "facts.json", json.dumps(facts, indent=1).encode())
+    for data, those in zip(run.more, figures[1:], strict=True):
+        write_atomically(site.folder / f"evaluation-{data.name}.json", json.dumps(those, indent=1).encode())
+    write_atomically(site.folder / "evaluation.json", json.dumps(figures[0], indent=1).encode())
+    return figures[0]
+
+
+def _figures(run: Run, data: Data, results: dict[str, Evaluation]) -> dict[str, Any]:
+    """The object of one `evaluation.json`: an entry a driver, and the last one's differences from all others."""
+    figures: dict[str, Any] = {
+        name: summarise(result, name, data.dataset, "test", data.dt, run.seed) for name, result in results.items()
+    }
+    last = next(reversed(results))
+    figures[last]["against"] = {
+        other: compare(results[last], result) for other, result in results.items() if other != last
+    }
+    return figures

@@ -1,0 +1,72 @@
+"""A dataset of hand-drawn roads and a run small enough to be trained in a test."""
+
+import contextlib
+import dataclasses
+
+import pytest
+import scenes
+
+from drivetrain.data.compiling import compile_recording
+from drivetrain.data.manifest import EgoEntry, Entry
+from drivetrain.data.shards import write_dataset
+from drivetrain.learn.bc import Bc
+from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.update import Optimiser
+from drivetrain.policy.deep_sets import DeepSetsSizes
+from drivetrain.runs.criteria import FewestFailures, LowestLoss
+from drivetrain.runs.run import Data, Run, Stage
+
+
+def recorded(name: str, split: str, seed: int):
+    """Two cars on a straight road, and its entry in a manifest: every ego admitted."""
+    cars = (scenes.along_x(1.75, 20.0 + seed, 9.0 + seed), scenes.along_x(5.25, 40.0, 10.0 + 0.5 * seed))
+    drawn = scenes.straight_road(lanes=2, length=400.0, agents=cars, steps=25)
+    scenario, _ = compile_recording(dataclasses.replace(drawn, name=name))
+    egos = tuple(EgoEntry(100 + row, 1, 0, 24, None) for row in range(2))
+    return Entry(name, f"{name}.py", f"group-{name}", split, "drawn", "CC0", 25, {"car": 2}, {}, {}, egos), scenario
+
+
+@contextlib.contextmanager
+def silent(title, total=0, unit="", done=0):
+    """Progress that nobody watches."""
+    yield lambda done, note="": None
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("datasets") / "drawn"
+    kinds = [("a", "train", 0), ("b", "train", 1), ("c", "val", 2), ("d", "test", 3), ("e", "test", 4)]
+    write_dataset(folder, [recorded(*kind) for kind in kinds], 0.2)
+    return folder
+
+
+@pytest.fixture
+def run(dataset):
+    cloning = Stage(
+        name="bc",
+        algorithm=Bc(longest=24),
+        optimiser=Optimiser(learning_rate=1e-3),
+        criterion=LowestLoss(patience=2),
+        scenes=4,
+        minibatches=6,
+        agent_steps=4 * 24 * 3,
+        evaluate_every=1,
+        checkpoint_every=1,
+    )
+    improvement = Stage(
+        name="bc_ppo",
+        algorithm=Ppo(window=8),
+        optimiser=Optimiser(learning_rate=1e-3),
+        criterion=FewestFailures(),
+        scenes=4,
+        minibatches=2,
+        agent_steps=4 * 32,
+        evaluate_every=2,
+        checkpoint_every=1,
+    )
+    return Run(
+        name="small",
+        data=Data(dataset=str(dataset)),
+        policy=DeepSetsSizes(tokens=8, width=8),
+        stages=(cloning, improvement),
+    )
