@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drivetrain.data.loading import load
-from drivetrain.sim.bank import Bank, Indexing, Placement, bodies_of, expert, make_bank
+from drivetrain.sim.bank import Bank, Indexing, Placement, bodies_of, logged, make_bank
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose, action_at, nearest, steering_angle, turned
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.dynamics.curvature import Curvature
@@ -67,7 +67,7 @@ class Drive:
 
     def recorded(self, time: jax.Array) -> Placement:
         """Where the record has the ego; not valid after the episode's last step."""
-        now = expert(self.bank, self.episode, 0, time)
+        now = logged(self.bank, self.episode, 0, time)
         return replace(now, valid=now.valid & (time <= self.last))
 
     def start(self, time: jax.Array) -> Pose:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.ending import TRAINING
-from drivetrain.events import observe_events
+from drivetrain.events import detect, latch
 from drivetrain.observe import Observer
 from drivetrain.observe.surroundings import Surroundings
 from drivetrain.reward import Reward
@@ -41,8 +41,7 @@ class Env:
     def step(self, bank: Bank, state: State, action: Float[Array, "C width"]) -> tuple[State, Events]:
         """One step of dt: the state it leads to, and what happened to each controlled agent ([C])."""
         after = simulator.step(bank, self.dynamics, self.traffic, state, action)
-        events, after = observe_events(bank, state, after)
-        return after, events
+        return latch(bank, state, after), detect(bank, state, after)
 
     def observe(self, bank: Bank, state: State) -> Observation:
         """What each controlled agent sees ([C])."""

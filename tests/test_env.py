@@ -8,7 +8,7 @@ import scenes
 
 from drivetrain.env import Env
 from drivetrain.reward import Reward
-from drivetrain.sim.bank import expert, make_bank
+from drivetrain.sim.bank import logged, make_bank
 from drivetrain.sim.dynamics.playback import Playback
 from drivetrain.types import ControlKind, happened, replace
 
@@ -27,7 +27,7 @@ def log_drive(bank, steps=49):
 
     def step(state, _):
         def pose(c):
-            there = expert(bank, state.episode, c, state.time + 1)
+            there = logged(bank, state.episode, c, state.time + 1)
             return jnp.concatenate([there.position, there.heading])
 
         state, events = LOG.step(bank, state, jax.vmap(pose)(jnp.arange(len(state.alive))))

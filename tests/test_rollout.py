@@ -9,7 +9,7 @@ from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.policy.heads import Discrete
 from drivetrain.rollout import Others, drive, rollout, shared, start
-from drivetrain.sim.bank import expert, make_bank
+from drivetrain.sim.bank import logged, make_bank
 from drivetrain.sim.dynamics.base import action_at
 from drivetrain.sim.dynamics.playback import Playback
 from drivetrain.types import Array, happened
@@ -260,7 +260,7 @@ def hold(bank, state, observation, memory, key):
 
 def follow(bank, state, observation, memory, key):
     def pose(c):
-        there = expert(bank, state.episode, c, state.time + 1)
+        there = logged(bank, state.episode, c, state.time + 1)
         return jnp.concatenate([there.position, there.heading])
 
     return jax.vmap(pose)(jnp.arange(len(state.alive))), memory + 1

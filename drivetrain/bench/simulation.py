@@ -20,7 +20,7 @@ from drivetrain.env import Env
 from drivetrain.observe import PAPER, Observer
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
-from drivetrain.sim.ribbons import PIECES, REACH, SEEN
+from drivetrain.sim.route_tables import PIECES, REACH, SEEN
 from drivetrain.types import Array, Observation, State, component
 
 PARTS = ("step", "events", "observation", "consumed")

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.rollout import Driver, Memory
-from drivetrain.sim.bank import Bank, expert
+from drivetrain.sim.bank import Bank, logged
 from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.dynamics.playback import Playback
@@ -32,7 +32,7 @@ def log_driver(
 ) -> tuple[Float[Array, "C 4"], Memory]:
     """The recorded pose of the next step; straight on where the recording has none."""
     agents = jnp.arange(len(state.controlled))
-    target = jax.vmap(lambda c: expert(bank, state.episode, c, state.time + 1))(agents)
+    target = jax.vmap(lambda c: logged(bank, state.episode, c, state.time + 1))(agents)
     targets = jax.tree.map(lambda leaf: leaf[:, None], target)
     return jax.vmap(Playback().inverse, (0, 0, 0, None))(*movers(state), targets, bank.dt), memory
 

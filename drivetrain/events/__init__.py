@@ -24,14 +24,13 @@ NOTHING = Events(*(np.asarray(value, np.float32) for value in (LIMIT,) * 5 + (0.
 """What happens to an agent that is not there: every margin at its clip, every rate 0."""
 
 
-def observe_events(bank: Bank, before: State, after: State) -> tuple[Events, State]:
+def detect(bank: Bank, before: State, after: State) -> Events:
     """Everything that happened to each controlled agent from `before` to `after`: `Events` [C].
 
-    The state comes back with its latches (`stopped`) brought up to date. Agents that were not alive before the step,
-    padding among them, have `NOTHING`.
+    Agents that were not alive before the step, padding among them, have `NOTHING`.
     """
 
-    def of_agent(c: Index) -> tuple[Events, Array]:
+    def of_agent(c: Index) -> Events:
         step = (bank, before, after, c)
         events = Events(
             collision=collision(*step),
@@ -44,9 +43,15 @@ def observe_events(bank: Bank, before: State, after: State) -> tuple[Events, Sta
             acceleration=acceleration(*step),
             lateral=lateral(*step),
         )
-        alive = before.alive[c]
-        events = jax.tree.map(lambda fact, nothing: jnp.where(alive, fact, nothing), events, NOTHING)
-        return events, jnp.where(alive, latch_stops(*step), before.stopped[c])
+        return jax.tree.map(lambda fact, nothing: jnp.where(before.alive[c], fact, nothing), events, NOTHING)
 
-    events, stopped = jax.vmap(of_agent)(jnp.arange(before.alive.shape[0]))
-    return events, replace(after, stopped=stopped)
+    return jax.vmap(of_agent)(jnp.arange(before.alive.shape[0]))
+
+
+def latch(bank: Bank, before: State, after: State) -> State:
+    """`after` with its latches (`stopped`) brought up to date; those of agents not alive before the step stay."""
+
+    def of_agent(c: Index) -> Array:
+        return jnp.where(before.alive[c], latch_stops(bank, before, after, c), before.stopped[c])
+
+    return replace(after, stopped=jax.vmap(of_agent)(jnp.arange(before.alive.shape[0])))

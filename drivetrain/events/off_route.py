@@ -6,7 +6,7 @@ from jaxtyping import Float
 from drivetrain.events.margin import LIMIT, worst
 from drivetrain.geometry import Pieces, box, box_corners, signed_distance_to_pieces
 from drivetrain.sim.bank import Bank, Index, lane_rows, route_outline
-from drivetrain.sim.ribbons import PIECES, REACH, Row
+from drivetrain.sim.route_tables import PIECES, REACH, Row
 from drivetrain.types import Array, RouteFlag, State
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.learn.returns import discounted_returns, explained_variance
-from drivetrain.sim.bank import Bank, expert
+from drivetrain.sim.bank import Bank, logged
 from drivetrain.sim.dynamics.base import action_at, nearest
 from drivetrain.sim.simulator import movers
 from drivetrain.types import Array, Key, State, component, record
@@ -138,13 +138,13 @@ class Bc:
 def expert_actions(env: Env, bank: Bank, state: State, horizon: int) -> Float[Array, "C width"]:
     """The actions, not limited, that bring each controlled agent back to its log over the next `horizon` steps."""
     later, agents = state.time + 1 + jnp.arange(horizon), jnp.arange(state.alive.shape[0])
-    targets = jax.vmap(lambda c: jax.vmap(lambda time: expert(bank, state.episode, c, time))(later))(agents)
+    targets = jax.vmap(lambda c: jax.vmap(lambda time: logged(bank, state.episode, c, time))(later))(agents)
     return jax.vmap(env.dynamics.inverse, (0, 0, 0, None))(*movers(state), targets, bank.dt)
 
 
 def _distance_to_log(bank: Bank, state: State) -> Float[Array, "C"]:
     def one(c: Array) -> Array:
-        target = expert(bank, state.episode, c, state.time)
+        target = logged(bank, state.episode, c, state.time)
         offset = state.agents.position[jnp.maximum(state.controlled[c], 0)] - target.position
         return jnp.where(target.valid, jnp.linalg.norm(offset), 0.0)
 

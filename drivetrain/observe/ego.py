@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 
 from drivetrain.geometry import point_segment_distance, unrotate
 from drivetrain.observe.scales import ACCELERATION, LENGTH, SPEED, STEERING, WIDTH, compress
-from drivetrain.sim.bank import Along, Bank, control_lines, reference_window
+from drivetrain.sim.bank import Bank, PathRow, control_lines, reference_window
 from drivetrain.types import Array, ControlKind, LightState, State
 
 FEATURES = 18 + len(LightState)
@@ -21,8 +21,8 @@ def observe_ego(bank: Bank, state: State, c: Int[Array, ""] | int) -> Float[Arra
     heading, motion = state.agents.heading[own], jax.tree.map(lambda x: x[c], state.motion)
     lane, exists = reference_window(bank, state.episode, c, state.cursor[c], 0, 0)
     lane, exists = lane[:, 0], exists[0]
-    limit, along = lane[Along.LIMIT], lane[Along.COS : Along.SIN + 1]
-    offset = unrotate(state.agents.position[own] - lane[Along.CENTRE_X : Along.CENTRE_Y + 1], along)[1]
+    limit, along = lane[PathRow.LIMIT], lane[PathRow.COS : PathRow.SIN + 1]
+    offset = unrotate(state.agents.position[own] - lane[PathRow.CENTRE_X : PathRow.CENTRE_Y + 1], along)[1]
     direction = unrotate(heading, along)
     body = [state.bodies.length[own] / LENGTH, state.bodies.width[own] / WIDTH]
     moving = [motion.speed / SPEED, motion.steering / STEERING]

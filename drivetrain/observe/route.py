@@ -7,7 +7,7 @@ from jaxtyping import Int
 from drivetrain.observe.scales import BEND, SLOPE, SPEED
 from drivetrain.observe.turning import scale_rows, turn_rows
 from drivetrain.sim.bank import Bank, lane_rows
-from drivetrain.sim.ribbons import SEEN, Row
+from drivetrain.sim.route_tables import SEEN, Row
 from drivetrain.types import Array, State, Tokens, component
 
 POINT_FEATURES = 12

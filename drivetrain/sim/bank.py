@@ -16,12 +16,23 @@ from drivetrain.geometry import Line, line_square
 from drivetrain.sim.episodes import Episodes, Window, cut, windows
 from drivetrain.sim.levels import on_level
 from drivetrain.sim.paths import Paths, lay_paths
-from drivetrain.sim.ribbons import AFTER, BEFORE, SIDES, SPAN, Along, Cross, Ribbon, Row, ribbon, stack_ribbons
 from drivetrain.sim.roads import ROWS, Indexing, RoadIndex, index_road, stack_roads
+from drivetrain.sim.route_tables import (
+    AFTER,
+    BEFORE,
+    SIDES,
+    SPAN,
+    Cross,
+    PathRow,
+    RouteTable,
+    Row,
+    stack_tables,
+    unroll,
+)
 from drivetrain.types import Agents, Array, Bodies, InputError, Log, Map, Route, Scenario, component, record
 
 __all__ = [
-    "Along",
+    "PathRow",
     "Bank",
     "Cross",
     "Episodes",
@@ -46,7 +57,7 @@ class Bank:
     logs: Log  # [N]
     paths: Paths  # [N]; without a point unless they were asked for
     episodes: Episodes  # [E]
-    ribbons: Ribbon  # [E, C]: the episodes' routes, unrolled
+    ribbons: RouteTable  # [E, C]: the episodes' routes, unrolled
     dt: Float[Array, ""]  # s
 
 
@@ -147,7 +158,7 @@ def host_bank(
         logs=_stack([scenario.log for scenario in scenarios]),
         paths=_stack([lay_paths(scenario, layout.paths) for scenario in scenarios]),
         episodes=_stack(episodes),
-        ribbons=_episodes_of(stack_ribbons([each for row in ribbons for each in row], sides), len(episodes)),
+        ribbons=_episodes_of(stack_tables([each for row in ribbons for each in row], sides), len(episodes)),
         dt=np.asarray(dt, np.float32),
     )
 
@@ -200,14 +211,14 @@ def _route_heights(scenario: Scenario, window: Window) -> Float[np.ndarray, "C P
     return np.stack(heights) if heights else None
 
 
-def _ribbons(episode: Episodes, scenario: Scenario) -> list[Ribbon]:
+def _ribbons(episode: Episodes, scenario: Scenario) -> list[RouteTable]:
     """The routes of one episode, unrolled."""
     stations, arcs = np.asarray(scenario.map.stations), np.asarray(episode.arc)
     routes = [jax.tree.map(lambda leaf, c=c: leaf[c], episode.route) for c in range(len(arcs))]
-    return [ribbon(route, arc, stations) for route, arc in zip(routes, arcs, strict=True)]
+    return [unroll(route, arc, stations) for route, arc in zip(routes, arcs, strict=True)]
 
 
-def _episodes_of(ribbons: Ribbon, episodes: int) -> Ribbon:
+def _episodes_of(ribbons: RouteTable, episodes: int) -> RouteTable:
     """Those of all episodes and agents, episode by episode."""
     return jax.tree.map(lambda leaf: leaf.reshape(episodes, -1, *leaf.shape[1:]), ribbons)
 
@@ -242,7 +253,7 @@ def bodies_of(bank: Bank, episode: Index) -> Bodies:
     return jax.tree.map(lambda leaf: leaf[log], bank.logs.bodies)
 
 
-def expert(bank: Bank, episode: Index, c: Index, time: Index) -> Placement:
+def logged(bank: Bank, episode: Index, c: Index, time: Index) -> Placement:
     """Where the log has a controlled agent at one step; not valid beyond the log's end."""
     log, track = bank.episodes.log[episode], bank.episodes.track[episode, c]
     agents = bank.logs.agents
@@ -371,14 +382,14 @@ def route_outline(bank: Bank, episode: Index, c: Index, cursor: Index) -> Line:
 def reference_window(
     bank: Bank, episode: Index, c: Index, cursor: Index, behind: int, ahead: int
 ) -> tuple[Float[Array, "6 W"], Bool[Array, "W"]]:
-    """The recorded lane alone around a station: rows by `Along`, and where it exists."""
-    rows = _stretch(bank.ribbons.path, (episode, c), cursor, (behind, ahead), 1, (0, len(Along)))
-    return rows[: Along.EXISTS], rows[Along.EXISTS] > 0.0
+    """The recorded lane alone around a station: rows by `PathRow`, and where it exists."""
+    rows = _stretch(bank.ribbons.path, (episode, c), cursor, (behind, ahead), 1, (0, len(PathRow)))
+    return rows[: PathRow.EXISTS], rows[PathRow.EXISTS] > 0.0
 
 
 def speed_limit(bank: Bank, episode: Index, c: Index, cursor: Index) -> Float[Array, ""]:
     """The limit, m/s, of the recorded lane at a station of an agent's route; 0: unknown."""
-    return _at(bank.ribbons.path, episode, c, Along.LIMIT, cursor + BEFORE)
+    return _at(bank.ribbons.path, episode, c, PathRow.LIMIT, cursor + BEFORE)
 
 
 def control_lines(bank: Bank, episode: Index, c: Index) -> ControlLines:

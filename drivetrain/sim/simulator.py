@@ -5,13 +5,13 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from drivetrain.sim.bank import (
-    Along,
     Bank,
     Index,
+    PathRow,
     bodies_of,
-    expert,
     lights_at,
     log_at,
+    logged,
     reference_window,
     route_height,
 )
@@ -31,7 +31,7 @@ def reset(bank: Bank, dynamics: Dynamics, episode: Index, traffic: Traffic = Rep
     alive = track >= 0
 
     def start(c: Array):
-        now, later = expert(bank, episode, c, first), expert(bank, episode, c, first + 1)
+        now, later = logged(bank, episode, c, first), logged(bank, episode, c, first + 1)
         motion = dynamics.start(now, later, Body(bodies.length[track[c]], bodies.kind[track[c]]), bank.dt)
         cursor, along = advance(bank, episode, c, bank.episodes.cursor[episode, c], now.position)
         return motion, cursor, along
@@ -122,8 +122,8 @@ def advance(
     Between stations, the agent is projected on the recorded lane's heading; also before the first and beyond the last.
     """
     rows, exists = reference_window(bank, episode, c, cursor, BACK, ON)
-    x, y = position[0] - rows[Along.CENTRE_X], position[1] - rows[Along.CENTRE_Y]
+    x, y = position[0] - rows[PathRow.CENTRE_X], position[1] - rows[PathRow.CENTRE_Y]
     best = jnp.where(jnp.any(exists), jnp.argmin(jnp.where(exists, x * x + y * y, jnp.inf)), BACK)
     nearest = jnp.maximum(cursor + best - BACK, 0).astype(jnp.int32)
-    beyond = x * rows[Along.COS] + y * rows[Along.SIN]
-    return nearest, (rows[Along.ARC] + beyond)[best]
+    beyond = x * rows[PathRow.COS] + y * rows[PathRow.SIN]
+    return nearest, (rows[PathRow.ARC] + beyond)[best]

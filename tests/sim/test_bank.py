@@ -18,16 +18,16 @@ from drivetrain.sim import roads
 from drivetrain.sim.bank import (
     bodies_of,
     control_lines,
-    expert,
     lane_window,
     lights_at,
     log_at,
+    logged,
     make_bank,
     reference_window,
     road_block,
 )
-from drivetrain.sim.ribbons import Along, ribbon, stack_ribbons
 from drivetrain.sim.roads import Indexing, box_distance, index_road
+from drivetrain.sim.route_tables import PathRow, stack_tables, unroll
 from drivetrain.types import ElementKind, InputError, LightState, Route, RouteFlag, replace
 
 DT = 0.2
@@ -66,10 +66,10 @@ def test_accessors_read_the_rows_of_their_recording(scenario):
         np.testing.assert_array_equal(agents.valid, source.log.agents.valid[7])
         np.testing.assert_array_equal(bodies_of(bank, episode).length, source.log.bodies.length)
         np.testing.assert_array_equal(lights_at(bank, episode, 7), source.log.lights[7])
-    now = expert(bank, 3, 0, 7)
+    now = logged(bank, 3, 0, 7)
     np.testing.assert_array_equal(now.velocity, second.log.agents.velocity[7, 1])
     assert bool(now.valid)
-    assert not bool(expert(bank, 3, 0, 40).valid)  # the log has steps 0 to 39
+    assert not bool(logged(bank, 3, 0, 40).valid)  # the log has steps 0 to 39
 
 
 def test_lane_window_is_a_stretch_of_the_route(scenario, straight):
@@ -83,7 +83,7 @@ def test_lane_window_is_a_stretch_of_the_route(scenario, straight):
     every = lane_window(straight, 0, 0, 45, 10, 53, stride=4)
     np.testing.assert_array_equal(every.centre, window.centre[:, ::4])
     rows, exists = reference_window(straight, 0, 0, 48, 0, 3)
-    np.testing.assert_allclose(rows[Along.CENTRE_Y], [3.5, 3.5, 7.0, 7.0])
+    np.testing.assert_allclose(rows[PathRow.CENTRE_Y], [3.5, 3.5, 7.0, 7.0])
     assert bool(jnp.all(exists))
 
 
@@ -129,7 +129,7 @@ def open_sides(stations, route, first, last):
 def test_a_block_of_the_outline_holds_every_open_border_near_its_stations(count, lanes):
     stations, route = random_route(np.random.default_rng(count), count, lanes)
     arc = np.zeros(count, np.float32)
-    (blocks,) = stack_ribbons([ribbon(route, arc, stations)], 200).outline
+    (blocks,) = stack_tables([unroll(route, arc, stations)], 200).outline
     assert blocks.shape[2] == 200
     for cursor in range(count):
         x, y, along, up, inverse = blocks[cursor // 8].astype(float)
@@ -149,8 +149,8 @@ def test_a_block_that_is_too_full_keeps_the_sides_along_its_middle(monkeypatch):
     route = replace(
         route, flags=np.broadcast_to(np.where(last, 0, 5), (40, 3)).astype(np.uint32)
     )  # all open to the right
-    monkeypatch.setattr("drivetrain.sim.ribbons.SIDES", 48)
-    blocks = ribbon(route, np.zeros(40, np.float32), stations).outline
+    monkeypatch.setattr("drivetrain.sim.route_tables.SIDES", 48)
+    blocks = unroll(route, np.zeros(40, np.float32), stations).outline
     assert blocks.shape == (5, 5, 48)
     row = [int(np.flatnonzero(stations[:, 2] == x)[0]) // 3 for x in blocks[2, 0]]
     assert sorted(set(row)) == list(range(11, 28))  # 16 stations of 3 lanes, around 16 .. 23

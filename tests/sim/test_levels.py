@@ -13,7 +13,7 @@ from drivetrain.data.compiling import compile_recording
 from drivetrain.env import Env
 from drivetrain.observe import SMALL
 from drivetrain.observe.surroundings import Surroundings
-from drivetrain.sim.bank import expert, make_bank, road_rows
+from drivetrain.sim.bank import logged, make_bank, road_rows
 from drivetrain.sim.dynamics.playback import Playback
 from drivetrain.sim.levels import STEEPEST, on_level
 from drivetrain.sim.traffic.follow import Follow
@@ -35,7 +35,7 @@ def log_drive(bank, traffic=Replay(), steps=49):  # noqa: B008 - frozen
 
     def step(state, _):
         def pose(c):
-            there = expert(bank, state.episode, c, state.time + 1)
+            there = logged(bank, state.episode, c, state.time + 1)
             return jnp.concatenate([there.position, there.heading])
 
         state, events = env.step(bank, state, jax.vmap(pose)(jnp.arange(len(state.alive))))

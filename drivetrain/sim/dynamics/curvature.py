@@ -14,8 +14,8 @@ from jaxtyping import Float
 from drivetrain.geometry import Scalar
 from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Body, Dynamics, Grid, Moved, Pose, along_arc, drifting, run
+from drivetrain.sim.dynamics.constant_action_fit import ConstantActionFit
 from drivetrain.sim.dynamics.kinds import abilities, wheelbase_of
-from drivetrain.sim.dynamics.steady import Steady
 from drivetrain.types import Array, Motion, component, replace
 
 
@@ -85,5 +85,5 @@ class Curvature(Dynamics):
         """The constant action that keeps to the targets; without any, on along the present arc."""
         wheelbase = wheelbase_of(body, abilities(body, self.by_kind))
         guess = jnp.stack([0.0, jnp.tan(pose.motion.steering) / wheelbase])
-        steady = Steady((1e-3, self.curvature_price))
-        return steady.action(lambda pose, action: self._advance(pose, body, action, dt)[0], pose, targets, guess, dt)
+        fit = ConstantActionFit((1e-3, self.curvature_price))
+        return fit.action(lambda pose, action: self._advance(pose, body, action, dt)[0], pose, targets, guess, dt)

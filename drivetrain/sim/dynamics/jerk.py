@@ -16,8 +16,8 @@ from jaxtyping import Float
 from drivetrain.geometry import Scalar
 from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Body, Dynamics, Grid, Moved, Pose, along_arc, drifting
+from drivetrain.sim.dynamics.constant_action_fit import ConstantActionFit
 from drivetrain.sim.dynamics.kinds import abilities, wheelbase_of
-from drivetrain.sim.dynamics.steady import Steady
 from drivetrain.types import Array, Motion, component, replace
 
 
@@ -94,12 +94,12 @@ class Jerk(Dynamics):
 
     def inverse(self, pose: Pose, body: Body, targets: Placement, dt: Scalar) -> Float[Array, "2"]:
         """The constant jerks that keep to the targets; found without the stop at 0, which no slope leads out of."""
-        steady = Steady((self.price, self.price), fade=self.fade, speed_weight=self.speed_weight)
+        fit = ConstantActionFit((self.price, self.price), fade=self.fade, speed_weight=self.speed_weight)
 
         def advance(pose: Pose, action: Float[Array, "2"]) -> Pose:
             return self._advance(pose, body, action, dt, jnp.add)[0]
 
-        return steady.action(advance, pose, targets, jnp.zeros(2), dt)
+        return fit.action(advance, pose, targets, jnp.zeros(2), dt)
 
 
 def until_zero(value: Scalar, change: Scalar) -> Float[Array, ""]:

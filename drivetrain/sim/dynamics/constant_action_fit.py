@@ -13,7 +13,7 @@ from drivetrain.types import Array, component
 
 
 @component
-class Steady:
+class ConstantActionFit:
     """Least squares over the horizon for one constant action of two columns, by Gauss–Newton through the model.
 
     Inverting step by step would swing ever wider where an action is integrated more than once before the position
