@@ -18,12 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from drivetrain.data.loading import load
-from drivetrain.sim.bank import Bank, Indexing, Placement, bodies_of, logged, make_bank
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose, action_at, nearest, steering_angle, turned
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.dynamics.curvature import Curvature
 from drivetrain.sim.dynamics.jerk import Jerk
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.reading import Placement, bodies_of, logged
+from drivetrain.sim.roads import Indexing
 from drivetrain.types import Array, replace
 
 WIDE = 1e4

@@ -158,9 +158,9 @@ class Map:
     """The road of one recording.
 
     `stations` packs a lane's cross-section, about every 2 m, in one row so that reading one is one contiguous read; its
-    columns are named by `Cross` (sim/bank.py) alone: left x, y · right x, y · centre x, y · heading cos, sin · speed
-    limit (m/s, 0 where unknown). Lanes side by side in one direction have the same number of stations where the format
-    says that they run in parallel.
+    columns are named by `Cross` (sim/route_tables.py) alone: left x, y · right x, y · centre x, y · heading cos, sin ·
+    speed limit (m/s, 0 where unknown). Lanes side by side in one direction have the same number of stations where the
+    format says that they run in parallel.
 
     Heights stand only where some map of the dataset has levels that cross (see `data/levels.py`); else they are None,
     and nothing is compared. `Agents` has them where its map has.
@@ -254,7 +254,8 @@ class State:
     controlled: Int[Array, "C"]  # column of `agents` of each controlled agent; -1 is padding
     alive: Bool[Array, "C"]  # False for padding
     motion: Motion  # [C]
-    cursor: Int[Array, "C"]  # station of the agent's route
+    route: Int[Array, "C"]  # row of the bank's routes, on the map of the episode
+    cursor: Int[Array, "C"]  # station of the route
     along: Float[Array, "C"]  # m along the route, from its first station
     stopped: Bool[Array, "C S"]  # latched: has stopped before this line
     traffic: Any = ()  # the traffic rule's own record; () where it remembers nothing

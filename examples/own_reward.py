@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from drivetrain.data.loading import load
 from drivetrain.env import Env
 from drivetrain.rollout import drive
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import Events, component
 
 

@@ -5,7 +5,7 @@ import scenes
 
 from drivetrain.ending import EVALUATION, TRAINING, Ending, retire
 from drivetrain.sim import simulator
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.types import Events, replace
 

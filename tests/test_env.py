@@ -8,8 +8,9 @@ import scenes
 
 from drivetrain.env import Env
 from drivetrain.reward import Reward
-from drivetrain.sim.bank import logged, make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.reading import logged
 from drivetrain.types import ControlKind, happened, replace
 
 LOG = Env(dynamics=Playback())

@@ -9,9 +9,10 @@ from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.policy.heads import Discrete
 from drivetrain.rollout import Others, drive, rollout, shared, start
-from drivetrain.sim.bank import logged, make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.base import action_at
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.reading import logged
 from drivetrain.types import Array, happened
 
 ENV = Env()

@@ -27,7 +27,8 @@ from drivetrain.observe import PAPER
 from drivetrain.policy.perceiver import Perceiver, Sizes, count_parameters
 from drivetrain.policy.presets import P0_75M, TINY
 from drivetrain.rollout import Carry, Figures, rollout, start
-from drivetrain.sim.bank import Bank, make_bank
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import Transition
 
 RESIDENT = 256

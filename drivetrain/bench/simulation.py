@@ -20,6 +20,7 @@ from drivetrain.env import Env
 from drivetrain.observe import PAPER, Observer
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import route_lanes
 from drivetrain.sim.route_tables import PIECES, REACH, SEEN
 from drivetrain.types import Array, Observation, State, component
 
@@ -165,11 +166,11 @@ def _bytes(case: Case, bank: Bank) -> int:
     the others, its road block and its stretch of route, each once, and what is seen written.
     """
     agents, block = bank.logs.bodies.length.shape[-1], bank.roads.block.size // np.prod(bank.roads.block.shape[:2])
-    lanes = bank.episodes.route.stations.shape[-1]
+    lanes = route_lanes(bank)
     floats = 0
     if case.judges:
         floats += (PIECES[1] - PIECES[0] + 1) * (2 * REACH + 1) * lanes
-        floats += bank.ribbons.outline.shape[-1] * bank.ribbons.outline.shape[-2]
+        floats += bank.routes.tables.outline.shape[-1] * bank.routes.tables.outline.shape[-2]
     if case.judges or case.sees:
         floats += 9 * agents + block
     view = case.env.observer
@@ -185,7 +186,7 @@ def _bytes(case: Case, bank: Bank) -> int:
 def _tensors(case: Case, bank: Bank) -> str:
     """The shapes that a row is about."""
     elements, width = bank.maps.elements.shape[1], bank.roads.block.shape[-1]
-    lanes, signals = bank.episodes.route.stations.shape[-1], bank.maps.line_kind.shape[-1]
+    lanes, signals = route_lanes(bank), bank.maps.line_kind.shape[-1]
     agents, steps = bank.logs.bodies.length.shape[-1], bank.logs.lights.shape[1]
     reach, megabytes = np.asarray(bank.roads.reach), bank.roads.block.nbytes / len(bank.roads.block) / 1e6
     index = f"{megabytes:.1f} MB a scene, exact within {reach[reach > 0.0].min():.0f} m"

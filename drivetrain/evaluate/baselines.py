@@ -9,10 +9,11 @@ from jaxtyping import Float
 from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.rollout import Driver, Memory
-from drivetrain.sim.bank import Bank, logged
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.reading import logged
 from drivetrain.sim.simulator import movers
 from drivetrain.sim.traffic.constant import constant_velocity
 from drivetrain.sim.traffic.idm import IDM

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.rollout import Trajectory
-from drivetrain.sim.bank import Bank, logged
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import logged
 from drivetrain.types import Array, happened, record
 
 LEAST_DISTANCE = 5.0

@@ -17,7 +17,8 @@ from drivetrain.events.progress import progress
 from drivetrain.events.red_light import red_light
 from drivetrain.events.speed import overspeed
 from drivetrain.events.stop_line import latch_stops, stop_line
-from drivetrain.sim.bank import Bank, Index
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index
 from drivetrain.types import Array, Events, State, replace
 
 NOTHING = Events(*(np.asarray(value, np.float32) for value in (LIMIT,) * 5 + (0.0,) * 4))

@@ -3,7 +3,8 @@
 from jaxtyping import Float
 
 from drivetrain.events.crossing import crossings, line_margin
-from drivetrain.sim.bank import Bank, Index
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index
 from drivetrain.types import Array, ControlKind, LightState, State
 
 

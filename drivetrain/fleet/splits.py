@@ -13,7 +13,8 @@ from drivetrain.data.streaming import State, Stream
 from drivetrain.evaluate.pieces import Split
 from drivetrain.fleet.feeding import Feed, slots_for
 from drivetrain.fleet.run import Data, Run
-from drivetrain.sim.bank import Bank, make_bank
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.refilling import Slots
 from drivetrain.types import replace
 
@@ -29,7 +30,8 @@ def load_split(datasets: Sequence[Data], name: str, seconds: float | None = None
     bank = make_bank(
         loaded.scenarios, loaded.dt, admitted=loaded.admitted, groups=loaded.groups, longest=longest, paths=paths
     )
-    return Split(bank, loaded.names, tuple(row for row, part in enumerate(parts) for _ in part.names))
+    dataset = tuple(row for row, part in enumerate(parts) for _ in part.names)
+    return Split(bank, loaded.names, dataset, egos=tuple(scenario.egos for scenario in loaded.scenarios))
 
 
 def open_feed(run: Run, turnover: int, state: State | None = None) -> Feed:

@@ -263,7 +263,7 @@ def evaluate_run(
                 found[name] = drive(own, split, act)
                 show(done * len(drivers) + len(found), name)
             if done == 0:
-                write_replay(site.folder / "replay.safetensors", split.bank, found, split.names)
+                write_replay(site.folder / "replay.safetensors", split.bank, split.egos, found, split.names)
             for name, piece in found.items():
                 driven[name].append(replace(piece, drives=None))
             dataset.append(split.episode_dataset())

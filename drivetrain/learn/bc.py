@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.learn.returns import discounted_returns, explained_variance
-from drivetrain.sim.bank import Bank, logged
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import action_at, nearest
+from drivetrain.sim.reading import logged
 from drivetrain.sim.simulator import movers
 from drivetrain.types import Array, Key, State, component, record
 

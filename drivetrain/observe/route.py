@@ -6,7 +6,8 @@ from jaxtyping import Int
 
 from drivetrain.observe.scales import BEND, SLOPE, SPEED
 from drivetrain.observe.turning import scale_rows, turn_rows
-from drivetrain.sim.bank import Bank, lane_rows
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import lane_rows
 from drivetrain.sim.route_tables import SEEN, Row
 from drivetrain.types import Array, State, Tokens, component
 
@@ -47,7 +48,7 @@ def observe_route(bank: Bank, state: State, c: Int[Array, ""] | int, view: Route
     own = jnp.maximum(state.controlled[c], 0)
     (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
     window, shown = (view.behind, view.ahead), (SEEN[0], Row(SEEN[1] + 1))
-    rows = lane_rows(bank, state.episode, c, state.cursor[c], window, shown, view.stride)
+    rows = lane_rows(bank, state.route[c], state.cursor[c], window, shown, view.stride)
     _, points, lanes = rows.shape
     if lanes > view.lanes:
         raise ValueError(f"routes have {lanes} lanes, the observer sees {view.lanes}: raise RouteView.lanes")

@@ -11,8 +11,9 @@ from drivetrain.observe import Widths, ego
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.scales import BEND, SPEED, compress
 from drivetrain.observe.turning import turn_rows
-from drivetrain.sim.bank import Bank, road_rows
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.levels import STEEPEST, on_level
+from drivetrain.sim.reading import road_rows
 from drivetrain.types import OBSERVED, Array, Observation, State, Tokens, component
 
 FEATURES = 5

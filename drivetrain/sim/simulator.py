@@ -4,18 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from drivetrain.sim.bank import (
-    Bank,
-    Index,
-    PathRow,
-    bodies_of,
-    lights_at,
-    log_at,
-    logged,
-    reference_window,
-    route_height,
-)
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose
+from drivetrain.sim.reading import Index, bodies_of, lights_at, log_at, logged, reference_window, route_height
+from drivetrain.sim.route_tables import PathRow
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.replay import Replay
 from drivetrain.types import Agents, Array, State, replace
@@ -28,16 +20,16 @@ def reset(bank: Bank, dynamics: Dynamics, episode: Index, traffic: Traffic = Rep
     """The first state of an episode: everyone where the log has them; to be gone on with under the same rules."""
     first, track = bank.episodes.first[episode], bank.episodes.track[episode]
     agents, bodies = log_at(bank, episode, first), bodies_of(bank, episode)
-    alive = track >= 0
+    alive, route = track >= 0, bank.episodes.route[episode]
 
     def start(c: Array):
         now, later = logged(bank, episode, c, first), logged(bank, episode, c, first + 1)
         motion = dynamics.start(now, later, Body(bodies.length[track[c]], bodies.kind[track[c]]), bank.dt)
-        cursor, along = advance(bank, episode, c, bank.episodes.cursor[episode, c], now.position)
+        cursor, along = advance(bank, route[c], bank.episodes.cursor[episode, c], now.position)
         return motion, cursor, along
 
     motion, cursor, along = jax.vmap(start)(jnp.arange(len(track)))
-    agents = _raised(bank, episode, agents, track, cursor)
+    agents = _raised(bank, agents, track, route, cursor)
     return State(
         episode=jnp.asarray(episode, jnp.int32),
         time=first,
@@ -47,6 +39,7 @@ def reset(bank: Bank, dynamics: Dynamics, episode: Index, traffic: Traffic = Rep
         controlled=track,
         alive=alive,
         motion=motion,
+        route=route,
         cursor=cursor,
         along=along,
         stopped=jnp.zeros((len(track), bank.maps.line_kind.shape[1]), bool),
@@ -78,31 +71,27 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
         valid=jnp.asarray(others.valid).at[row].set(state.alive, mode="drop"),
         height=others.height,
     )
-    cursor, along = jax.vmap(advance, (None, None, 0, 0, 0))(
-        bank, state.episode, jnp.arange(len(row)), state.cursor, pose.position
-    )
-    after = State(
-        episode=state.episode,
+    cursor, along = jax.vmap(advance, (None, 0, 0, 0))(bank, state.route, state.cursor, pose.position)
+    cursor = lives(cursor, state.cursor)
+    return replace(
+        state,
         time=state.time + 1,
-        agents=agents,
-        bodies=state.bodies,
+        agents=_raised(bank, agents, state.controlled, state.route, cursor),
         lights=lights_at(bank, state.episode, state.time + 1),
-        controlled=state.controlled,
-        alive=state.alive,
         motion=pose.motion,
-        cursor=lives(cursor, state.cursor),
+        cursor=cursor,
         along=lives(along, state.along),
-        stopped=state.stopped,
         traffic=memory,
     )
-    return replace(after, agents=_raised(bank, state.episode, agents, state.controlled, after.cursor))
 
 
-def _raised(bank: Bank, episode: Index, agents: Agents, controlled: Int[Array, "C"], cursor: Int[Array, "C"]) -> Agents:
+def _raised(
+    bank: Bank, agents: Agents, controlled: Int[Array, "C"], route: Int[Array, "C"], cursor: Int[Array, "C"]
+) -> Agents:
     """The agents, those controlled as high as the stations of their routes; unchanged where there are no levels."""
-    if agents.height is None or bank.episodes.height is None:
+    if agents.height is None or bank.routes.height is None:
         return agents
-    own = jax.vmap(route_height, (None, None, 0, 0))(bank, episode, jnp.arange(len(cursor)), cursor)
+    own = jax.vmap(route_height, (None, 0, 0))(bank, route, cursor)
     row = jnp.where(controlled < 0, len(agents.valid), controlled)
     return replace(agents, height=jnp.asarray(agents.height).at[row].set(own, mode="drop"))
 
@@ -115,13 +104,13 @@ def movers(state: State) -> tuple[Pose, Body]:
 
 
 def advance(
-    bank: Bank, episode: Index, c: Index, cursor: Index, position: Float[Array, "2"]
+    bank: Bank, route: Index, cursor: Index, position: Float[Array, "2"]
 ) -> tuple[Int[Array, ""], Float[Array, ""]]:
-    """The station of its route nearest to an agent, sought around the last, and the metres along the route.
+    """The station of a route nearest to an agent, sought around the last, and the metres along the route.
 
     Between stations, the agent is projected on the recorded lane's heading; also before the first and beyond the last.
     """
-    rows, exists = reference_window(bank, episode, c, cursor, BACK, ON)
+    rows, exists = reference_window(bank, route, cursor, BACK, ON)
     x, y = position[0] - rows[PathRow.CENTRE_X], position[1] - rows[PathRow.CENTRE_Y]
     best = jnp.where(jnp.any(exists), jnp.argmin(jnp.where(exists, x * x + y * y, jnp.inf)), BACK)
     nearest = jnp.maximum(cursor + best - BACK, 0).astype(jnp.int32)

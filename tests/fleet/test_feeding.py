@@ -13,7 +13,8 @@ from drivetrain.data.streaming import Stream
 from drivetrain.env import Env
 from drivetrain.fleet.feeding import Feed, feed, slots_for
 from drivetrain.fleet.local import open_scenes
-from drivetrain.sim.bank import logged, make_bank, road_block
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.reading import logged, road_block
 from drivetrain.types import InputError, replace
 
 COUNT = 3  # slots

@@ -12,7 +12,7 @@ from drivetrain.learn.bc import Bc, expert_actions
 from drivetrain.learn.update import Optimiser, begin, descend
 from drivetrain.observe import Observer, RouteView
 from drivetrain.policy.perceiver import Perceiver, Sizes
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import replace
 
 KEY = jax.random.key(0)

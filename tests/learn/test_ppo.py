@@ -11,7 +11,7 @@ from drivetrain.env import Env
 from drivetrain.learn.ppo import Experience, Ppo
 from drivetrain.learn.update import Optimiser, begin, descend
 from drivetrain.policy.heads import Discrete
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import Observation, State, Tokens, Transition, component, replace
 
 KEY = jax.random.key(0)

@@ -18,7 +18,8 @@ from drivetrain.env import Env
 from drivetrain.observe import PAPER
 from drivetrain.observe.agents import observe_agents
 from drivetrain.observe.road import observe_road
-from drivetrain.sim.bank import log_at, make_bank
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.reading import log_at
 from drivetrain.sim.roads import Indexing, index_road
 from drivetrain.types import OBSERVED, replace
 

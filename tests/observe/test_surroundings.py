@@ -7,7 +7,8 @@ import scenes
 
 from drivetrain.env import Env
 from drivetrain.observe.surroundings import FEATURES, Surroundings
-from drivetrain.sim.bank import make_bank, road_block
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.reading import road_block
 
 
 @pytest.fixture(scope="module")

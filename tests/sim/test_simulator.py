@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.sim.bank import Indexing, make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.roads import Indexing
 from drivetrain.sim.simulator import reset, step
 from drivetrain.sim.traffic.constant import constant_velocity
 from drivetrain.sim.traffic.replay import Replay
@@ -99,10 +100,27 @@ def test_two_agents_move_on_their_own_and_the_dead_are_gone(scenario):
     np.testing.assert_allclose(states.agents.position[-1, :2, 0], [28.0, 40.5], rtol=1e-5)
 
 
+def test_an_agent_may_be_given_another_route_during_its_life(scenario):
+    """The second ego's route begins 5 stations of 2 m further on."""
+    given = scenario()
+    routes = jax.tree.map(np.copy, given.egos.route)
+    routes.stations[1] = np.concatenate([routes.stations[1, 5:], np.full((5, 4), -1)])
+    routes.length[1] -= 5
+    bank = make_bank([replace(given, egos=replace(given.egos, route=routes))], DT, indexing=Indexing(width=8))
+    state = reset(bank, MODEL, 0)
+    other = replace(state, route=jnp.array([1], jnp.int32), cursor=state.cursor - 5)
+    actions = jnp.zeros((4, 1, 2))
+    own, given_other = roll(bank, state, actions), roll(bank, other, actions)
+    np.testing.assert_array_equal(given_other.route, 1)
+    np.testing.assert_array_equal(given_other.cursor, own.cursor - 5)
+    np.testing.assert_allclose(given_other.along, own.along - 10.0, atol=1e-4)
+    np.testing.assert_array_equal(given_other.agents.position, own.agents.position)
+
+
 def test_padding_of_the_controlled_changes_nothing(straight):
     state = reset(straight, MODEL, 0)
     episodes = straight.episodes
-    fields = ("track", "route", "arc", "cursor")
+    fields = ("track", "route", "cursor")
 
     def widened(name: str):
         value = -1 if name == "track" else 0

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from drivetrain.geometry import Scalar, rotate
-from drivetrain.sim.bank import Placement
+from drivetrain.sim.reading import Placement
 from drivetrain.types import Array, Motion, component, record
 
 Grid = tuple[Float[Array, "_"], ...]

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from drivetrain.geometry import Scalar, cross
-from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Pose
+from drivetrain.sim.reading import Placement
 from drivetrain.types import Array, component
 
 

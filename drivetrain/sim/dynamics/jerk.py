@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.geometry import Scalar
-from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Body, Dynamics, Grid, Moved, Pose, along_arc, drifting
 from drivetrain.sim.dynamics.constant_action_fit import ConstantActionFit
 from drivetrain.sim.dynamics.kinds import abilities, wheelbase_of
+from drivetrain.sim.reading import Placement
 from drivetrain.types import Array, Motion, component, replace
 
 

@@ -14,10 +14,11 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.geometry import root
-from drivetrain.sim.bank import Bank, Index, log_at, settle
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import run
 from drivetrain.sim.dynamics.kinds import ABILITIES
 from drivetrain.sim.levels import on_level
+from drivetrain.sim.reading import Index, log_at, settle
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.types import Agents, Array, InputError, LightState, State, component, record
 

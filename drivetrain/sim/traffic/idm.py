@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
 from drivetrain.geometry import Scalar, cross, norm, root, to_frame
-from drivetrain.sim.bank import Bank, Index, control_lines, lane_window
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import WHEELBASE
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.levels import on_level
+from drivetrain.sim.reading import Index, control_lines, lane_window
 from drivetrain.types import Array, ControlKind, LightState, RouteFlag, State, component
 
 BEHIND, AHEAD = 4, 60
@@ -89,7 +90,7 @@ class IDM:
         """The lane that the agent is in, as far as it goes on; the recorded one where it ends or is not known."""
         me = state.controlled[c]
         position = state.agents.position[me]
-        lanes = lane_window(bank, state.episode, c, state.cursor[c], BEHIND, AHEAD)
+        lanes = lane_window(bank, state.route[c], state.cursor[c], BEHIND, AHEAD)
         rows = jnp.arange(BEHIND + AHEAD + 1)
         recorded = jnp.argmax(lanes.recorded, axis=1)
         known = lanes.exists[rows, recorded]
@@ -147,7 +148,7 @@ class IDM:
 
     def line(self, bank: Bank, state: State, c: Index, path: Path) -> Float[Array, ""]:
         """Metres along the path to the nearest line at which to stop; `CLEAR` where there is none."""
-        lines = control_lines(bank, state.episode, c)
+        lines = control_lines(bank, state.route[c])
         middle = 0.5 * (lines.ends[:, :2] + lines.ends[:, 2:])
         offset = middle[:, None] - path.centre
         station = jnp.argmin(jnp.where(path.exists, jnp.sum(offset**2, -1), jnp.inf), axis=1)

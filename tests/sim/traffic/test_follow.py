@@ -14,8 +14,9 @@ from drivetrain.data.compiling import compile_recording
 from drivetrain.data.readers import READERS
 from drivetrain.data.resampling import resample
 from drivetrain.geometry import box, box_clearance
-from drivetrain.sim.bank import Indexing, make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.roads import Indexing
 from drivetrain.sim.simulator import reset, step
 from drivetrain.sim.traffic.follow import CHORDS, DRIVING, Follow
 from drivetrain.sim.traffic.replay import Replay

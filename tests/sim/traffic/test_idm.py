@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.sim.bank import Indexing, make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.roads import Indexing
 from drivetrain.sim.simulator import reset, step
 from drivetrain.sim.traffic.idm import IDM, idm_acceleration
 from drivetrain.sim.traffic.replay import Replay
