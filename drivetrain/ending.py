@@ -5,6 +5,8 @@ state reached. Only a scene whose agents have all ended restarts, and only in a 
 others leaves the scene: its box is gone, its further transitions are masked.
 """
 
+import dataclasses
+
 import jax.numpy as jnp
 from jaxtyping import Bool
 
@@ -14,7 +16,7 @@ from drivetrain.types import Array, Events, State, component, happened, replace
 
 @component
 class Ending:
-    """Which failures end an agent's episode. The end of the recording always does."""
+    """Which margins end an agent's episode once negative, by their names in `Events`. The end of the recording does."""
 
     collision: bool = True
     off_route: bool = True
@@ -29,20 +31,17 @@ class Ending:
         """
         over = state.time >= bank.episodes.last[state.episode]
         terminated = over | jnp.zeros_like(state.alive)
-        for ends, margin in (
-            (self.collision, events.collision),
-            (self.off_route, events.off_route),
-            (self.red_light, events.red_light),
-            (self.stop_line, events.stop_line),
-        ):
-            terminated = terminated | (happened(margin) if ends else False)
+        for fact in JUDGED:
+            terminated = terminated | (happened(getattr(events, fact)) if getattr(self, fact) else False)
         terminated = terminated & state.alive
         return terminated, jnp.zeros_like(terminated)
 
 
+JUDGED = tuple(field.name for field in dataclasses.fields(Ending))
+"""The facts that may end an episode."""
 TRAINING = Ending()
 """Every failure ends the episode."""
-EVALUATION = Ending(collision=False, off_route=False, red_light=False, stop_line=False)
+EVALUATION = Ending(*(False for _ in JUDGED))
 """Failures are counted, and the drive goes on to the end of the recording."""
 
 

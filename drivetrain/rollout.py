@@ -7,7 +7,8 @@
 
 Random keys: `start` splits its key in two: the draw of the first episode, and the carry's key. Each step of `rollout`
 splits the carry's key in three: one for the policy (split again per agent, and there in two: the forward pass and the
-sample), one for the draw of the next episode, one that is carried on. `drive` gives `act` one key a step.
+sample), one for the draw of the next episode, one that is carried on. What an episode is drawn with, folded with 1, is
+the key of where its agents begin. `drive` gives `act` one key a step; where agents begin has the key folded with steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -88,7 +89,7 @@ def start(env: Env, bank: Bank, episodes: Int[Array, "E"], key: Key, memory: Mem
     Where others drive too, `memory` is a tuple: the learner's, then theirs in order.
     """
     key, draw = jax.random.split(key)
-    state = env.reset(bank, jax.random.choice(draw, episodes))
+    state = env.reset(bank, jax.random.choice(draw, episodes), jax.random.fold_in(draw, 1))
     agents = state.alive.shape[0]
     memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (agents, *jnp.shape(leaf))), memory)
     return Carry(state=state, memory=memory, first_memory=memory, gained=jnp.zeros(agents), key=key)
@@ -123,7 +124,7 @@ def rollout(
         action = jax.vmap(lambda row: action_at(env.dynamics.grid(), row))(sample)
         after, events = env.step(bank, state, action)
         terminated, truncated = env.endings(bank, after, events)
-        reward = jnp.where(state.alive, env.rewards(bank, events), 0.0)
+        reward = jnp.where(state.alive, env.rewards(bank, events, state.traits), 0.0)
         transition = _transition(state, sample, log_prob, value, reward, terminated, truncated, state.alive & mine)
         gained = carry.gained + reward
         figures = _figures(transition, events, gained)
@@ -167,7 +168,7 @@ def _transition(state: State, *of_agents: Array) -> Transition:
 def _restart(env: Env, bank: Bank, carry: Carry, over: Bool[Array, ""], episodes: Int[Array, "E"], key: Key) -> Carry:
     """The carry itself, or a new episode where the scene is over."""
     fresh = Carry(
-        state=env.reset(bank, jax.random.choice(key, episodes)),
+        state=env.reset(bank, jax.random.choice(key, episodes), jax.random.fold_in(key, 1)),
         memory=carry.first_memory,
         first_memory=carry.first_memory,
         gained=jnp.zeros_like(carry.gained),
@@ -203,7 +204,7 @@ def drive(
 
     `memory` is the driver's own first memory. Steps after the recording's end are masked.
     """
-    first = env.reset(bank, episode)
+    first = env.reset(bank, episode, jax.random.fold_in(key, steps))
 
     def step(carry: tuple[State, Memory], key: Key):
         state, memory = carry

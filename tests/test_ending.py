@@ -19,7 +19,7 @@ def bank():
 
 @pytest.fixture(scope="module")
 def state(bank):
-    return jax.jit(lambda bank: simulator.reset(bank, Bicycle(), 0))(bank)
+    return jax.jit(lambda bank: simulator.reset(bank, Bicycle(), 0, jax.random.key(0)))(bank)
 
 
 def events(**first):

@@ -54,9 +54,9 @@ class Bench:
             def one(episode):
                 def step(state, _):
                     state, events = self.env.step(bank, state, idle)
-                    return state, self.env.rewards(bank, events)
+                    return state, self.env.rewards(bank, events, state.traits)
 
-                return jax.lax.scan(step, self.env.reset(bank, episode), None, length=self.steps)[1]
+                return jax.lax.scan(step, self.env.reset(bank, episode, jax.random.key(0)), None, length=self.steps)[1]
 
             return jax.vmap(one)(episodes)
 

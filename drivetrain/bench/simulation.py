@@ -135,17 +135,17 @@ def drive(case: Case, bank: Bank, episode: Array):
         state, _, gained = carry
         if case.judges:
             state, events = env.step(bank, state, idle)
-            gained = gained + jnp.sum(env.rewards(bank, events))
+            gained = gained + jnp.sum(env.rewards(bank, events, state.traits))
         else:
             state = simulator.step(bank, env.dynamics, env.traffic, state, idle)
             gained = gained + jnp.sum(state.along)
         return (state, look(bank, state), gained), None
 
     def whole(carry, number: Array):
-        state = env.reset(bank, (episode + number * case.scenes) % count)
+        state = env.reset(bank, (episode + number * case.scenes) % count, jax.random.key(0))
         return jax.lax.scan(step, (state, *carry[1:]), None, length=length)[0], None
 
-    state = env.reset(bank, episode)
+    state = env.reset(bank, episode, jax.random.key(0))
     # What is seen goes from scene to scene: begun anew at a restart, XLA would see that nobody reads the last one.
     seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(look, bank, state))
     return jax.lax.scan(whole, (state, seen, jnp.zeros(())), jnp.arange(case.steps // length))[0]
@@ -178,7 +178,7 @@ def _bytes(case: Case, bank: Bank) -> int:
         floats += (SEEN[1] - SEEN[0] + 1) * view.route.points * lanes
     each = 4 * int(floats)
     if case.part == "observation":
-        seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0)), bank)
+        seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0, jax.random.key(0))), bank)
         each += sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(seen)) // case.controlled
     return 2 * 4 * 9 * agents + case.controlled * each
 
@@ -192,7 +192,7 @@ def _tensors(case: Case, bank: Bank) -> str:
     index = f"{megabytes:.1f} MB a scene, exact within {reach[reach > 0.0].min():.0f} m"
     text = f"A {agents} · T {steps} · R {elements} in blocks of {width} ({index}) · S {signals} · L {lanes}"
     if case.sees:
-        seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0)), bank)
+        seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0, jax.random.key(0))), bank)
         floats = sum(leaf.size for leaf in jax.tree.leaves(seen) if leaf.dtype == jnp.float32)
         text += f" · {floats // case.controlled:,} floats seen"
     return text

@@ -1,7 +1,7 @@
 """What happened in a step, one fact a file.
 
 A fact is a function of (bank, state before the step, state after it, controlled agent) that returns one number. A new
-one is a file here, a field of `Events`, and a line below.
+one is a file here, a field of `Events` (which says whether it is a margin), and a line in `detect`.
 """
 
 import jax
@@ -19,9 +19,9 @@ from drivetrain.events.speed import overspeed
 from drivetrain.events.stop_line import latch_stops, stop_line
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import Index
-from drivetrain.types import Array, Events, State, replace
+from drivetrain.types import MARGINS, Array, Events, State, replace
 
-NOTHING = Events(*(np.asarray(value, np.float32) for value in (LIMIT,) * 5 + (0.0,) * 4))
+NOTHING = Events(*(np.asarray(LIMIT if name in MARGINS else 0.0, np.float32) for name in Events.__dataclass_fields__))
 """What happens to an agent that is not there: every margin at its clip, every rate 0."""
 
 

@@ -79,13 +79,13 @@ class Bc:
             after, events = env.step(bank, state, jax.vmap(lambda row: action_at(grid, row))(index))
             terminated, truncated = env.endings(bank, after, events)
             ended = terminated | truncated
-            reward = env.rewards(bank, events)
+            reward = env.rewards(bank, events, state.traits)
             clipped = jnp.any(jnp.abs(jax.vmap(env.dynamics.limit)(wanted) - wanted) > 1e-6, axis=-1)
             error = _distance_to_log(bank, after)
             early = ended & (after.time < bank.episodes.last[after.episode])
             return retire(after, ended), (state, index, reward, ended, state.alive, clipped, error, early)
 
-        first = env.reset(bank, episode)
+        first = env.reset(bank, episode, jax.random.key(0))
         _, (state, action, reward, ended, mask, clipped, error, early) = jax.lax.scan(step, first, None, length=steps)
         discount = self.discount * (mask & ~ended)
         target = jax.vmap(discounted_returns, in_axes=1, out_axes=1)(reward * mask, discount)

@@ -8,6 +8,7 @@ from drivetrain.observe.agents import observe_agents
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.road import observe_road
 from drivetrain.observe.route import RouteView, observe_route
+from drivetrain.observe.traits import observe_traits
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, Observation, State, component
 
@@ -49,6 +50,7 @@ class Observer:
             road=observe_road(bank, state, c, self.road),
             route=observe_route(bank, state, c, self.route),
             remaining=jnp.clip(left / self.episode_seconds, 0.0, 1.0),
+            traits=observe_traits(state, c),
         )
 
 

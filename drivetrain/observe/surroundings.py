@@ -10,6 +10,7 @@ from jaxtyping import Int
 from drivetrain.observe import Widths, ego
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.scales import BEND, SPEED, compress
+from drivetrain.observe.traits import observe_traits
 from drivetrain.observe.turning import turn_rows
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.levels import STEEPEST, on_level
@@ -63,4 +64,5 @@ class Surroundings:
             road=Tokens(road, there),
             route=Tokens(jnp.zeros((FEATURES, 1)), jnp.zeros(1, bool)),
             remaining=jnp.zeros(()),
+            traits=observe_traits(state, c),
         )

@@ -1,7 +1,7 @@
 """Routes unrolled: the lanes of each controlled agent's route as rows of numbers. NumPy, once, at load.
 
 A stretch of a route is asked for several times a step. Through indices into the map it would be hundreds of scattered
-reads; unrolled it is one block copied. That costs 56 bytes a station and lane for each episode, and 200 a station for
+reads; unrolled it is one block copied. That costs 56 bytes a station and lane of each route, and 200 a station for
 the outline of its lanes, far less than the map.
 """
 

@@ -6,44 +6,48 @@ from jaxtyping import Float, Int
 
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose
-from drivetrain.sim.reading import Index, bodies_of, lights_at, log_at, logged, reference_window, route_height
+from drivetrain.sim.reading import Index, Placement, lights_at, reference_window, route_height
 from drivetrain.sim.route_tables import PathRow
+from drivetrain.sim.spawning.base import Spawning
+from drivetrain.sim.spawning.log import FromLog
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.replay import Replay
-from drivetrain.types import Agents, Array, State, replace
+from drivetrain.types import Agents, Array, Key, State, replace
 
 BACK, ON = 4, 12
 """Stations behind and ahead of the last cursor among which the next is sought: 24 m a step is 120 m/s at 5 Hz."""
 
 
-def reset(bank: Bank, dynamics: Dynamics, episode: Index, traffic: Traffic = Replay()) -> State:  # noqa: B008 - frozen
-    """The first state of an episode: everyone where the log has them; to be gone on with under the same rules."""
-    first, track = bank.episodes.first[episode], bank.episodes.track[episode]
-    agents, bodies = log_at(bank, episode, first), bodies_of(bank, episode)
-    alive, route = track >= 0, bank.episodes.route[episode]
-
-    def start(c: Array):
-        now, later = logged(bank, episode, c, first), logged(bank, episode, c, first + 1)
-        motion = dynamics.start(now, later, Body(bodies.length[track[c]], bodies.kind[track[c]]), bank.dt)
-        cursor, along = advance(bank, route[c], bank.episodes.cursor[episode, c], now.position)
-        return motion, cursor, along
-
-    motion, cursor, along = jax.vmap(start)(jnp.arange(len(track)))
-    agents = _raised(bank, agents, track, route, cursor)
+def reset(
+    bank: Bank,
+    dynamics: Dynamics,
+    episode: Index,
+    key: Key,
+    traffic: Traffic = Replay(),  # noqa: B008 - frozen
+    spawning: Spawning = FromLog(),  # noqa: B008 - frozen
+) -> State:
+    """The first state of an episode, to be gone on with under the same rules. The key is the spawning rule's alone."""
+    spawn = spawning(bank, episode, key)
+    agents, bodies, me = spawn.agents, spawn.bodies, spawn.controlled
+    now = jax.vmap(Placement)(agents.position[me], agents.heading[me], agents.velocity[me], agents.valid[me])
+    scales = None if spawn.traits is None else spawn.traits.scales
+    body = jax.vmap(Body)(bodies.length[me], bodies.kind[me], scales)
+    cursor, along = jax.vmap(advance, (None, 0, 0, 0))(bank, spawn.route, spawn.cursor, now.position)
     return State(
         episode=jnp.asarray(episode, jnp.int32),
-        time=first,
-        agents=agents,
+        time=spawn.time,
+        agents=_raised(bank, agents, me, spawn.route, cursor),
         bodies=bodies,
-        lights=lights_at(bank, episode, first),
-        controlled=track,
-        alive=alive,
-        motion=motion,
-        route=route,
+        lights=lights_at(bank, episode, spawn.time),
+        controlled=me,
+        alive=spawn.alive,
+        motion=jax.vmap(dynamics.start, (0, 0, 0, None))(now, spawn.later, body, bank.dt),
+        route=spawn.route,
         cursor=cursor,
         along=along,
-        stopped=jnp.zeros((len(track), bank.maps.line_kind.shape[1]), bool),
-        traffic=traffic.start(bank, episode, first),
+        stopped=jnp.zeros((len(me), bank.maps.line_kind.shape[1]), bool),
+        traffic=traffic.start(bank, episode, spawn.time),
+        traits=spawn.traits,
     )
 
 
@@ -100,7 +104,8 @@ def movers(state: State) -> tuple[Pose, Body]:
     """The controlled agents [C] as their dynamics see them."""
     me, agents, bodies = state.controlled, state.agents, state.bodies
     pose = jax.vmap(Pose)(agents.position[me], agents.heading[me], state.motion)
-    return pose, jax.vmap(Body)(bodies.length[me], bodies.kind[me])
+    scales = None if state.traits is None else state.traits.scales
+    return pose, jax.vmap(Body)(bodies.length[me], bodies.kind[me], scales)
 
 
 def advance(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drivetrain import events as facts
-from drivetrain.types import Bodies, happened, replace
+from drivetrain.types import FAILURES, MARGINS, Bodies, happened, replace
 
 detect, latch = jax.jit(facts.detect), jax.jit(facts.latch)
 FIELDS = (
@@ -12,6 +12,11 @@ FIELDS = (
 )  # fmt: skip
 BEFORE = ((15.0, -0.5, 0.1), (30.0, 4.0, 0.0), (26.0, 0.5, 0.4))
 AFTER = ((17.5, -0.2, 0.1), (33.0, 4.2, 0.0), (28.5, 0.9, 0.3))
+
+
+def test_which_facts_are_margins():
+    assert FIELDS[:5] == MARGINS
+    assert FAILURES == ("collision", "off_route")
 
 
 def numbers(events):

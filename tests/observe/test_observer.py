@@ -24,7 +24,7 @@ def metres(feature):
 
 def opened(recording, dt: float = 0.2):
     bank = make_bank([scenes.scenario(recording)], dt)
-    return bank, jax.jit(lambda: Env().reset(bank, 0))()
+    return bank, jax.jit(lambda: Env().reset(bank, 0, jax.random.key(0)))()
 
 
 @pytest.fixture(scope="module")

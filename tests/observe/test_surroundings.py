@@ -15,7 +15,7 @@ from drivetrain.sim.reading import road_block
 def seen():
     bank = jax.device_put(make_bank([scenes.scenario(scenes.straight_road(lanes=2))], 0.2, controlled=2))
     env = Env(observer=Surroundings())
-    state = env.reset(bank, 0)
+    state = env.reset(bank, 0, jax.random.key(0))
     return bank, state, jax.jit(lambda state: env.observe(bank, state))(state)
 
 

@@ -42,7 +42,7 @@ def log_drive(bank, traffic=Replay(), steps=49):  # noqa: B008 - frozen
         state, events = env.step(bank, state, jax.vmap(pose)(jnp.arange(len(state.alive))))
         return state, (state, events)
 
-    return jax.lax.scan(step, env.reset(bank, 0), None, length=steps)[1]
+    return jax.lax.scan(step, env.reset(bank, 0, jax.random.key(0)), None, length=steps)[1]
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_all_heights_zero_change_no_bit():
 def test_the_program_of_a_flat_map_has_no_height(banks):
     """Nothing of heights is traced where there are none: the state has no such leaf, the block no such row."""
     bank = banks["none"]
-    state = Env(dynamics=Playback()).reset(bank, 0)
+    state = Env(dynamics=Playback()).reset(bank, 0, jax.random.key(0))
     assert state.agents.height is None and bank.routes.height is None and bank.roads.block.shape[-2] == 6
     assert banks["measured"].roads.block.shape[-2] == 7
 

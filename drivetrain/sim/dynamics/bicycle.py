@@ -68,7 +68,7 @@ class Bicycle(Dynamics):
     def forward(self, pose: Pose, body: Body, action: Float[Array, "2"], dt: Scalar) -> Moved:
         """Advance on the exact arc of the step's mean steering angle, at constant acceleration until standstill."""
         able = abilities(body, self.by_kind)
-        acceleration, rate = self.limit(action)
+        acceleration, rate = self.applied(action, body)
         acceleration = jnp.clip(acceleration, -able.braking, able.acceleration)
         return self._advance(pose, body, jnp.stack([acceleration, rate]), dt)
 
@@ -90,6 +90,7 @@ class Bicycle(Dynamics):
     def inverse(self, pose: Pose, body: Body, targets: Placement, dt: Scalar) -> Float[Array, "2"]:
         """The constant action that keeps to the targets; held to the limit of the steering angle alone."""
         fit = ConstantActionFit((1e-3, self.rate_price), self.iterations, self.fade, self.heading_weight)
-        return fit.action(
+        action = fit.action(
             lambda pose, action: self._advance(pose, body, action, dt)[0], pose, targets, jnp.zeros(2), dt
         )
+        return self.asked(action, body)

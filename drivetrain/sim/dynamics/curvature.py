@@ -65,7 +65,7 @@ class Curvature(Dynamics):
         able = abilities(body, self.by_kind)
         widest = jnp.tan(able.steering) / wheelbase_of(body, able)
         low, high = jnp.stack([-able.braking, -widest]), jnp.stack([able.acceleration, widest])
-        return self._advance(pose, body, jnp.clip(self.limit(action), low, high), dt)
+        return self._advance(pose, body, jnp.clip(self.applied(action, body), low, high), dt)
 
     def _advance(self, pose: Pose, body: Body, action: Float[Array, "2"], dt: Scalar) -> Moved:
         able, before = abilities(body, self.by_kind), pose.motion.speed
@@ -86,4 +86,5 @@ class Curvature(Dynamics):
         wheelbase = wheelbase_of(body, abilities(body, self.by_kind))
         guess = jnp.stack([0.0, jnp.tan(pose.motion.steering) / wheelbase])
         fit = ConstantActionFit((1e-3, self.curvature_price))
-        return fit.action(lambda pose, action: self._advance(pose, body, action, dt)[0], pose, targets, guess, dt)
+        action = fit.action(lambda pose, action: self._advance(pose, body, action, dt)[0], pose, targets, guess, dt)
+        return self.asked(action, body)

@@ -20,7 +20,7 @@ from drivetrain.sim.dynamics.kinds import ABILITIES
 from drivetrain.sim.levels import on_level
 from drivetrain.sim.reading import Index, log_at, settle
 from drivetrain.sim.traffic.base import Traffic
-from drivetrain.types import Agents, Array, InputError, LightState, State, component, record
+from drivetrain.types import Agents, Array, InputError, State, component, is_red, record
 
 WAITING, DRIVING, GONE = 0, 1, 2
 
@@ -211,8 +211,7 @@ class Follow(Traffic):
     def _lights(self, bank: Bank, log: Index, state: State, most: Float[Array, "A"]) -> Float[Array, "A"]:
         """The braking, m/s², that a red light asks for: a line owes no headway, and is run where it is too late."""
         line, speed = bank.paths.line[log], state.traffic.speed[:, None]
-        light = state.lights[jnp.maximum(line, 0)]
-        red = (line >= 0) & ((light == LightState.RED) | (light == LightState.RED_YELLOW))
+        red = (line >= 0) & is_red(state.lights[jnp.maximum(line, 0)])
         gap = bank.paths.line_along[log] - state.traffic.along[:, None] - 0.5 * state.bodies.length[:, None]
         stops = red & (gap > 0.0) & (speed**2 < 2.0 * self.hardest * gap)
         keep = self.line_gap + speed**2 / (2.0 * jnp.sqrt(most * self.braking))[:, None]

@@ -16,7 +16,7 @@ from drivetrain.sim.dynamics.base import WHEELBASE
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.levels import on_level
 from drivetrain.sim.reading import Index, control_lines, lane_window
-from drivetrain.types import Array, ControlKind, LightState, RouteFlag, State, component
+from drivetrain.types import Array, ControlKind, RouteFlag, State, component, is_red
 
 BEHIND, AHEAD = 4, 60
 """Stations of the route that the driver looks at."""
@@ -157,8 +157,7 @@ class IDM:
         along = path.arc[station] + jnp.sum(offset * heading, -1)
         half = 0.5 * norm(lines.ends[:, :2] - lines.ends[:, 2:])
 
-        light = state.lights[lines.index]
-        red = (lines.kind == ControlKind.LIGHT) & ((light == LightState.RED) | (light == LightState.RED_YELLOW))
+        red = (lines.kind == ControlKind.LIGHT) & is_red(state.lights[lines.index])
         sign = (lines.kind == ControlKind.STOP_SIGN) & ~state.stopped[c, lines.index]
         nose = 0.5 * state.bodies.length[state.controlled[c]]
         stops = lines.judged & (red | sign) & (jnp.abs(cross(heading, offset)) < half) & (along > nose)

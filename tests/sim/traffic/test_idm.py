@@ -23,7 +23,7 @@ def drive(bank, episode, steps=39):
         action = DRIVER(bank, state, 0, MODEL)
         return (state := step(bank, MODEL, Replay(), state, action[None])), (state, action)
 
-    return jax.jit(lambda: jax.lax.scan(advance, reset(bank, MODEL, episode), length=steps)[1])()
+    return jax.jit(lambda: jax.lax.scan(advance, reset(bank, MODEL, episode, jax.random.key(0)), length=steps)[1])()
 
 
 def green(given):
