@@ -25,6 +25,14 @@ CLEAR = 1000.0
 """Gap where nothing is ahead, m."""
 
 
+def interaction(standstill: float, way: Float[Array, "*way"], gap: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """The law's interaction, (s* / s)²: how many times its acceleration `a` a gap of s m takes from a driver.
+
+    The gap wanted, s*, is `standstill` m and the way that headway and closing speed ask for, m, where that is positive.
+    """
+    return ((standstill + jnp.maximum(way, 0.0)) / jnp.maximum(gap, 0.1)) ** 2
+
+
 def idm_acceleration(
     speed: Scalar,
     desired: Scalar,
@@ -39,9 +47,9 @@ def idm_acceleration(
     `headway` s and `standstill` m are kept; `comfort` is the model's acceleration a and braking b, m/s². Not limited.
     """
     a, b = comfort
-    wanted = standstill + jnp.maximum(speed * headway + speed * closing / (2.0 * (a * b) ** 0.5), 0.0)
+    way = speed * headway + speed * closing / (2.0 * (a * b) ** 0.5)
     free = (speed / jnp.maximum(desired, 0.1)) ** 4
-    return a * (1.0 - free - (wanted / jnp.maximum(gap, 0.1)) ** 2)
+    return a * (1.0 - free - interaction(standstill, way, gap))
 
 
 class Path(NamedTuple):
