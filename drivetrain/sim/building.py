@@ -71,10 +71,8 @@ def host_bank(
         raise InputError(f"bank: episodes: none in {len(scenarios)} recordings (admit egos or control fewer)")
     sources = np.arange(len(scenarios)) if groups is None else np.unique(groups, return_inverse=True)[1]
     pairs = dict.fromkeys((row, ego) for row, window in rows for ego in window.egos)
-    pool, arcs = (
-        {pair: number for number, pair in enumerate(pairs)},
-        [arc_lengths(scenarios[row], ego) for row, ego in pairs],
-    )
+    pool = {pair: number for number, pair in enumerate(pairs)}
+    arcs = [arc_lengths(scenarios[row], ego) for row, ego in pairs]
     return Bank(
         maps=_stack([scenario.map for scenario in scenarios]),
         roads=_roads(scenarios, layout.indexing, blocks),
