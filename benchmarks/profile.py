@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from drivetrain.bench.cases import CROWDS, EVERYONE, GRID, SINGLE, crowd_bank
 from drivetrain.bench.simulation import Case, program
 from drivetrain.bench.synthetic import grid_scenario
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 
 SHOWN = 24
 

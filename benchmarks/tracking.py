@@ -18,12 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from drivetrain.data.loading import load
-from drivetrain.sim.bank import Bank, Indexing, Placement, bodies_of, expert, make_bank
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose, action_at, nearest, steering_angle, turned
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.dynamics.curvature import Curvature
 from drivetrain.sim.dynamics.jerk import Jerk
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.reading import Placement, bodies_of, logged
+from drivetrain.sim.roads import Indexing
 from drivetrain.types import Array, replace
 
 WIDE = 1e4
@@ -67,7 +70,7 @@ class Drive:
 
     def recorded(self, time: jax.Array) -> Placement:
         """Where the record has the ego; not valid after the episode's last step."""
-        now = expert(self.bank, self.episode, 0, time)
+        now = logged(self.bank, self.episode, 0, time)
         return replace(now, valid=now.valid & (time <= self.last))
 
     def start(self, time: jax.Array) -> Pose:

@@ -5,6 +5,7 @@ state reached. Only a scene whose agents have all ended restarts, and only in a 
 others leaves the scene: its box is gone, its further transitions are masked.
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -28,7 +29,7 @@ class Ending(ABC):
 
 @component
 class Failures(Ending):
-    """Which failures end an agent's episode. The end of the recording always does."""
+    """Which margins end an agent's episode once negative, by their names in `Events`. The end of the recording does."""
 
     truncates: ClassVar[bool] = False
 
@@ -45,20 +46,17 @@ class Failures(Ending):
         """
         over = state.time >= bank.episodes.last[state.episode]
         terminated = over | jnp.zeros_like(state.alive)
-        for ends, margin in (
-            (self.collision, events.collision),
-            (self.off_route, events.off_route),
-            (self.red_light, events.red_light),
-            (self.stop_line, events.stop_line),
-        ):
-            terminated = terminated | (happened(margin) if ends else False)
+        for fact in JUDGED:
+            terminated = terminated | (happened(getattr(events, fact)) if getattr(self, fact) else False)
         terminated = terminated & state.alive
         return terminated, jnp.zeros_like(terminated)
 
 
+JUDGED = tuple(field.name for field in dataclasses.fields(Failures))
+"""The facts that may end an episode."""
 TRAINING = Failures()
 """Every failure ends the episode."""
-EVALUATION = Failures(collision=False, off_route=False, red_light=False, stop_line=False)
+EVALUATION = Failures(*(False for _ in JUDGED))
 """Failures are counted, and the drive goes on to the end of the recording."""
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.ending import TRAINING, Ending
-from drivetrain.events import observe_events
+from drivetrain.events import detect, latch
 from drivetrain.observe.base import Observer
 from drivetrain.observe.sight import Sight
 from drivetrain.reward import Reward
@@ -15,42 +15,44 @@ from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.spawning.base import Spawning
+from drivetrain.sim.spawning.log import FromLog
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.replay import Replay
-from drivetrain.types import Array, Events, Observation, State, component
+from drivetrain.types import Array, Events, Key, Observation, State, Traits, component
 
 
 @component
 class Env:
     """One scene's rules. `step` never ends and never restarts an episode: a rollout does.
 
-    Write your own reward as any component that maps `(events, dt)` of one agent to a number, your own ending as a
-    component derived from `Ending`, your own observer as one derived from `Observer`.
+    Write your own reward as any component that maps `(events, traits, dt)` of one agent to a number; your own ending
+    as a component derived from `Ending`, your own observer as one derived from `Observer`.
     """
 
     dynamics: Dynamics = Bicycle()
     traffic: Traffic = Replay()
-    reward: Callable[[Events, Array], Array] = Reward()
+    spawning: Spawning = FromLog()
+    reward: Callable[[Events, Traits | None, Array], Array] = Reward()
     ending: Ending = TRAINING
     observer: Observer = Sight()
 
-    def reset(self, bank: Bank, episode: Int[Array, ""] | int) -> State:
-        """The first state of an episode: as recorded."""
-        return simulator.reset(bank, self.dynamics, episode, self.traffic)
+    def reset(self, bank: Bank, episode: Int[Array, ""] | int, key: Key) -> State:
+        """The first state of an episode, by the spawning rule, whose key it is."""
+        return simulator.reset(bank, self.dynamics, episode, key, self.traffic, self.spawning)
 
     def step(self, bank: Bank, state: State, action: Float[Array, "C width"]) -> tuple[State, Events]:
         """One step of dt: the state it leads to, and what happened to each controlled agent ([C])."""
         after = simulator.step(bank, self.dynamics, self.traffic, state, action)
-        events, after = observe_events(bank, state, after)
-        return after, events
+        return latch(bank, state, after), detect(bank, state, after)
 
     def observe(self, bank: Bank, state: State) -> Observation:
         """What each controlled agent sees ([C])."""
         return jax.vmap(lambda c: self.observer(bank, state, c))(jnp.arange(state.alive.shape[0]))
 
-    def rewards(self, bank: Bank, events: Events) -> Float[Array, "C"]:
-        """What the step was worth to each controlled agent."""
-        return jax.vmap(self.reward, in_axes=(0, None))(events, bank.dt)
+    def rewards(self, bank: Bank, events: Events, traits: Traits | None) -> Float[Array, "C"]:
+        """What the step was worth to each controlled agent, given what sets it apart (`State.traits`)."""
+        return jax.vmap(self.reward, in_axes=(0, 0, None))(events, traits, bank.dt)
 
     def endings(self, bank: Bank, state: State, events: Events) -> tuple[Bool[Array, "C"], Bool[Array, "C"]]:
         """(terminated, truncated) of each controlled agent after the step that led to `state`."""

@@ -8,7 +8,7 @@ Dense terms are paid per metre and per second, so that 5 Hz and 10 Hz pay alike,
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from drivetrain.types import Array, Events, component, happened
+from drivetrain.types import Array, Events, Traits, Weights, component, happened
 
 
 @component
@@ -25,17 +25,21 @@ class Reward:
     red_light: float = 10.0
     stop_line: float = 10.0
 
-    def __call__(self, events: Events, dt: Float[Array, ""] | float) -> Float[Array, ""]:
-        """The reward of one step of `dt` seconds for one agent."""
+    def __call__(self, events: Events, traits: Traits | None, dt: Float[Array, ""] | float) -> Float[Array, ""]:
+        """The reward of one step of `dt` seconds for one agent, each term by its own factor where it has traits."""
+        mine = self if traits is None else self._weighed(traits.weights)
         reach = self.top_speed * dt
-        dense = self.progress * jnp.clip(events.progress, -reach, reach)
-        dense -= self.overspeed * events.overspeed * dt
-        dense -= self.acceleration * events.acceleration**2 * dt
-        dense -= self.lateral * events.lateral**2 * dt
+        dense = mine.progress * jnp.clip(events.progress, -reach, reach)
+        dense -= mine.overspeed * events.overspeed * dt
+        dense -= mine.acceleration * events.acceleration**2 * dt
+        dense -= mine.lateral * events.lateral**2 * dt
         penalties = (
-            self.collision * happened(events.collision)
-            + self.off_route * happened(events.off_route)
-            + self.red_light * happened(events.red_light)
-            + self.stop_line * happened(events.stop_line)
+            mine.collision * happened(events.collision)
+            + mine.off_route * happened(events.off_route)
+            + mine.red_light * happened(events.red_light)
+            + mine.stop_line * happened(events.stop_line)
         )
         return dense - penalties
+
+    def _weighed(self, factors: Weights) -> Weights:
+        return Weights(*(getattr(self, name) * factor for name, factor in vars(factors).items()))

@@ -7,7 +7,9 @@
 
 Random keys: `start` splits its key in two: the draw of the first episode, and the carry's key. Each step of `rollout`
 splits the carry's key in three: one for the policy (split again per agent, and there in two: the forward pass and the
-sample), one for the draw of the next episode, one that is carried on. `drive` gives its driver one key a step.
+sample), one for the draw of the next episode, one that is carried on. What an episode is drawn with, folded with 1, is
+the key of where its agents begin. `drive` gives its driver one key a step; where agents begin has the key folded with
+steps.
 """
 
 from abc import abstractmethod
@@ -20,7 +22,8 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.policy.base import Memory, Policy, Sample, first_memory
-from drivetrain.sim.bank import Bank, record_of
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import record_of
 from drivetrain.types import (
     Agents,
     Array,
@@ -113,7 +116,7 @@ def start(
 ) -> Carry:
     """Open a scene on an episode drawn from `episodes` (rows of the bank)."""
     key, draw = jax.random.split(key)
-    state = env.reset(bank, jax.random.choice(draw, episodes))
+    state = env.reset(bank, jax.random.choice(draw, episodes), jax.random.fold_in(draw, 1))
     agents = state.alive.shape[0]
     return Carry(state, _nothing(policy, others, agents), jnp.asarray(True), jnp.zeros(agents), key)
 
@@ -171,7 +174,7 @@ def rollout(
             action=sample,
             log_prob=log_prob,
             value=value,
-            reward=jnp.where(state.alive, env.rewards(bank, events), 0.0),
+            reward=jnp.where(state.alive, env.rewards(bank, events, state.traits), 0.0),
             terminated=terminated,
             truncated=truncated,
             mask=state.alive & mine,
@@ -228,7 +231,7 @@ def _restart(
     env: Env, bank: Bank, memory: Memory, carry: Carry, over: Bool[Array, ""], episodes: Int[Array, "E"], key: Key
 ) -> Carry:
     """The carry itself, or a new episode, with the first memory, where the scene is over."""
-    state = env.reset(bank, jax.random.choice(key, episodes))
+    state = env.reset(bank, jax.random.choice(key, episodes), jax.random.fold_in(key, 1))
     fresh = Carry(state, memory, jnp.asarray(True), jnp.zeros_like(carry.gained), carry.key)
     return jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, carry)
 
@@ -271,7 +274,7 @@ def drive(env: Env, bank: Bank, driver: Driver, episode: Int[Array, ""] | int, s
     Steps after the recording's end are masked.
     """
     env = driver.rules(env)
-    first = env.reset(bank, episode)
+    first = env.reset(bank, episode, jax.random.fold_in(key, steps))
 
     def step(carry: tuple[State, Memory], key: Key):
         state, memory = carry

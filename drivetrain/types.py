@@ -28,7 +28,12 @@ class InputError(Exception):
     """Bad input from outside: one line that names the file, the field and the remedy. The CLI prints it and exits 1."""
 
 
-@dataclass_transform(frozen_default=True)
+def margin(failure: bool = False) -> Any:
+    """A field of `Events` that is a margin; a `failure` is what a drive must never do, whatever it is trained for."""
+    return dataclasses.field(metadata={"margin": True, "failure": failure})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, margin))
 def record(cls: type[T]) -> type[T]:
     """A frozen dataclass that is a pytree of all its fields.
 
@@ -120,6 +125,11 @@ class LightState(enum.IntEnum):
     OFF = 5
 
 
+def is_red(light: Array) -> Array:
+    """Whether a light forbids crossing its line; red with yellow does."""
+    return (light == LightState.RED) | (light == LightState.RED_YELLOW)
+
+
 class RouteFlag(enum.IntFlag):
     """One station of one lane of a route; the *piece* is the quadrilateral from this station to the next."""
 
@@ -158,9 +168,9 @@ class Map:
     """The road of one recording.
 
     `stations` packs a lane's cross-section, about every 2 m, in one row so that reading one is one contiguous read; its
-    columns are named by `Cross` (sim/bank.py) alone: left x, y · right x, y · centre x, y · heading cos, sin · speed
-    limit (m/s, 0 where unknown). Lanes side by side in one direction have the same number of stations where the format
-    says that they run in parallel.
+    columns are named by `Cross` (sim/route_tables.py) alone: left x, y · right x, y · centre x, y · heading cos, sin ·
+    speed limit (m/s, 0 where unknown). Lanes side by side in one direction have the same number of stations where the
+    format says that they run in parallel.
 
     Heights stand only where some map of the dataset has levels that cross (see `data/levels.py`); else they are None,
     and nothing is compared. `Agents` has them where its map has.
@@ -243,6 +253,37 @@ class Motion:
 
 
 @record
+class Weights:
+    """Factors on the terms of the reward, by their names in it; 1 leaves a term as it is."""
+
+    progress: Float[Array, ""]
+    overspeed: Float[Array, ""]
+    acceleration: Float[Array, ""]
+    lateral: Float[Array, ""]
+    collision: Float[Array, ""]
+    off_route: Float[Array, ""]
+    red_light: Float[Array, ""]
+    stop_line: Float[Array, ""]
+
+
+@record
+class Scales:
+    """Factors on what an agent's actions do, after their limits, and on its top speed; 1 leaves all as it is."""
+
+    acceleration: Float[Array, ""]  # of the longitudinal column of an action
+    steering: Float[Array, ""]  # of the lateral column
+    speed: Float[Array, ""]  # of its top speed, where its dynamics or its kind has one
+
+
+@record
+class Traits:
+    """What sets a controlled agent apart from others that the same policy drives."""
+
+    weights: Weights
+    scales: Scales
+
+
+@record
 class State:
     """The present of one scene, and nothing that is given."""
 
@@ -254,10 +295,12 @@ class State:
     controlled: Int[Array, "C"]  # column of `agents` of each controlled agent; -1 is padding
     alive: Bool[Array, "C"]  # False for padding
     motion: Motion  # [C]
-    cursor: Int[Array, "C"]  # station of the agent's route
+    route: Int[Array, "C"]  # row of the bank's routes, on the map of the episode
+    cursor: Int[Array, "C"]  # station of the route
     along: Float[Array, "C"]  # m along the route, from its first station
     stopped: Bool[Array, "C S"]  # latched: has stopped before this line
     traffic: Any = ()  # the traffic rule's own record; () where it remembers nothing
+    traits: Traits | None = None  # [C]; None: nobody has any
 
 
 @record
@@ -268,15 +311,21 @@ class Events:
     `happened` reads them; nothing else decides.
     """
 
-    collision: Float[Array, ""]  # Euclidean clearance between boxes; minus the least translation that parts them
-    off_route: Float[Array, ""]  # worst corner to the outline of the union of permissible lanes
-    off_road: Float[Array, ""]  # worst corner to the edges of the drivable surface
-    stop_line: Float[Array, ""]  # front bumper to the line at which a stop is owed
-    red_light: Float[Array, ""]  # front bumper to the line whose light is red
+    collision: Float[Array, ""] = margin(failure=True)  # clearance of boxes; minus the least translation apart
+    off_route: Float[Array, ""] = margin(failure=True)  # worst corner to the outline of the union of permissible lanes
+    off_road: Float[Array, ""] = margin()  # worst corner to the edges of the drivable surface
+    stop_line: Float[Array, ""] = margin()  # front bumper to the line at which a stop is owed
+    red_light: Float[Array, ""] = margin()  # front bumper to the line whose light is red
     progress: Float[Array, ""]  # m along the route in this step
     overspeed: Float[Array, ""]  # m/s above the speed limit, never negative; 0 where the limit is unknown
     acceleration: Float[Array, ""]  # longitudinal, m/s²
     lateral: Float[Array, ""]  # lateral acceleration, m/s²
+
+
+MARGINS = tuple(field.name for field in dataclasses.fields(Events) if field.metadata.get("margin"))
+"""The facts that take place or not: `happened` reads them. The other facts are quantities."""
+FAILURES = tuple(field.name for field in dataclasses.fields(Events) if field.metadata.get("failure"))
+"""Those that make a drive a failure."""
 
 
 def happened(margin: Array) -> Array:
@@ -301,6 +350,7 @@ class Observation:
     road: Tokens
     route: Tokens
     remaining: Float[Array, ""]  # share of a full episode left: for the critic alone
+    traits: Float[Array, "f_traits"] | None = None  # the agent's own; None: nobody has any
 
 
 @record

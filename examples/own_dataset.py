@@ -6,7 +6,8 @@ import numpy as np
 
 from drivetrain.data.compiling import compile_recording, measure
 from drivetrain.data.recording import Lane, Recording, Tracks
-from drivetrain.sim.bank import Bank, make_bank
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import AgentKind
 
 DT = 0.2

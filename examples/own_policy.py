@@ -10,7 +10,7 @@ from drivetrain.data.loading import load
 from drivetrain.env import Env
 from drivetrain.policy.heads import Discrete
 from drivetrain.rollout import rollout, start
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 
 
 class Linear(eqx.Module):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from drivetrain.data.loading import load
 from drivetrain.env import Env
 from drivetrain.rollout import drive
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import Events, component
 
 
@@ -19,8 +19,8 @@ class KeepDistance:
     distance: float = 5.0  # m
     weight: float = 0.1  # per m and second
 
-    def __call__(self, events: Events, dt) -> jax.Array:
-        """The reward of one step."""
+    def __call__(self, events: Events, traits, dt) -> jax.Array:
+        """The reward of one step; nobody has traits here."""
         return 0.02 * events.progress - self.weight * dt * jnp.maximum(self.distance - events.collision, 0.0)
 
 
@@ -29,7 +29,7 @@ def main(folder: str):
     data, env = load(folder, admitted_only=False), Env(reward=KeepDistance())
     bank = make_bank(data.scenarios, data.dt)
     trajectory = drive(env, bank, lambda *seen: (jnp.zeros((1, 2)), ()), 0, 20, jax.random.key(0))
-    rewards = jax.vmap(env.rewards, (None, 0))(bank, trajectory.events)
+    rewards = jax.vmap(env.rewards, (None, 0, None))(bank, trajectory.events, None)
     print(f"coasting earns {jnp.sum(rewards * trajectory.mask):.2f}")
     return rewards
 

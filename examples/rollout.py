@@ -10,7 +10,7 @@ from drivetrain.env import Env
 from drivetrain.policy.perceiver import Perceiver
 from drivetrain.policy.presets import TINY
 from drivetrain.rollout import rollout, start
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 
 
 def main(folder: str):

@@ -12,13 +12,13 @@ from drivetrain.data.compiling import capacity_of, draft, pack
 from drivetrain.drivers import BASELINES
 from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import evaluate
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 
 STEPS, DT = 30, 0.2
 
 
 @pytest.fixture(scope="session")
-def bank():
+def scenarios():
     overlapping = (scenes.along_x(1.75, 20.0), scenes.along_x(1.75, 23.0))
     drawn = [
         scenes.straight_road(agents=(scenes.along_x(1.75, 20.0, speed=8.0),), steps=STEPS, name="straight"),
@@ -27,7 +27,17 @@ def bank():
     ]
     drafts = [draft(recording) for recording in drawn]
     capacity = capacity_of(drafts)
-    return make_bank([pack(drafted, capacity)[0] for drafted in drafts], DT)
+    return [pack(drafted, capacity)[0] for drafted in drafts]
+
+
+@pytest.fixture(scope="session")
+def bank(scenarios):
+    return make_bank(scenarios, DT)
+
+
+@pytest.fixture(scope="session")
+def egos(scenarios):
+    return [scenario.egos for scenario in scenarios]
 
 
 @pytest.fixture(scope="session")

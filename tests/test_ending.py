@@ -5,7 +5,7 @@ import scenes
 
 from drivetrain.ending import EVALUATION, TRAINING, Ending, retire
 from drivetrain.sim import simulator
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.types import Events, replace
 
@@ -19,7 +19,7 @@ def bank():
 
 @pytest.fixture(scope="module")
 def state(bank):
-    return jax.jit(lambda bank: simulator.reset(bank, Bicycle(), 0))(bank)
+    return jax.jit(lambda bank: simulator.reset(bank, Bicycle(), 0, jax.random.key(0)))(bank)
 
 
 def events(**first):

@@ -8,8 +8,9 @@ import scenes
 
 from drivetrain.env import Env
 from drivetrain.reward import Reward
-from drivetrain.sim.bank import expert, make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.reading import logged
 from drivetrain.types import ControlKind, happened, replace
 
 LOG = Env(dynamics=Playback())
@@ -27,13 +28,13 @@ def log_drive(bank, steps=49):
 
     def step(state, _):
         def pose(c):
-            there = expert(bank, state.episode, c, state.time + 1)
+            there = logged(bank, state.episode, c, state.time + 1)
             return jnp.concatenate([there.position, there.heading])
 
         state, events = LOG.step(bank, state, jax.vmap(pose)(jnp.arange(len(state.alive))))
         return state, (events, state.along)
 
-    return jax.lax.scan(step, LOG.reset(bank, 0), None, length=steps)[1]
+    return jax.lax.scan(step, LOG.reset(bank, 0, jax.random.key(0)), None, length=steps)[1]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_two_controlled_agents_equal_two_drives_of_one():
             state, events = env.step(bank, state, action)
             return state, (state.agents.position[state.controlled], events)
 
-        return jax.lax.scan(step, env.reset(bank, episode), None, length=10)[1]
+        return jax.lax.scan(step, env.reset(bank, episode, jax.random.key(0)), None, length=10)[1]
 
     order = np.asarray(both.episodes.ego[0])
     positions, events = drive(both, 0, actions[order])
@@ -116,7 +117,7 @@ def test_two_controlled_agents_equal_two_drives_of_one():
 def test_step_is_a_function_of_its_arguments_and_batches(straight):
     env = Env()
     actions = jnp.array([[[1.0, 0.0]], [[-2.0, 0.05]], [[0.0, -0.1]]])
-    state = reset(env, straight, 0)
+    state = reset(env, straight, 0, jax.random.key(0))
     batched = jax.jit(jax.vmap(env.step, (None, None, 0)))(straight, state, actions)
     for row, action in enumerate(actions):
         single = step(env, straight, state, action)
@@ -136,7 +137,7 @@ def test_gradients_through_a_step_are_finite(speed, gap):
 @jax.jit
 def slopes_of_step(bank, action, speed):
     env = Env()
-    state = env.reset(bank, 0)
+    state = env.reset(bank, 0, jax.random.key(0))
 
     def total(action, speed):
         after, events = env.step(bank, at_speed(state, speed), action)
@@ -157,21 +158,21 @@ def test_accelerating_earns_progress(straight):
     def progress(action, bank, state):
         return jnp.sum(env.step(bank, state, action)[1].progress)
 
-    slope = jax.jit(jax.grad(progress))(jnp.zeros((1, 2)), straight, reset(env, straight, 0))
+    slope = jax.jit(jax.grad(progress))(jnp.zeros((1, 2)), straight, reset(env, straight, 0, jax.random.key(0)))
     assert float(slope[0, 0]) == pytest.approx(0.5 * 0.2**2, abs=1e-4)
 
 
 def test_rewards_are_those_of_each_agent():
     bank, env = bank_of(scenes.straight_road(agents=cars()), controlled=2), Env()
-    _, events = step(env, bank, reset(env, bank, 0), jnp.zeros((2, 2)))
+    _, events = step(env, bank, reset(env, bank, 0, jax.random.key(0)), jnp.zeros((2, 2)))
     expected = 0.02 * np.asarray(events.progress) - 0.2 * 0.01 * np.asarray(events.lateral) ** 2
-    np.testing.assert_allclose(jax.jit(env.rewards)(bank, events), expected, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(env.rewards)(bank, events, None), expected, atol=1e-5)
     np.testing.assert_allclose(np.sort(events.progress), [1.6, 2.0], atol=1e-3)
 
 
 def test_observation_of_each_agent():
     bank, env = bank_of(scenes.straight_road(agents=cars()), controlled=2), Env()
-    seen = jax.jit(env.observe)(bank, reset(env, bank, 0))
+    seen = jax.jit(env.observe)(bank, reset(env, bank, 0, jax.random.key(0)))
     widths = env.observer.widths
     assert seen.ego.shape == (2, widths.ego)
     assert all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(seen))

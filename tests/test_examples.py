@@ -57,7 +57,7 @@ def test_own_dataset(tmp_path):
     np.savetxt(file, rows, delimiter=",")
     bank = example("own_dataset").main(str(file))
     assert bank.episodes.first.shape == (2,)
-    state = simulator.reset(bank, Bicycle(), 1)
+    state = simulator.reset(bank, Bicycle(), 1, jax.random.key(0))
     np.testing.assert_allclose(state.agents.position[1], [40.0, 0.0], atol=1e-4)
     np.testing.assert_allclose(state.motion.speed, 10.0, atol=1e-3)
 

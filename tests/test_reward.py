@@ -1,10 +1,12 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from drivetrain.reward import Reward
-from drivetrain.types import Events, replace
+from drivetrain.types import Events, Scales, Traits, Weights, replace
 
 
 def events(**facts):
@@ -14,7 +16,7 @@ def events(**facts):
 
 
 def reward(dt=0.2, **facts):
-    return float(Reward()(events(**facts), dt))
+    return float(Reward()(events(**facts), None, dt))
 
 
 def test_nothing_happens_nothing_is_paid():
@@ -61,10 +63,30 @@ def test_a_failure_outweighs_a_drive():
 
 
 def test_gradients_are_finite():
-    slopes = jax.grad(lambda e: Reward()(e, 0.2))(events(collision=0.0, progress=8.0))
+    slopes = jax.grad(lambda e: Reward()(e, None, 0.2))(events(collision=0.0, progress=8.0))
     assert all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(slopes))
 
 
 def test_weights_are_its_configuration():
     assert hash(Reward()) == hash(Reward())
-    assert float(replace(Reward(), collision=7.0)(events(collision=-1.0), 0.2)) == -7.0
+    assert float(replace(Reward(), collision=7.0)(events(collision=-1.0), None, 0.2)) == -7.0
+
+
+TERMS = tuple(field.name for field in dataclasses.fields(Weights))
+
+
+def test_every_weighed_term_has_a_factor():
+    assert set(TERMS) == {field.name for field in dataclasses.fields(Reward)} - {"top_speed"}
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_factor_scales_its_own_term_alone(term):
+    """Everything happens at once: only the term's own share of the reward is tripled."""
+    facts = {"progress": 3.0, "overspeed": 5.0, "acceleration": -2.0, "lateral": 3.0}
+    facts |= dict.fromkeys(("collision", "off_route", "red_light", "stop_line"), -1.0)
+    factors = Weights(**{name: jnp.float32(3.0 if name == term else 1.0) for name in TERMS})
+    scales = Scales(*(jnp.float32(1.0) for _ in range(3)))
+    weighed = float(Reward()(events(**facts), Traits(factors, scales), 0.2))
+    calm = 50.0 if facts[term] == -1.0 else 0.0
+    own = reward(**facts) - reward(**facts | {term: calm})
+    assert own != 0.0 and weighed == pytest.approx(reward(**facts) + 2.0 * own, abs=1e-4)

@@ -9,9 +9,10 @@ from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.policy.heads import Discrete
 from drivetrain.rollout import Others, drive, rollout, shared, start
-from drivetrain.sim.bank import expert, make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.base import action_at
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.reading import logged
 from drivetrain.types import Array, happened
 
 ENV = Env()
@@ -119,12 +120,12 @@ def test_scan_equals_a_loop(bank):
     """The window, written out with the environment's own functions and the actions that were sampled."""
     _, steps, _ = roll(bank, Guess(), memory=jnp.int32(0), seed=5)
     step, rewards = jax.jit(ENV.step), jax.jit(ENV.rewards)
-    state = jax.jit(ENV.reset)(bank, steps.state.episode[0])
+    state = jax.jit(ENV.reset)(bank, steps.state.episode[0], jax.random.key(0))
     for row in range(8):
         np.testing.assert_allclose(steps.state.agents.position[row], state.agents.position, atol=1e-4)
         action = jax.vmap(lambda sample: action_at(ENV.dynamics.grid(), sample))(steps.action[row])
         state, events = step(bank, state, action)
-        np.testing.assert_allclose(steps.reward[row], rewards(bank, events), atol=1e-5)
+        np.testing.assert_allclose(steps.reward[row], rewards(bank, events, None), atol=1e-5)
         ended = ENV.endings(bank, state, events)[0]
         assert ended.tolist() == steps.terminated[row].tolist()
         if bool(ended.all()):
@@ -240,7 +241,7 @@ def test_several_others_and_none_left_to_learn(pair):
 
 
 def test_who_has_ended_among_the_others_is_gone_while_the_learner_drives_on(pair):
-    columns = ENV.reset(pair, 0).controlled
+    columns = ENV.reset(pair, 0, jax.random.key(0)).controlled
     leaves = int(jnp.argmax(columns))  # the left lane's car leaves the road at once
     driver = jnp.zeros(2, int).at[leaves].set(1)
     carry = start(ENV, pair, jnp.zeros(1, int), jax.random.key(3), ((), ()))
@@ -260,7 +261,7 @@ def hold(bank, state, observation, memory, key):
 
 def follow(bank, state, observation, memory, key):
     def pose(c):
-        there = expert(bank, state.episode, c, state.time + 1)
+        there = logged(bank, state.episode, c, state.time + 1)
         return jnp.concatenate([there.position, there.heading])
 
     return jax.vmap(pose)(jnp.arange(len(state.alive))), memory + 1
@@ -297,6 +298,6 @@ def test_each_agent_has_its_own_driver(pair):
     memory = (jnp.int32(0), jnp.int32(5))
     way = jax.jit(lambda bank: drive(ENV, bank, act, 0, 10, jax.random.key(0), memory))(pair)
     np.testing.assert_allclose(way.speed[-1], [10.0 - 2.0, 10.0 + 2.0], rtol=1e-4)
-    state = ENV.reset(pair, 0)
+    state = ENV.reset(pair, 0, jax.random.key(0))
     _, after = act(pair, state, ENV.observe(pair, state), memory, jax.random.key(0))
     assert [int(each) for each in after] == [1, 6]

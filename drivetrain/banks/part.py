@@ -18,9 +18,10 @@ from drivetrain.data.loading import admission_marks, entries_of, joint_capacity
 from drivetrain.data.manifest import Entry, Manifest
 from drivetrain.data.shards import read_manifest, read_records, unpack_record
 from drivetrain.parallel import on_each
-from drivetrain.sim.bank import Bank, Layout, host_bank
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.building import Layout, host_bank
 from drivetrain.sim.roads import Indexing, empty_blocks, most_cells
-from drivetrain.types import Array, Scenario, record, replace
+from drivetrain.types import Array, Egos, Scenario, record, replace
 
 CELLS = 100_000
 """Road cells in memory at once, at most, where there is more than one recording; a cell's block takes 9.2 kB."""
@@ -36,6 +37,7 @@ class Piece:
     first: int = 0  # episodes of the part before this piece
     episodes: int = -1  # of the bank's: those that follow are padding; -1: none are
     steps: int = 0  # of the longest episode of the part; 0: that of the bank
+    egos: tuple[Egos, ...] = ()  # of its recordings, on the host: their routes are drawn on pages, and read by no step
 
     def rows(self) -> Int[np.ndarray, "E"]:
         """The bank's episodes that are none of its padding."""
@@ -114,6 +116,7 @@ class Part:
                 first=first,
                 episodes=len(source),
                 steps=steps,
+                egos=tuple(scenario.egos for scenario in scenarios),
             )
             first += len(source)
 
@@ -178,5 +181,5 @@ def _padded(bank: Bank, recordings: int, episodes: int) -> Bank:
         logs=fill(bank.logs, recordings),
         paths=fill(bank.paths, recordings),
         episodes=fill(bank.episodes, episodes),
-        ribbons=fill(bank.ribbons, episodes),
+        routes=fill(bank.routes, episodes),
     )

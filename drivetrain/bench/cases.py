@@ -12,7 +12,9 @@ from drivetrain.data.loading import load
 from drivetrain.env import Env
 from drivetrain.observe.sight import PAPER
 from drivetrain.observe.surroundings import Surroundings
-from drivetrain.sim.bank import Bank, Indexing, make_bank
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.roads import Indexing
 from drivetrain.sim.traffic.follow import Follow
 from drivetrain.types import replace
 

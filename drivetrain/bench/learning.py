@@ -28,7 +28,8 @@ from drivetrain.parallel import on_each, over_learners
 from drivetrain.policy.base import Architecture, Policy, count_parameters
 from drivetrain.policy.presets import P0_75M, POOLED
 from drivetrain.rollout import Figures, rollout, start
-from drivetrain.sim.bank import Bank, make_bank
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import replace
 
 RESIDENT = 256
@@ -52,16 +53,16 @@ class Bench:
         def one(bank: Bank, episode: jax.Array) -> Any:
             def step(state, _):
                 state, events = self.env.step(bank, state, idle)
-                return state, (self.env.rewards(bank, events), events)
+                return state, (self.env.rewards(bank, events, state.traits), events)
 
-            return jax.lax.scan(step, self.env.reset(bank, episode), None, length=self.steps)[1]
+            return jax.lax.scan(step, self.env.reset(bank, episode, jax.random.key(0)), None, length=self.steps)[1]
 
         drive = over_learners(jax.vmap(one, (None, 0)), (False, True), True)
         return self.measure("sim", scenes, scenes * self.steps, drive, bank, _rows(bank, scenes))
 
     def observe(self, bank: Bank, scenes: int) -> Case:
         """One observation of every scene, written out."""
-        states = jax.jit(jax.vmap(self.env.reset, (None, 0)))(bank, _rows(bank, scenes))
+        states = jax.jit(jax.vmap(self.env.reset, (None, 0, None)))(bank, _rows(bank, scenes), jax.random.key(0))
         observe = over_learners(jax.vmap(self.env.observe, (None, 0)), (False, True), True)
         return self.measure("observe", scenes, scenes, observe, bank, states)
 

@@ -20,7 +20,8 @@ from drivetrain.env import Env
 from drivetrain.observe.sight import PAPER, Sight
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
-from drivetrain.sim.ribbons import PIECES, REACH, SEEN
+from drivetrain.sim.reading import route_lanes
+from drivetrain.sim.route_tables import PIECES, REACH, SEEN
 from drivetrain.types import Array, Observation, State, component
 
 PARTS = ("step", "events", "observation", "consumed")
@@ -134,17 +135,17 @@ def drive(case: Case, bank: Bank, episode: Array):
         state, _, gained = carry
         if case.judges:
             state, events = env.step(bank, state, idle)
-            gained = gained + jnp.sum(env.rewards(bank, events))
+            gained = gained + jnp.sum(env.rewards(bank, events, state.traits))
         else:
             state = simulator.step(bank, env.dynamics, env.traffic, state, idle)
             gained = gained + jnp.sum(state.along)
         return (state, look(bank, state), gained), None
 
     def whole(carry, number: Array):
-        state = env.reset(bank, (episode + number * case.scenes) % count)
+        state = env.reset(bank, (episode + number * case.scenes) % count, jax.random.key(0))
         return jax.lax.scan(step, (state, *carry[1:]), None, length=length)[0], None
 
-    state = env.reset(bank, episode)
+    state = env.reset(bank, episode, jax.random.key(0))
     # What is seen goes from scene to scene: begun anew at a restart, XLA would see that nobody reads the last one.
     seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(look, bank, state))
     return jax.lax.scan(whole, (state, seen, jnp.zeros(())), jnp.arange(case.steps // length))[0]
@@ -165,11 +166,11 @@ def _bytes(case: Case, bank: Bank) -> int:
     the others, its road block and its stretch of route, each once, and what is seen written.
     """
     agents, block = bank.logs.bodies.length.shape[-1], bank.roads.block.size // np.prod(bank.roads.block.shape[:2])
-    lanes = bank.episodes.route.stations.shape[-1]
+    lanes = route_lanes(bank)
     floats = 0
     if case.judges:
         floats += (PIECES[1] - PIECES[0] + 1) * (2 * REACH + 1) * lanes
-        floats += bank.ribbons.outline.shape[-1] * bank.ribbons.outline.shape[-2]
+        floats += bank.routes.tables.outline.shape[-1] * bank.routes.tables.outline.shape[-2]
     if case.judges or case.sees:
         floats += 9 * agents + block
     view = case.env.observer
@@ -177,7 +178,7 @@ def _bytes(case: Case, bank: Bank) -> int:
         floats += (SEEN[1] - SEEN[0] + 1) * view.route.points * lanes
     each = 4 * int(floats)
     if case.part == "observation":
-        seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0)), bank)
+        seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0, jax.random.key(0))), bank)
         each += sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(seen)) // case.controlled
     return 2 * 4 * 9 * agents + case.controlled * each
 
@@ -185,13 +186,13 @@ def _bytes(case: Case, bank: Bank) -> int:
 def _tensors(case: Case, bank: Bank) -> str:
     """The shapes that a row is about."""
     elements, width = bank.maps.elements.shape[1], bank.roads.block.shape[-1]
-    lanes, signals = bank.episodes.route.stations.shape[-1], bank.maps.line_kind.shape[-1]
+    lanes, signals = route_lanes(bank), bank.maps.line_kind.shape[-1]
     agents, steps = bank.logs.bodies.length.shape[-1], bank.logs.lights.shape[1]
     reach, megabytes = np.asarray(bank.roads.reach), bank.roads.block.nbytes / len(bank.roads.block) / 1e6
     index = f"{megabytes:.1f} MB a scene, exact within {reach[reach > 0.0].min():.0f} m"
     text = f"A {agents} · T {steps} · R {elements} in blocks of {width} ({index}) · S {signals} · L {lanes}"
     if case.sees:
-        seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0)), bank)
+        seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0, jax.random.key(0))), bank)
         floats = sum(leaf.size for leaf in jax.tree.leaves(seen) if leaf.dtype == jnp.float32)
         text += f" · {floats // case.controlled:,} floats seen"
     return text

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.rollout import Trajectory
-from drivetrain.sim.bank import Bank, expert
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import logged
 from drivetrain.types import Array, happened, record
 
 LEAST_DISTANCE = 5.0
@@ -68,7 +69,7 @@ def outcome(bank: Bank, episode: Int[Array, ""] | int, trajectory: Trajectory) -
 def _to_log(bank: Bank, episode: Int[Array, ""] | int, trajectory: Trajectory) -> tuple[Array, Array]:
     """Distance [T, C] to where the log has each controlled agent after each step, and whether it has it anywhere."""
     agents = jnp.arange(trajectory.controlled.shape[0])
-    recorded = jax.vmap(lambda time: jax.vmap(lambda c: expert(bank, episode, c, time))(agents))(trajectory.time[1:])
+    recorded = jax.vmap(lambda time: jax.vmap(lambda c: logged(bank, episode, c, time))(agents))(trajectory.time[1:])
     driven = trajectory.agents.position[1:, trajectory.controlled]
     return jnp.hypot(*jnp.moveaxis(driven - recorded.position, -1, 0)), recorded.valid
 

@@ -13,30 +13,49 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from drivetrain.evaluate.benchmark import Drives, Evaluation
 from drivetrain.evaluate.metrics import LEAST_DISTANCE
 from drivetrain.sim.bank import Bank
-from drivetrain.sim.episodes import Episodes
-from drivetrain.types import Agents, Bodies, Events, InputError, Log, Map, Route
+from drivetrain.sim.route_tables import BEFORE, PathRow
+from drivetrain.types import Agents, Array, Bodies, Egos, Events, InputError, Log, Map, Route, record
 from drivetrain.view.drawing import MARGINS, Drive, Episode, Scene, speed_limit
 
 VERSION = "1"
 
 
+@record
+class Start:
+    """What a replay keeps of an episode."""
+
+    map: Int[Array, "*E"]  # row of the file's maps and logs
+    first: Int[Array, "*E"]  # steps of the log
+    last: Int[Array, "*E"]
+    track: Int[Array, "*E C"]  # columns of the log
+    route: Route  # [E, C]
+    arc: Float[Array, "*E C P"]  # m along the route's recorded lane at each station
+    log_distance: Float[Array, "*E C"]  # m
+
+
 def write_replay(
-    file: str | Path, bank: Bank, evaluations: Mapping[str, Evaluation], names: Sequence[str], sites: Sequence[str] = ()
+    file: str | Path,
+    bank: Bank,
+    egos: Sequence[Egos],
+    evaluations: Mapping[str, Evaluation],
+    names: Sequence[str],
+    sites: Sequence[str] = (),
 ) -> None:
-    """Keep the drives of several drivers on the same episodes. `names` and `sites` go by the bank's recordings.
+    """Keep the drives of several drivers on the same episodes. `egos`, `names`, `sites` go by the bank's recordings.
 
     Raises `InputError` where the drivers did not drive the same episodes.
     """
     runs = list(evaluations.values())
     if not runs or any(not np.array_equal(run.episode, runs[0].episode) for run in runs):
         raise InputError(f"{file}: episodes: drivers differ (evaluate all of them on the same episodes)")
-    kept = jax.tree.map(lambda leaf: np.asarray(leaf)[runs[0].episode], bank.episodes)
+    kept = _starts(bank, egos, runs[0].episode)
     leaves = _flat("map", bank.maps) | _flat("log", bank.logs) | _flat("episodes", kept)
     for driver, run in evaluations.items():
         leaves |= _flat(f"drive.{driver}", run.drives)
@@ -45,6 +64,17 @@ def write_replay(
     beside = file.with_name(file.name + ".part")
     beside.write_bytes(save(leaves, metadata={"version": VERSION, "about": json.dumps(about)}))
     os.replace(beside, file)
+
+
+def _starts(bank: Bank, egos: Sequence[Egos], rows: Int[Array, "E"]) -> Start:
+    """Some of a bank's episodes; their routes as the recordings have them, which the bank has not."""
+    episodes = jax.tree.map(lambda leaf: np.asarray(leaf)[rows], bank.episodes)
+    pairs = [(egos[log], ego) for log, chosen in zip(episodes.log, episodes.ego, strict=True) for ego in chosen]
+    routes = [jax.tree.map(lambda leaf, ego=ego: np.asarray(leaf)[ego], own.route) for own, ego in pairs]
+    route = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*episodes.ego.shape, *leaves[0].shape), *routes)
+    arc = np.asarray(bank.routes.tables.path)[episodes.route, PathRow.ARC, BEFORE:][..., : route.reference.shape[-1]]
+    start = (episodes.map, episodes.first, episodes.last, episodes.track, route, arc, episodes.log_distance)
+    return _unchecked(Start, dict(zip((field.name for field in dataclasses.fields(Start)), start, strict=True)))
 
 
 def read_replay(file: str | Path) -> tuple[list[Scene], list[Episode]]:
@@ -67,7 +97,7 @@ def _read(about: dict, leaves: dict[str, np.ndarray]) -> tuple[list[Scene], list
     maps, logs = _map(leaves), _log(leaves)
     sites = about["sites"] or [""] * len(about["names"])
     scenes = [Scene(name, about["dt"], _row(maps, i), _row(logs, i), sites[i]) for i, name in enumerate(about["names"])]
-    episodes = _record(Episodes, "episodes", leaves, route=_record(Route, "episodes.route", leaves))
+    episodes = _record(Start, "episodes", leaves, route=_record(Route, "episodes.route", leaves))
     drives = {
         driver: _record(Drives, f"drive.{driver}", leaves, events=_record(Events, f"drive.{driver}.events", leaves))
         for driver in about["drivers"]
@@ -76,7 +106,7 @@ def _read(about: dict, leaves: dict[str, np.ndarray]) -> tuple[list[Scene], list
     return scenes, [_episode(scenes, _row(episodes, e), {d: _row(drives[d], e) for d in drives}) for e in rows]
 
 
-def _episode(scenes: list[Scene], episode: Episodes, drives: dict[str, Drives]) -> Episode:
+def _episode(scenes: list[Scene], episode: Start, drives: dict[str, Drives]) -> Episode:
     controlled = [c for c, track in enumerate(episode.track) if track >= 0]
     map = scenes[int(episode.map)].map
     shown = [_drive(driver, drive, episode, map, controlled) for driver, drive in drives.items()]
@@ -90,7 +120,7 @@ def _episode(scenes: list[Scene], episode: Episodes, drives: dict[str, Drives]) 
     )
 
 
-def _drive(driver: str, drive: Drives, episode: Episodes, map: Map, controlled: list[int]) -> Drive:
+def _drive(driver: str, drive: Drives, episode: Start, map: Map, controlled: list[int]) -> Drive:
     moments = int(episode.last) - int(episode.first) + 1
     alive = np.concatenate([np.ones((1, len(controlled)), bool), drive.mask[: moments - 1, controlled]])
     margins = np.stack([getattr(drive.events, name)[: moments - 1, controlled] for name in MARGINS], axis=-1)
@@ -110,7 +140,7 @@ def _drive(driver: str, drive: Drives, episode: Episodes, map: Map, controlled: 
     )
 
 
-def _limit(map: Map, episode: Episodes, c: int, along: np.ndarray) -> np.ndarray:
+def _limit(map: Map, episode: Start, c: int, along: np.ndarray) -> np.ndarray:
     """The speed limit at the route's station last passed."""
     arc = episode.arc[c][: max(int(episode.route.length[c]), 1)]
     return speed_limit(map, _row(episode.route, c), np.searchsorted(arc, along, side="right") - 1)

@@ -1,7 +1,7 @@
 """What happened in a step, one fact a file.
 
 A fact is a function of (bank, state before the step, state after it, controlled agent) that returns one number. A new
-one is a file here, a field of `Events`, and a line below.
+one is a file here, a field of `Events` (which says whether it is a margin), and a line in `detect`.
 """
 
 import jax
@@ -17,21 +17,21 @@ from drivetrain.events.progress import progress
 from drivetrain.events.red_light import red_light
 from drivetrain.events.speed import overspeed
 from drivetrain.events.stop_line import latch_stops, stop_line
-from drivetrain.sim.bank import Bank, Index
-from drivetrain.types import Array, Events, State, replace
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index
+from drivetrain.types import MARGINS, Array, Events, State, replace
 
-NOTHING = Events(*(np.asarray(value, np.float32) for value in (LIMIT,) * 5 + (0.0,) * 4))
+NOTHING = Events(*(np.asarray(LIMIT if name in MARGINS else 0.0, np.float32) for name in Events.__dataclass_fields__))
 """What happens to an agent that is not there: every margin at its clip, every rate 0."""
 
 
-def observe_events(bank: Bank, before: State, after: State) -> tuple[Events, State]:
+def detect(bank: Bank, before: State, after: State) -> Events:
     """Everything that happened to each controlled agent from `before` to `after`: `Events` [C].
 
-    The state comes back with its latches (`stopped`) brought up to date. Agents that were not alive before the step,
-    padding among them, have `NOTHING`.
+    Agents that were not alive before the step, padding among them, have `NOTHING`.
     """
 
-    def of_agent(c: Index) -> tuple[Events, Array]:
+    def of_agent(c: Index) -> Events:
         step = (bank, before, after, c)
         events = Events(
             collision=collision(*step),
@@ -44,9 +44,15 @@ def observe_events(bank: Bank, before: State, after: State) -> tuple[Events, Sta
             acceleration=acceleration(*step),
             lateral=lateral(*step),
         )
-        alive = before.alive[c]
-        events = jax.tree.map(lambda fact, nothing: jnp.where(alive, fact, nothing), events, NOTHING)
-        return events, jnp.where(alive, latch_stops(*step), before.stopped[c])
+        return jax.tree.map(lambda fact, nothing: jnp.where(before.alive[c], fact, nothing), events, NOTHING)
 
-    events, stopped = jax.vmap(of_agent)(jnp.arange(before.alive.shape[0]))
-    return events, replace(after, stopped=stopped)
+    return jax.vmap(of_agent)(jnp.arange(before.alive.shape[0]))
+
+
+def latch(bank: Bank, before: State, after: State) -> State:
+    """`after` with its latches (`stopped`) brought up to date; those of agents not alive before the step stay."""
+
+    def of_agent(c: Index) -> Array:
+        return jnp.where(before.alive[c], latch_stops(bank, before, after, c), before.stopped[c])
+
+    return replace(after, stopped=jax.vmap(of_agent)(jnp.arange(before.alive.shape[0])))

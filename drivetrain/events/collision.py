@@ -6,8 +6,9 @@ from jaxtyping import Float
 
 from drivetrain.events.margin import LIMIT
 from drivetrain.geometry import box, clearance_square, root
-from drivetrain.sim.bank import Bank, Index
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.levels import on_level
+from drivetrain.sim.reading import Index
 from drivetrain.types import Array, State
 
 

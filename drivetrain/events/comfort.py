@@ -2,7 +2,8 @@
 
 from jaxtyping import Float
 
-from drivetrain.sim.bank import Bank, Index
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index
 from drivetrain.types import Array, State
 
 

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.events.margin import LIMIT, worst
-from drivetrain.sim.bank import Bank, Index, control_lines
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index, control_lines
 from drivetrain.types import Array, State, record
 
 END_TOLERANCE = 1e-3
@@ -65,7 +66,7 @@ def place_by_line(
 
 def crossings(bank: Bank, before: State, after: State, c: Index) -> Crossings:
     """Where the front bumper of agent `c` went, seen from every control line of its route."""
-    lines = control_lines(bank, after.episode, c)
+    lines = control_lines(bank, after.route[c])
     # Both ends of the step in one call: a height is the same number as `after` and, a step later, as `before`.
     points = jnp.stack([bumper(before, c), bumper(after, c)])
     of_points = jax.vmap(place_by_line, in_axes=(0, None))

@@ -5,7 +5,8 @@ from jaxtyping import Float
 
 from drivetrain.events.margin import worst
 from drivetrain.geometry import box, box_corners, signed_distance_to_edges
-from drivetrain.sim.bank import Bank, Index, road_lines, road_rows
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index, road_lines, road_rows
 from drivetrain.types import Array, ElementKind, State
 
 

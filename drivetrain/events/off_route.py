@@ -5,8 +5,9 @@ from jaxtyping import Float
 
 from drivetrain.events.margin import LIMIT, worst
 from drivetrain.geometry import Pieces, box, box_corners, signed_distance_to_pieces
-from drivetrain.sim.bank import Bank, Index, lane_rows, route_outline
-from drivetrain.sim.ribbons import PIECES, REACH, Row
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index, lane_rows, route_outline
+from drivetrain.sim.route_tables import PIECES, REACH, Row
 from drivetrain.types import Array, RouteFlag, State
 
 
@@ -19,7 +20,7 @@ def off_route(bank: Bank, before: State, after: State, c: Index) -> Float[Array,
     me = after.controlled[c]
     agents, bodies = after.agents, after.bodies
     corners = box_corners(box(agents.position[me], agents.heading[me], bodies.length[me], bodies.width[me]))
-    rows = lane_rows(bank, after.episode, c, after.cursor[c], (REACH, REACH), PIECES)
+    rows = lane_rows(bank, after.route[c], after.cursor[c], (REACH, REACH), PIECES)
     flags = rows[Row.FLAGS, :-1].reshape(-1).astype(jnp.int32)  # a piece runs from its station to the next
 
     def has(flag: RouteFlag) -> Array:
@@ -40,6 +41,6 @@ def off_route(bank: Bank, before: State, after: State, c: Index) -> Float[Array,
         opens=(has(RouteFlag.OPEN_LEFT), has(RouteFlag.OPEN_RIGHT), has(RouteFlag.OPEN_START), has(RouteFlag.OPEN_END)),
     )
     x, y = (jnp.stack(rows) for rows in zip(*corners, strict=True))
-    outline = route_outline(bank, after.episode, c, after.cursor[c])
+    outline = route_outline(bank, after.route[c], after.cursor[c])
     distances = signed_distance_to_pieces(x, y, pieces, outline)
     return worst(jnp.where(jnp.any(pieces.exists), distances, LIMIT))

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from drivetrain.sim.bank import Bank, Index, speed_limit
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index, speed_limit
 from drivetrain.types import Array, State
 
 
@@ -12,5 +13,5 @@ def overspeed(bank: Bank, before: State, after: State, c: Index) -> Float[Array,
 
     0 where the limit is unknown (0 in the map). Reversing counts by its magnitude.
     """
-    limit = speed_limit(bank, after.episode, c, after.cursor[c])
+    limit = speed_limit(bank, after.route[c], after.cursor[c])
     return jnp.where(limit > 0.0, jnp.maximum(jnp.abs(after.motion.speed[c]) - limit, 0.0), 0.0)

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
 from drivetrain.events.crossing import Crossings, crossings, line_margin
-from drivetrain.sim.bank import Bank, Index
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index
 from drivetrain.types import Array, ControlKind, State
 
 STOP_SPEED = 0.5

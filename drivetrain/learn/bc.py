@@ -17,7 +17,8 @@ from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Sequences, by_sequence, cut, scalars, unroll
 from drivetrain.learn.returns import Fit, discounted_returns, explained, fit
 from drivetrain.policy.base import Distribution, Policy, first_memory, remembers
-from drivetrain.sim.bank import Bank, expert, record_of
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import logged, record_of
 from drivetrain.sim.simulator import movers
 from drivetrain.types import Array, Key, Observation, Reached, Segment, State, Transition, component, record
 
@@ -75,7 +76,7 @@ class Bc(Algorithm):
     ) -> tuple[Key, Segment, GatherFigures]:
         """Drive one episode as its log did, by actions that the policy could sample. The key is split in two."""
         key, draw = jax.random.split(carry)
-        first = env.reset(bank, jax.random.choice(draw, episodes))
+        first = env.reset(bank, jax.random.choice(draw, episodes), jax.random.fold_in(draw, 1))
         agents = first.alive.shape[0]
         like = _distribution_of(policy, env.observe(bank, first))
         nothing = jnp.zeros(agents)
@@ -95,7 +96,7 @@ class Bc(Algorithm):
                 action=sample,
                 log_prob=nothing,
                 value=nothing,
-                reward=env.rewards(bank, events),
+                reward=env.rewards(bank, events, state.traits),
                 terminated=terminated,
                 truncated=truncated,
                 mask=state.alive,
@@ -178,13 +179,13 @@ def _distribution_of(policy: Policy, observation: Observation) -> Distribution:
 def expert_actions(env: Env, bank: Bank, state: State, horizon: int) -> Float[Array, "C width"]:
     """The actions, not limited, that bring each controlled agent back to its log over the next `horizon` steps."""
     later, agents = state.time + 1 + jnp.arange(horizon), jnp.arange(state.alive.shape[0])
-    targets = jax.vmap(lambda c: jax.vmap(lambda time: expert(bank, state.episode, c, time))(later))(agents)
+    targets = jax.vmap(lambda c: jax.vmap(lambda time: logged(bank, state.episode, c, time))(later))(agents)
     return jax.vmap(env.dynamics.inverse, (0, 0, 0, None))(*movers(state), targets, bank.dt)
 
 
 def _distance_to_log(bank: Bank, state: State) -> Float[Array, "C"]:
     def one(c: Array) -> Array:
-        target = expert(bank, state.episode, c, state.time)
+        target = logged(bank, state.episode, c, state.time)
         offset = state.agents.position[jnp.maximum(state.controlled[c], 0)] - target.position
         return jnp.where(target.valid, jnp.linalg.norm(offset), 0.0)
 

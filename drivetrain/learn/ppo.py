@@ -184,5 +184,5 @@ def clipped_surrogate(
     return jnp.minimum(ratio * advantage, held * advantage), ratio, (jnp.abs(ratio - 1.0) > clip).astype(jnp.float32)
 
 
-def _by_step(rows: Float[Array, "N L"], shape: tuple[int, int], whole: bool) -> Float[Array, "T C"]:
+def _by_step(rows: Float[Array, "N L"], shape: tuple[int, ...], whole: bool) -> Float[Array, "T C"]:
     return rows.T if whole else rows.reshape(shape)

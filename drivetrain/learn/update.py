@@ -84,8 +84,8 @@ def learn(
 ) -> tuple[Policy, Any, Figures]:
     """All passes over a batch [N, scenes]: the policy and the optimiser's state after them, means of the figures.
 
-    Minibatches are drawn by *units*: single steps of all scenes at once, which lie side by side in memory and are hardly
-    alike, or else single sequences. The key is split: one for the orders of the passes, one for the losses.
+    Minibatches are drawn by *units*: single steps of all scenes at once, which lie side by side in memory and are
+    hardly alike, or else single sequences. The key is split: one for the orders of the passes, one for the losses.
     """
     order_key, loss_key = jax.random.split(key)
     if batch.steps.mask.shape[2] > 1:

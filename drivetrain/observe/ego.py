@@ -6,7 +6,9 @@ from jaxtyping import Bool, Float, Int
 
 from drivetrain.geometry import point_segment_distance, unrotate
 from drivetrain.observe.scales import ACCELERATION, LENGTH, SPEED, STEERING, WIDTH, compress
-from drivetrain.sim.bank import Along, Bank, control_lines, reference_window
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import control_lines, reference_window
+from drivetrain.sim.route_tables import PathRow
 from drivetrain.types import Array, ControlKind, LightState, State
 
 FEATURES = 18 + len(LightState)
@@ -19,10 +21,10 @@ def observe_ego(bank: Bank, state: State, c: Int[Array, ""] | int) -> Float[Arra
     """Controlled agent `c` as it sees itself. Lights are seen whether judged or not; the flag says which."""
     own = jnp.maximum(state.controlled[c], 0)
     heading, motion = state.agents.heading[own], jax.tree.map(lambda x: x[c], state.motion)
-    lane, exists = reference_window(bank, state.episode, c, state.cursor[c], 0, 0)
+    lane, exists = reference_window(bank, state.route[c], state.cursor[c], 0, 0)
     lane, exists = lane[:, 0], exists[0]
-    limit, along = lane[Along.LIMIT], lane[Along.COS : Along.SIN + 1]
-    offset = unrotate(state.agents.position[own] - lane[Along.CENTRE_X : Along.CENTRE_Y + 1], along)[1]
+    limit, along = lane[PathRow.LIMIT], lane[PathRow.COS : PathRow.SIN + 1]
+    offset = unrotate(state.agents.position[own] - lane[PathRow.CENTRE_X : PathRow.CENTRE_Y + 1], along)[1]
     direction = unrotate(heading, along)
     body = [state.bodies.length[own] / LENGTH, state.bodies.width[own] / WIDTH]
     moving = [motion.speed / SPEED, motion.steering / STEERING]
@@ -35,7 +37,7 @@ def observe_ego(bank: Bank, state: State, c: Int[Array, ""] | int) -> Float[Arra
 
 def _control_lines(bank: Bank, state: State, c: Int[Array, ""] | int, own: Int[Array, ""]) -> Float[Array, "f"]:
     """The next stop line with a sign and the next light: seen along the route, ahead of the front bumper."""
-    lines = control_lines(bank, state.episode, c)
+    lines = control_lines(bank, state.route[c])
     heading = state.agents.heading[own]
     bumper = state.agents.position[own] + 0.5 * state.bodies.length[own] * heading
     leftwards = lines.ends[:, :2] - lines.ends[:, 2:]

@@ -8,8 +8,9 @@ from jaxtyping import Int
 from drivetrain.geometry import line_square, root
 from drivetrain.observe.nearest import nearest
 from drivetrain.observe.scales import LENGTH, compress
-from drivetrain.sim.bank import Bank, road_lines, road_rows
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.levels import STEEPEST
+from drivetrain.sim.reading import road_lines, road_rows
 from drivetrain.types import OBSERVED, Array, State, Tokens
 
 KINDS = np.asarray(OBSERVED)

@@ -6,8 +6,9 @@ from jaxtyping import Int
 
 from drivetrain.observe.scales import BEND, SLOPE, SPEED
 from drivetrain.observe.turning import scale_rows, turn_rows
-from drivetrain.sim.bank import Bank, lane_rows
-from drivetrain.sim.ribbons import SEEN, Row
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import lane_rows
+from drivetrain.sim.route_tables import SEEN, Row
 from drivetrain.types import Array, State, Tokens, component
 
 POINT_FEATURES = 12
@@ -63,7 +64,7 @@ def observe_route(bank: Bank, state: State, c: Int[Array, ""] | int, view: Route
     own = jnp.maximum(state.controlled[c], 0)
     (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
     window, shown = (max(-view.stations[0], 0), max(view.stations[-1], 0)), (SEEN[0], Row(SEEN[1] + 1))
-    whole = lane_rows(bank, state.episode, c, state.cursor[c], window, shown)[:, min(view.stations[0], 0) + window[0] :]
+    whole = lane_rows(bank, state.route[c], state.cursor[c], window, shown)[:, min(view.stations[0], 0) + window[0] :]
     rows = jnp.concatenate([whole[:, run] for run in view.runs()], axis=1)
     lanes = rows.shape[2]
     if lanes > view.lanes:

@@ -9,6 +9,7 @@ from drivetrain.observe.base import Observer, Widths
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.road import observe_road
 from drivetrain.observe.route import SPARSE, RouteView, observe_route
+from drivetrain.observe.traits import observe_traits
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, Observation, State, component
 
@@ -38,6 +39,7 @@ class Sight(Observer):
             road=observe_road(bank, state, c, self.road),
             route=observe_route(bank, state, c, self.route),
             remaining=jnp.clip(left / self.episode_seconds, 0.0, 1.0),
+            traits=observe_traits(state, c),
         )
 
 

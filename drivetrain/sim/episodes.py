@@ -3,30 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool
 
-from drivetrain.types import Array, Route, Scenario, record
+from drivetrain.types import Scenario
 
 SHARED_SECONDS = 4.0
 """Agents controlled together share at least this long."""
-
-
-@record
-class Episodes:
-    """E episodes of C controlled agents each."""
-
-    map: Int[Array, "*E"]  # row of the bank's maps
-    log: Int[Array, "*E"]  # row of the bank's logs
-    first: Int[Array, "*E"]  # first step of the log that is played
-    last: Int[Array, "*E"]  # last step of the log that is played
-    track: Int[Array, "*E C"]  # column of the log of each controlled agent
-    route: Route  # [E, C]
-    arc: Float[Array, "*E C P"]  # m along the route's recorded lane, from its first station to each
-    cursor: Int[Array, "*E C"]  # route station at `first`
-    log_distance: Float[Array, "*E C"]  # m along the route that the log covers from `first` to `last`
-    source: Int[Array, "*E"]  # the recording, or the group of recordings, that it was taken from: no independent draws
-    ego: Int[Array, "*E C"]  # row of the recording's egos
-    height: Float[Array, "*E C P"] | None = None  # m, of the route's recorded lane; None: all on one level
 
 
 class Window(NamedTuple):

@@ -3,8 +3,8 @@
     prepare   one recording on the host (NumPy): its map, its road by cells, its log, a few of its egos as episodes
     refill    some slots of the bank replaced on the device, in place
 
-A slot is one row of maps, roads and logs, and `episodes` rows of episodes. Whoever refills a bank in use must open
-anew the scenes that were on the slots replaced (`fleet/feeding.py`).
+A slot is one row of maps, roads and logs, and `episodes` rows of episodes and of routes, one route each. Whoever
+refills a bank in use must open anew the scenes that were on the slots replaced (`fleet/feeding.py`).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.sim.bank import Bank, Layout, host_bank
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.building import Layout, host_bank
 from drivetrain.sim.roads import Indexing, aligned_zeros
 from drivetrain.types import Array, Scenario, component, replace
 
@@ -53,14 +54,16 @@ def prepare(
     marks[rows[: slots.episodes]] = True
     layout = Layout(longest=slots.longest or None, indexing=slots.indexing, paths=slots.paths)
     bank = host_bank([scenario], dt, layout, [marks], blocks=block, names=[name])
-    drawn, episodes, ribbons = len(bank.episodes.map), bank.episodes, bank.ribbons
+    drawn, episodes = len(bank.episodes.map), bank.episodes
     if drawn != slots.episodes:
         again = np.arange(slots.episodes) % drawn
         if drawn > slots.episodes:  # egos cut to several episodes
             again = draw.permutation(drawn)[: slots.episodes]
-        episodes, ribbons = (jax.tree.map(lambda leaf: leaf[again], part) for part in (episodes, ribbons))
-    episodes = replace(episodes, source=np.full(slots.episodes, group, np.int32))
-    return replace(bank, episodes=episodes, ribbons=ribbons)
+        episodes = jax.tree.map(lambda leaf: leaf[again], episodes)
+    routes = jax.tree.map(lambda leaf: leaf[episodes.route[:, 0]], bank.routes)  # one for each episode
+    own = np.arange(slots.episodes, dtype=np.int32)[:, None]
+    episodes = replace(episodes, route=own, source=np.full(slots.episodes, group, np.int32))
+    return replace(bank, episodes=episodes, routes=routes)
 
 
 def join(pieces: Sequence[Bank], blocks: Float[np.ndarray, "n G k B"]) -> Bank:
@@ -97,16 +100,22 @@ def refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
 
 
 def _numbered(pieces: Bank, slots: Int[Array, "n"]) -> Bank:
-    """Pieces whose episodes know their slots."""
-    rows = jnp.repeat(slots, len(pieces.episodes.map) // len(slots))
-    return replace(pieces, episodes=replace(pieces.episodes, map=rows, log=jnp.array(rows)))
+    """Pieces whose episodes and routes know their slots."""
+    at = jnp.repeat(slots, len(pieces.episodes.map) // len(slots))
+    route = _rows_of(pieces, slots)[:, None]
+    episodes = replace(pieces.episodes, map=at, log=jnp.array(at), route=route)
+    return replace(pieces, episodes=episodes, routes=replace(pieces.routes, map=jnp.array(at)))
+
+
+def _rows_of(bank: Bank, slots: Int[Array, "n"]) -> Int[Array, "m"]:
+    """The rows of episodes, which are those of their routes, that belong to some slots."""
+    each = len(bank.episodes.map) // len(bank.logs.steps)
+    return (slots[:, None] * each + jnp.arange(each, dtype=slots.dtype)).ravel()
 
 
 @partial(jax.jit, donate_argnames=("bank",))
 def _refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
-    each = len(bank.episodes.map) // len(bank.logs.steps)
-    rows = (into[:, None] * each + jnp.arange(each)).ravel()
-    pieces = _numbered(pieces, into)
+    rows, pieces = _rows_of(bank, into), _numbered(pieces, into)
 
     def put(old: Any, new: Any, at: Array) -> Any:
         return jax.tree.map(lambda leaf, part: leaf.at[at].set(part), old, new)
@@ -118,7 +127,7 @@ def _refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
         logs=put(bank.logs, pieces.logs, into),
         record=put(bank.record, pieces.record, into),
         paths=put(bank.paths, pieces.paths, into),
+        routes=put(bank.routes, pieces.routes, rows),
         episodes=put(bank.episodes, pieces.episodes, rows),
-        ribbons=put(bank.ribbons, pieces.ribbons, rows),
         dt=bank.dt,
     )

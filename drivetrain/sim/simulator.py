@@ -4,53 +4,50 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from drivetrain.sim.bank import (
-    Along,
-    Bank,
-    Index,
-    bodies_of,
-    expert,
-    lights_at,
-    log_at,
-    reference_window,
-    route_height,
-)
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose
+from drivetrain.sim.reading import Index, Placement, lights_at, reference_window, route_height
+from drivetrain.sim.route_tables import PathRow
+from drivetrain.sim.spawning.base import Spawning
+from drivetrain.sim.spawning.log import FromLog
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.replay import Replay
-from drivetrain.types import Agents, Array, State, replace
+from drivetrain.types import Agents, Array, Key, State, replace
 
 BACK, ON = 4, 12
 """Stations behind and ahead of the last cursor among which the next is sought: 24 m a step is 120 m/s at 5 Hz."""
 
 
-def reset(bank: Bank, dynamics: Dynamics, episode: Index, traffic: Traffic = Replay()) -> State:  # noqa: B008 - frozen
-    """The first state of an episode: everyone where the log has them; to be gone on with under the same rules."""
-    first, track = bank.episodes.first[episode], bank.episodes.track[episode]
-    agents, bodies = log_at(bank, episode, first), bodies_of(bank, episode)
-    alive = track >= 0
-
-    def start(c: Array):
-        now, later = expert(bank, episode, c, first), expert(bank, episode, c, first + 1)
-        motion = dynamics.start(now, later, Body(bodies.length[track[c]], bodies.kind[track[c]]), bank.dt)
-        cursor, along = advance(bank, episode, c, bank.episodes.cursor[episode, c], now.position)
-        return motion, cursor, along
-
-    motion, cursor, along = jax.vmap(start)(jnp.arange(len(track)))
-    agents = _raised(bank, episode, agents, track, cursor)
+def reset(
+    bank: Bank,
+    dynamics: Dynamics,
+    episode: Index,
+    key: Key,
+    traffic: Traffic = Replay(),  # noqa: B008 - frozen
+    spawning: Spawning = FromLog(),  # noqa: B008 - frozen
+) -> State:
+    """The first state of an episode, to be gone on with under the same rules. The key is the spawning rule's alone."""
+    spawn = spawning(bank, episode, key)
+    agents, bodies, me = spawn.agents, spawn.bodies, spawn.controlled
+    now = jax.vmap(Placement)(agents.position[me], agents.heading[me], agents.velocity[me], agents.valid[me])
+    scales = None if spawn.traits is None else spawn.traits.scales
+    body = jax.vmap(Body)(bodies.length[me], bodies.kind[me], scales)
+    cursor, along = jax.vmap(advance, (None, 0, 0, 0))(bank, spawn.route, spawn.cursor, now.position)
     return State(
         episode=jnp.asarray(episode, jnp.int32),
-        time=first,
-        agents=agents,
+        time=spawn.time,
+        agents=_raised(bank, agents, me, spawn.route, cursor),
         bodies=bodies,
-        lights=lights_at(bank, episode, first),
-        controlled=track,
-        alive=alive,
-        motion=motion,
+        lights=lights_at(bank, episode, spawn.time),
+        controlled=me,
+        alive=spawn.alive,
+        motion=jax.vmap(dynamics.start, (0, 0, 0, None))(now, spawn.later, body, bank.dt),
+        route=spawn.route,
         cursor=cursor,
         along=along,
-        stopped=jnp.zeros((len(track), bank.maps.line_kind.shape[1]), bool),
-        traffic=traffic.start(bank, episode, first),
+        stopped=jnp.zeros((len(me), bank.maps.line_kind.shape[1]), bool),
+        traffic=traffic.start(bank, episode, spawn.time),
+        traits=spawn.traits,
     )
 
 
@@ -78,31 +75,27 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
         valid=jnp.asarray(others.valid).at[row].set(state.alive, mode="drop"),
         height=others.height,
     )
-    cursor, along = jax.vmap(advance, (None, None, 0, 0, 0))(
-        bank, state.episode, jnp.arange(len(row)), state.cursor, pose.position
-    )
-    after = State(
-        episode=state.episode,
+    cursor, along = jax.vmap(advance, (None, 0, 0, 0))(bank, state.route, state.cursor, pose.position)
+    cursor = lives(cursor, state.cursor)
+    return replace(
+        state,
         time=state.time + 1,
-        agents=agents,
-        bodies=state.bodies,
+        agents=_raised(bank, agents, state.controlled, state.route, cursor),
         lights=lights_at(bank, state.episode, state.time + 1),
-        controlled=state.controlled,
-        alive=state.alive,
         motion=pose.motion,
-        cursor=lives(cursor, state.cursor),
+        cursor=cursor,
         along=lives(along, state.along),
-        stopped=state.stopped,
         traffic=memory,
     )
-    return replace(after, agents=_raised(bank, state.episode, agents, state.controlled, after.cursor))
 
 
-def _raised(bank: Bank, episode: Index, agents: Agents, controlled: Int[Array, "C"], cursor: Int[Array, "C"]) -> Agents:
+def _raised(
+    bank: Bank, agents: Agents, controlled: Int[Array, "C"], route: Int[Array, "C"], cursor: Int[Array, "C"]
+) -> Agents:
     """The agents, those controlled as high as the stations of their routes; unchanged where there are no levels."""
-    if agents.height is None or bank.episodes.height is None:
+    if agents.height is None or bank.routes.height is None:
         return agents
-    own = jax.vmap(route_height, (None, None, 0, 0))(bank, episode, jnp.arange(len(cursor)), cursor)
+    own = jax.vmap(route_height, (None, 0, 0))(bank, route, cursor)
     row = jnp.where(controlled < 0, len(agents.valid), controlled)
     return replace(agents, height=jnp.asarray(agents.height).at[row].set(own, mode="drop"))
 
@@ -111,19 +104,20 @@ def movers(state: State) -> tuple[Pose, Body]:
     """The controlled agents [C] as their dynamics see them."""
     me, agents, bodies = state.controlled, state.agents, state.bodies
     pose = jax.vmap(Pose)(agents.position[me], agents.heading[me], state.motion)
-    return pose, jax.vmap(Body)(bodies.length[me], bodies.kind[me])
+    scales = None if state.traits is None else state.traits.scales
+    return pose, jax.vmap(Body)(bodies.length[me], bodies.kind[me], scales)
 
 
 def advance(
-    bank: Bank, episode: Index, c: Index, cursor: Index, position: Float[Array, "2"]
+    bank: Bank, route: Index, cursor: Index, position: Float[Array, "2"]
 ) -> tuple[Int[Array, ""], Float[Array, ""]]:
-    """The station of its route nearest to an agent, sought around the last, and the metres along the route.
+    """The station of a route nearest to an agent, sought around the last, and the metres along the route.
 
     Between stations, the agent is projected on the recorded lane's heading; also before the first and beyond the last.
     """
-    rows, exists = reference_window(bank, episode, c, cursor, BACK, ON)
-    x, y = position[0] - rows[Along.CENTRE_X], position[1] - rows[Along.CENTRE_Y]
+    rows, exists = reference_window(bank, route, cursor, BACK, ON)
+    x, y = position[0] - rows[PathRow.CENTRE_X], position[1] - rows[PathRow.CENTRE_Y]
     best = jnp.where(jnp.any(exists), jnp.argmin(jnp.where(exists, x * x + y * y, jnp.inf)), BACK)
     nearest = jnp.maximum(cursor + best - BACK, 0).astype(jnp.int32)
-    beyond = x * rows[Along.COS] + y * rows[Along.SIN]
-    return nearest, (rows[Along.ARC] + beyond)[best]
+    beyond = x * rows[PathRow.COS] + y * rows[PathRow.SIN]
+    return nearest, (rows[PathRow.ARC] + beyond)[best]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.sim.bank import Cross
+from drivetrain.sim.route_tables import Cross
 from drivetrain.types import ControlKind, ElementKind, Log, Map, Route, RouteFlag
 from drivetrain.view.packing import MISSING, centimetres, pack, pack_path, pose_rows
 

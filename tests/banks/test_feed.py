@@ -13,7 +13,8 @@ from drivetrain.data.streaming import Stream
 from drivetrain.env import Env
 from drivetrain.fleet.feeding import Feed, feed, slots_for
 from drivetrain.fleet.local import open_scenes
-from drivetrain.sim.bank import expert, make_bank, road_block
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.reading import logged, road_block
 from drivetrain.types import InputError, replace
 
 COUNT = 3  # slots
@@ -67,8 +68,8 @@ def test_a_bank_holds_the_last_samples_of_the_stream(stream, opened):
             for episode in (2 * slot, 2 * slot + 1):
                 (same,) = np.flatnonzero(np.asarray(alone.episodes.ego)[:, 0] == int(bank.episodes.ego[episode, 0]))
                 for time in (0, 11, 24):
-                    here = expert(bank, episode, 0, time)
-                    assert_same(here, expert(alone, int(same), 0, time))
+                    here = logged(bank, episode, 0, time)
+                    assert_same(here, logged(alone, int(same), 0, time))
                     near = road_block(alone, int(same), here.position)  # no wider than its map needs
                     slots = road_block(bank, episode, here.position)
                     assert_same([leaf[: len(near[1])] for leaf in slots], near)

@@ -9,7 +9,7 @@ from fixtures_runs import dataset  # noqa: F401 - a fixture
 
 from drivetrain.bench.learning import CASES, Bench, describe
 from drivetrain.policy.perceiver import Sizes
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 
 
 @pytest.fixture(scope="module")

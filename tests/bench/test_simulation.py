@@ -11,7 +11,8 @@ from drivetrain.bench.synthetic import Grid, grid_recording, grid_scenario, grid
 from drivetrain.env import Env
 from drivetrain.observe import Observer
 from drivetrain.observe.surroundings import Surroundings
-from drivetrain.sim.bank import Indexing, make_bank
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.roads import Indexing
 from drivetrain.types import AgentKind, ControlKind, replace
 
 SMALL = Grid(agents=6, steps=30, roads=2, lanes=1, spacing=80.0, signals=3)

@@ -31,7 +31,7 @@ def steady(acceleration, rate):
 
 def test_each_agent_gets_the_value_of_its_likeliest_index(bank):
     env = Env()
-    state = env.reset(bank, 0)
+    state = env.reset(bank, 0, jax.random.key(0))
     observation, memory = env.observe(bank, state), steady(50, 15).initial_memory(1)
     action, memory = steady(50, 15)(bank, state, observation, memory, jax.random.key(0))
     np.testing.assert_allclose(action, [[1.0, 0.0]], atol=1e-6)  # −4 + 50 · 0.1 m/s²; the middle of the rates
@@ -40,7 +40,7 @@ def test_each_agent_gets_the_value_of_its_likeliest_index(bank):
 
 def test_it_does_not_draw(bank):
     env = Env()
-    state = env.reset(bank, 0)
+    state = env.reset(bank, 0, jax.random.key(0))
     asked = [steady(3, 20)(bank, state, env.observe(bank, state), jnp.zeros(1), jax.random.key(k))[0] for k in range(5)]
     assert all(np.array_equal(action, asked[0]) for action in asked)
 

@@ -8,13 +8,13 @@ NAMES, SITES = ("straight", "curve", "overlap"), ("a", "b", "a")
 
 
 @pytest.fixture
-def file(bank, log_run, constant_run, tmp_path):
+def file(bank, egos, log_run, constant_run, tmp_path):
     path = tmp_path / "replay.safetensors"
-    write_replay(path, bank, {"log": log_run, "constant": constant_run}, NAMES, SITES)
+    write_replay(path, bank, egos, {"log": log_run, "constant": constant_run}, NAMES, SITES)
     return path
 
 
-def test_what_was_written_is_read(bank, file, constant_run, rows):
+def test_what_was_written_is_read(bank, scenarios, file, constant_run, rows):
     scenes, episodes = read_replay(file)
     assert [(scene.name, scene.site) for scene in scenes] == list(zip(NAMES, SITES, strict=True))
     assert len(episodes) == len(bank.episodes.map)
@@ -22,6 +22,8 @@ def test_what_was_written_is_read(bank, file, constant_run, rows):
     (row,) = rows["curve"]
     episode = episodes[row]
     assert [drive.driver for drive in episode.drives] == ["log", "constant"]
+    route = scenarios[episode.scene].egos.route
+    np.testing.assert_array_equal(episode.routes[0].stations, route.stations[int(bank.episodes.ego[row, 0])])
     constant = episode.drives[1]
     moments = episode.last - episode.first + 1
     assert constant.position.shape == (moments, 1, 2) and constant.margins.shape == (moments, 1, 5)
@@ -32,10 +34,10 @@ def test_what_was_written_is_read(bank, file, constant_run, rows):
     assert constant.progress_ratio == pytest.approx(float(ratio), rel=1e-5)
 
 
-def test_drivers_must_have_driven_the_same(bank, log_run, constant_run, tmp_path):
+def test_drivers_must_have_driven_the_same(bank, egos, log_run, constant_run, tmp_path):
     part = type(log_run)(log_run.episode[:1], log_run.source[:1], log_run.outcome, log_run.drives)
     with pytest.raises(InputError, match="drivers differ"):
-        write_replay(tmp_path / "replay.safetensors", bank, {"log": part, "constant": constant_run}, NAMES)
+        write_replay(tmp_path / "replay.safetensors", bank, egos, {"log": part, "constant": constant_run}, NAMES)
     assert list(tmp_path.iterdir()) == []
 
 

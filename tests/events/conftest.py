@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import (
     Agents,
     Bodies,
@@ -146,6 +146,7 @@ class Scene:
             controlled=jnp.asarray(mine, jnp.int32),
             alive=jnp.ones(self.egos, bool) if alive is None else jnp.asarray(alive),
             motion=jax.vmap(Motion)(jnp.asarray(speeds), zeros, zeros, zeros),
+            route=self.bank.episodes.route[0],
             cursor=jnp.asarray(np.clip(np.round(x / 2) + 10, 0, STATIONS - 1), jnp.int32),
             along=jnp.asarray(x + 20.0 if along is None else along, jnp.float32),
             stopped=jnp.asarray(latch),

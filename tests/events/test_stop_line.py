@@ -2,11 +2,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from drivetrain.events import observe_events as observe
-from drivetrain.events.stop_line import latch_stops as latch
+from drivetrain import events as facts
+from drivetrain.events.stop_line import latch_stops as latch_fact
 from drivetrain.events.stop_line import stop_line as fact
 
-stop_line, latch_stops, observe_events = jax.jit(fact), jax.jit(latch), jax.jit(observe)
+stop_line, latch_stops = jax.jit(fact), jax.jit(latch_fact)
+detect, latch = jax.jit(facts.detect), jax.jit(facts.latch)
 
 
 def margin(scene, before, after, **changes):
@@ -63,8 +64,9 @@ def drive(scene, places):
     """Margins of a drive through (x, speed), with the latch carried on."""
     margins, before = [], scene.state((places[0][0], 0, 0), speed=places[0][1])
     for x, speed in places[1:]:
-        events, after = observe_events(scene.bank, before, scene.state((x, 0, 0), speed=speed))
-        margins.append(float(events.stop_line[0]))
+        now = scene.state((x, 0, 0), speed=speed)
+        margins.append(float(detect(scene.bank, before, now).stop_line[0]))
+        after = latch(scene.bank, before, now)
         before = scene.state((x, 0, 0), speed=speed, stopped=[0] if bool(after.stopped[0, 0]) else [])
     return margins
 

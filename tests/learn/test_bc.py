@@ -12,7 +12,7 @@ from drivetrain.learn.bc import Bc, expert_actions
 from drivetrain.learn.update import Optimiser, begin, descend
 from drivetrain.observe import Observer, RouteView
 from drivetrain.policy.perceiver import Perceiver, Sizes
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import replace
 
 KEY = jax.random.key(0)
@@ -76,7 +76,7 @@ def test_a_log_that_no_car_can_follow_is_clipped_and_counted(gathered):
 
 
 def test_the_expert_steers_back_from_where_it_is(bank):
-    state = jax.jit(lambda: ENV.reset(bank, 0))()
+    state = jax.jit(lambda: ENV.reset(bank, 0, jax.random.key(0)))()
     own = int(state.controlled[0])
     aside = replace(
         state, agents=replace(state.agents, position=state.agents.position.at[own, 1].add(-0.5).at[own, 0].add(-0.5))

@@ -11,7 +11,7 @@ from drivetrain.env import Env
 from drivetrain.learn.ppo import Experience, Ppo
 from drivetrain.learn.update import Optimiser, begin, descend
 from drivetrain.policy.heads import Discrete
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import Observation, State, Tokens, Transition, component, replace
 
 KEY = jax.random.key(0)
@@ -137,7 +137,7 @@ def test_a_bandit_is_learned_in_a_few_updates():
 
 def test_prepare_bootstraps_where_life_goes_on_and_only_there(made):
     env, ppo = Blind(), Ppo(discount=0.9, trace=0.8)
-    state = jax.jit(lambda: env.reset(made, 0))()
+    state = jax.jit(lambda: env.reset(made, 0, jax.random.key(0)))()
     states = [replace(state, time=jnp.asarray(t, jnp.int32)) for t in range(STEPS + 1)]
     draw = np.random.default_rng(0)
     reward = jnp.asarray(draw.normal(size=(STEPS, 2)), jnp.float32)

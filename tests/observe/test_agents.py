@@ -35,6 +35,7 @@ def crowd(seed: int = 0, count: int = 12) -> State:
         controlled=jnp.array([OWN]),
         alive=jnp.ones(1, bool),
         motion=jax.vmap(lambda x: Motion(x, x, x, x))(jnp.zeros(1)),
+        route=jnp.zeros(1, jnp.int32),
         cursor=jnp.zeros(1, jnp.int32),
         along=jnp.zeros(1),
         stopped=jnp.zeros((1, 1), bool),

@@ -18,7 +18,8 @@ from drivetrain.env import Env
 from drivetrain.observe import PAPER
 from drivetrain.observe.agents import observe_agents
 from drivetrain.observe.road import observe_road
-from drivetrain.sim.bank import log_at, make_bank
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.reading import log_at
 from drivetrain.sim.roads import Indexing, index_road
 from drivetrain.types import OBSERVED, replace
 
@@ -59,7 +60,7 @@ def looked_at(bank, episode, time, see):
     @jax.jit
     @jax.vmap
     def at(episode, time):
-        state = replace(ENV.reset(bank, episode), time=time, agents=log_at(bank, episode, time))
+        state = replace(ENV.reset(bank, episode, jax.random.key(0)), time=time, agents=log_at(bank, episode, time))
         return see(state), state
 
     return jax.tree.map(np.asarray, at(jnp.asarray(episode), jnp.asarray(time)))
@@ -185,9 +186,9 @@ def driven(bank, episode, actions):
 
     def step(state, action):
         state, events = ENV.step(bank, state, action)
-        return state, (state.agents.position[state.controlled], events, ENV.rewards(bank, events))
+        return state, (state.agents.position[state.controlled], events, ENV.rewards(bank, events, None))
 
-    state, facts = jax.lax.scan(step, ENV.reset(bank, episode), actions)
+    state, facts = jax.lax.scan(step, ENV.reset(bank, episode, jax.random.key(0)), actions)
     return facts, ENV.observe(bank, state)
 
 
@@ -219,10 +220,10 @@ def test_a_scan_is_a_loop_and_a_batch_its_rows(group):
     _, bank, actions = group
     facts, seen = driven(bank, 0, actions)
     step, see, rewards = jax.jit(ENV.step), jax.jit(ENV.observe), jax.jit(ENV.rewards)
-    state = ENV.reset(bank, 0)
+    state = ENV.reset(bank, 0, jax.random.key(0))
     for row, action in enumerate(actions):
         state, events = step(bank, state, action)
-        now = (state.agents.position[state.controlled], events, rewards(bank, events))
+        now = (state.agents.position[state.controlled], events, rewards(bank, events, None))
         close(jax.tree.map(lambda leaf, row=row: leaf[row], facts), now)
     close(seen, see(bank, state))
     episodes = jnp.arange(min(3, len(bank.episodes.map)))
@@ -234,7 +235,7 @@ def test_a_scan_is_a_loop_and_a_batch_its_rows(group):
 @pytest.mark.long
 def test_without_compilation_it_is_the_same(group):
     _, bank, actions = group
-    state = ENV.reset(bank, 0)
+    state = ENV.reset(bank, 0, jax.random.key(0))
     with jax.disable_jit():
         after, events = ENV.step(bank, state, actions[0])
         seen = ENV.observe(bank, after)

@@ -11,7 +11,8 @@ from drivetrain.observe import PAPER, SMALL, RouteView
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.road import observe_road
 from drivetrain.observe.route import POINT_FEATURES, observe_route
-from drivetrain.sim.bank import make_bank, road_block
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.reading import road_block
 from drivetrain.types import ControlKind, LightState, replace
 
 see_ego = jax.jit(lambda bank, state: observe_ego(bank, state, 0))
@@ -23,7 +24,7 @@ def metres(feature):
 
 def opened(recording, dt: float = 0.2):
     bank = make_bank([scenes.scenario(recording)], dt)
-    return bank, jax.jit(lambda: Env().reset(bank, 0))()
+    return bank, jax.jit(lambda: Env().reset(bank, 0, jax.random.key(0)))()
 
 
 @pytest.fixture(scope="module")

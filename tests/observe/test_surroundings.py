@@ -7,14 +7,15 @@ import scenes
 
 from drivetrain.env import Env
 from drivetrain.observe.surroundings import FEATURES, Surroundings
-from drivetrain.sim.bank import make_bank, road_block
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.reading import road_block
 
 
 @pytest.fixture(scope="module")
 def seen():
     bank = jax.device_put(make_bank([scenes.scenario(scenes.straight_road(lanes=2))], 0.2, controlled=2))
     env = Env(observer=Surroundings())
-    state = env.reset(bank, 0)
+    state = env.reset(bank, 0, jax.random.key(0))
     return bank, state, jax.jit(lambda state: env.observe(bank, state))(state)
 
 

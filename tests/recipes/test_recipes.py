@@ -10,7 +10,7 @@ from drivetrain.fleet.local import Learner, improve, make_policy, open_scenes
 from drivetrain.learn.update import begin
 from drivetrain.policy.perceiver import count_parameters
 from drivetrain.recipes import RECIPES
-from drivetrain.sim.bank import make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.types import replace
 
 PARAMETERS = {"paper-750k": 0.75e6, "paper-2.5m": 2.5e6, "paper-25m": 25e6}

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from drivetrain.sim.bank import Indexing, make_bank
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.roads import Indexing
 from drivetrain.types import (
     AgentKind,
     Agents,

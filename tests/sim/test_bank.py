@@ -15,19 +15,19 @@ from drivetrain.data.padding import to_arrays
 from drivetrain.data.recording import Feature
 from drivetrain.data.shards import pack_record
 from drivetrain.sim import roads
-from drivetrain.sim.bank import (
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.reading import (
     bodies_of,
     control_lines,
-    expert,
     lane_window,
     lights_at,
     log_at,
-    make_bank,
+    logged,
     reference_window,
     road_block,
 )
-from drivetrain.sim.ribbons import Along, ribbon, stack_ribbons
 from drivetrain.sim.roads import Indexing, box_distance, index_road
+from drivetrain.sim.route_tables import PathRow, stack_tables, unroll
 from drivetrain.types import ElementKind, InputError, LightState, Route, RouteFlag, replace
 
 DT = 0.2
@@ -45,6 +45,14 @@ def test_every_ego_is_an_episode_and_admission_selects(scenario):
     assert few.episodes.ego.tolist() == [[1]]
     with pytest.raises(InputError, match="episodes"):
         make_bank([scenario()], DT, admitted=[np.zeros(4, bool)], indexing=small)
+
+
+def test_a_route_stands_once_however_many_episodes_drive_it(scenario):
+    whole, cut = (make_bank([scenario()], DT, indexing=Indexing(width=8), longest=most) for most in (None, 10))
+    assert whole.episodes.route.tolist() == [[0], [1], [2]]
+    assert cut.episodes.route.tolist() == [[0]] * 4 + [[1]] * 4 + [[2]]  # 39, 34 and 10 steps
+    for one, other in zip(jax.tree.leaves(whole.routes), jax.tree.leaves(cut.routes), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_pairs_share_their_window_and_start_where_the_log_is(scenario):
@@ -66,30 +74,30 @@ def test_accessors_read_the_rows_of_their_recording(scenario):
         np.testing.assert_array_equal(agents.valid, source.log.agents.valid[7])
         np.testing.assert_array_equal(bodies_of(bank, episode).length, source.log.bodies.length)
         np.testing.assert_array_equal(lights_at(bank, episode, 7), source.log.lights[7])
-    now = expert(bank, 3, 0, 7)
+    now = logged(bank, 3, 0, 7)
     np.testing.assert_array_equal(now.velocity, second.log.agents.velocity[7, 1])
     assert bool(now.valid)
-    assert not bool(expert(bank, 3, 0, 40).valid)  # the log has steps 0 to 39
+    assert not bool(logged(bank, 3, 0, 40).valid)  # the log has steps 0 to 39
 
 
 def test_lane_window_is_a_stretch_of_the_route(scenario, straight):
-    window = lane_window(straight, 0, 0, 45, 10, 53)
+    window = lane_window(straight, 0, 45, 10, 53)
     assert window.left.shape == (2, 64, 4)
     np.testing.assert_allclose(window.centre[0, :, 0], 70.0 + 2.0 * np.arange(64))
     np.testing.assert_allclose(window.left[1, :, 1], 1.5 * 3.5)
     np.testing.assert_allclose(window.right[1, :, 1], 0.5 * 3.5)
     np.testing.assert_array_equal(np.argmax(window.recorded, axis=1), np.where(np.arange(35, 99) < 50, 1, 2))
     assert bool(jnp.all(window.exists[:, :3])) and not bool(jnp.any(window.exists[:, 3]))
-    every = lane_window(straight, 0, 0, 45, 10, 53, stride=4)
+    every = lane_window(straight, 0, 45, 10, 53, stride=4)
     np.testing.assert_array_equal(every.centre, window.centre[:, ::4])
-    rows, exists = reference_window(straight, 0, 0, 48, 0, 3)
-    np.testing.assert_allclose(rows[Along.CENTRE_Y], [3.5, 3.5, 7.0, 7.0])
+    rows, exists = reference_window(straight, 0, 48, 0, 3)
+    np.testing.assert_allclose(rows[PathRow.CENTRE_Y], [3.5, 3.5, 7.0, 7.0])
     assert bool(jnp.all(exists))
 
 
 @pytest.mark.parametrize(("cursor", "known"), [(0, range(10, 21)), (100, range(11))])
 def test_lane_window_ends_with_the_route(straight, cursor, known):
-    window = lane_window(straight, 0, 0, cursor, 10, 10)
+    window = lane_window(straight, 0, cursor, 10, 10)
     np.testing.assert_array_equal(np.flatnonzero(window.exists[:, 0]), list(known))
     gone = ~np.asarray(window.exists)
     for leaf in (window.left, window.centre, window.heading, window.limit, window.flags, window.recorded):
@@ -129,7 +137,7 @@ def open_sides(stations, route, first, last):
 def test_a_block_of_the_outline_holds_every_open_border_near_its_stations(count, lanes):
     stations, route = random_route(np.random.default_rng(count), count, lanes)
     arc = np.zeros(count, np.float32)
-    (blocks,) = stack_ribbons([ribbon(route, arc, stations)], 200).outline
+    (blocks,) = stack_tables([unroll(route, arc, stations)], 200).outline
     assert blocks.shape[2] == 200
     for cursor in range(count):
         x, y, along, up, inverse = blocks[cursor // 8].astype(float)
@@ -149,15 +157,15 @@ def test_a_block_that_is_too_full_keeps_the_sides_along_its_middle(monkeypatch):
     route = replace(
         route, flags=np.broadcast_to(np.where(last, 0, 5), (40, 3)).astype(np.uint32)
     )  # all open to the right
-    monkeypatch.setattr("drivetrain.sim.ribbons.SIDES", 48)
-    blocks = ribbon(route, np.zeros(40, np.float32), stations).outline
+    monkeypatch.setattr("drivetrain.sim.route_tables.SIDES", 48)
+    blocks = unroll(route, np.zeros(40, np.float32), stations).outline
     assert blocks.shape == (5, 5, 48)
     row = [int(np.flatnonzero(stations[:, 2] == x)[0]) // 3 for x in blocks[2, 0]]
     assert sorted(set(row)) == list(range(11, 28))  # 16 stations of 3 lanes, around 16 .. 23
 
 
 def test_control_lines_are_those_of_the_route(straight):
-    lines = control_lines(straight, 0, 0)
+    lines = control_lines(straight, 0)
     np.testing.assert_array_equal(lines.kind, [2, 0])
     np.testing.assert_allclose(lines.ends[0], [120, 5.25, 120, 1.75])
     np.testing.assert_array_equal(lines.judged, [True, False])

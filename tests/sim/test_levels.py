@@ -13,9 +13,10 @@ from drivetrain.data.compiling import compile_recording
 from drivetrain.env import Env
 from drivetrain.observe import SMALL
 from drivetrain.observe.surroundings import Surroundings
-from drivetrain.sim.bank import expert, make_bank, road_rows
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.playback import Playback
 from drivetrain.sim.levels import STEEPEST, on_level
+from drivetrain.sim.reading import logged, road_rows
 from drivetrain.sim.traffic.follow import Follow
 from drivetrain.sim.traffic.idm import IDM
 from drivetrain.sim.traffic.replay import Replay
@@ -35,13 +36,13 @@ def log_drive(bank, traffic=Replay(), steps=49):  # noqa: B008 - frozen
 
     def step(state, _):
         def pose(c):
-            there = expert(bank, state.episode, c, state.time + 1)
+            there = logged(bank, state.episode, c, state.time + 1)
             return jnp.concatenate([there.position, there.heading])
 
         state, events = env.step(bank, state, jax.vmap(pose)(jnp.arange(len(state.alive))))
         return state, (state, events)
 
-    return jax.lax.scan(step, env.reset(bank, 0), None, length=steps)[1]
+    return jax.lax.scan(step, env.reset(bank, 0, jax.random.key(0)), None, length=steps)[1]
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +76,7 @@ def test_with_heights_the_drive_beneath_is_clean(banks, known):
 def test_the_drive_on_the_bridge_is_clean_as_well(banks):
     """The second episode: the other car is the ego."""
     bank = banks["measured"]
-    second = replace(
-        bank,
-        episodes=jax.tree.map(lambda leaf: leaf[1:], bank.episodes),
-        ribbons=jax.tree.map(lambda leaf: leaf[1:], bank.ribbons),
-    )
+    second = replace(bank, episodes=jax.tree.map(lambda leaf: leaf[1:], bank.episodes))
     states, events = log_drive(second)
     np.testing.assert_allclose(events.off_road[:, 0], 0.75, atol=1e-3)
     assert set(np.asarray(events.collision[:, 0]).tolist()) == {50.0}
@@ -174,8 +171,8 @@ def test_all_heights_zero_change_no_bit():
 def test_the_program_of_a_flat_map_has_no_height(banks):
     """Nothing of heights is traced where there are none: the state has no such leaf, the block no such row."""
     bank = banks["none"]
-    state = Env(dynamics=Playback()).reset(bank, 0)
-    assert state.agents.height is None and bank.episodes.height is None and bank.roads.block.shape[-2] == 6
+    state = Env(dynamics=Playback()).reset(bank, 0, jax.random.key(0))
+    assert state.agents.height is None and bank.routes.height is None and bank.roads.block.shape[-2] == 6
     assert banks["measured"].roads.block.shape[-2] == 7
 
 

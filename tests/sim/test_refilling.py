@@ -7,9 +7,10 @@ import pytest
 import scenes
 
 from drivetrain.data.compiling import compile_recording, measure
-from drivetrain.sim.bank import Indexing, lane_window, log_at, make_bank, road_block
+from drivetrain.sim.building import make_bank
+from drivetrain.sim.reading import control_lines, lane_window, log_at, road_block
 from drivetrain.sim.refilling import Slots, first_fill, join, prepare, refill
-from drivetrain.sim.roads import empty_blocks
+from drivetrain.sim.roads import Indexing, empty_blocks
 from drivetrain.types import InputError
 
 INDEXING = Indexing(width=32)
@@ -39,6 +40,11 @@ def prepared(scenarios, given: Slots):
     return pieces, blocks
 
 
+def route_of(bank, episode: int):
+    route = bank.episodes.route[episode, 0]
+    return lane_window(bank, route, 20, 10, 10), control_lines(bank, route)
+
+
 def assert_slot(bank, slot: int, scenario):
     """A slot holds what a bank made of its recording alone holds."""
     alone = make_bank([scenario], 0.2, indexing=INDEXING)
@@ -46,7 +52,7 @@ def assert_slot(bank, slot: int, scenario):
         own = int(np.flatnonzero(np.asarray(alone.episodes.track)[:, 0] == int(bank.episodes.track[episode, 0]))[0])
         for has, should in (
             (log_at(bank, episode, 3), log_at(alone, own, 3)),
-            (lane_window(bank, episode, 0, 20, 10, 10), lane_window(alone, own, 0, 20, 10, 10)),
+            (route_of(bank, episode), route_of(alone, own)),
         ):
             jax.tree.map(np.testing.assert_array_equal, has, should)
         place = log_at(alone, own, 3).position[0]

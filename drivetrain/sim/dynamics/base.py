@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from drivetrain.geometry import Scalar, rotate
-from drivetrain.sim.bank import Placement
-from drivetrain.types import Array, Motion, component, record
+from drivetrain.sim.reading import Placement
+from drivetrain.types import Array, Motion, Scales, component, record
 
 Grid = tuple[Float[Array, "_"], ...]
 """For each column of an action, the values that it may take, ascending."""
@@ -35,6 +35,7 @@ class Body:
 
     length: Scalar  # m; 0: padding
     kind: Int[Array, ""] | int  # AgentKind
+    scales: Scales | None = None  # None: its actions do what everyone's do
 
 
 Moved = tuple[Pose, Float[Array, "2"]]
@@ -54,6 +55,15 @@ class Dynamics(ABC):
     @abstractmethod
     def limit(self, action: Float[Array, "width"]) -> Float[Array, "width"]:
         """The nearest action within the limits."""
+
+    def applied(self, action: Float[Array, "width"], body: Body) -> Float[Array, "width"]:
+        """What an action does to this agent: within the limits, then by its own scales, longitudinal and lateral."""
+        action = self.limit(action)
+        return action if body.scales is None else action * _columns(body.scales)
+
+    def asked(self, applied: Float[Array, "width"], body: Body) -> Float[Array, "width"]:
+        """The action that does so to this agent, where no limit holds."""
+        return applied if body.scales is None else applied / _columns(body.scales)
 
     @abstractmethod
     def inverse(self, pose: Pose, body: Body, targets: Placement, dt: Scalar) -> Float[Array, "width"]:
@@ -86,6 +96,10 @@ class Dynamics(ABC):
             acceleration=jnp.zeros_like(speed),
             lateral=speed * yaw_rate,
         )
+
+
+def _columns(scales: Scales) -> Float[Array, "2"]:
+    return jnp.stack([scales.acceleration, scales.steering])
 
 
 def along_arc(pose: Pose, distance: Scalar, slope: Scalar, wheelbase: Scalar) -> tuple[Array, Array]:

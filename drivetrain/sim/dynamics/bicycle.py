@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.geometry import Scalar
-from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Body, Dynamics, Grid, Moved, Pose, along_arc, drifting, run
+from drivetrain.sim.dynamics.constant_action_fit import ConstantActionFit
 from drivetrain.sim.dynamics.kinds import abilities, wheelbase_of
-from drivetrain.sim.dynamics.steady import Steady
+from drivetrain.sim.reading import Placement
 from drivetrain.types import Array, Motion, component, replace
 
 
@@ -68,7 +68,7 @@ class Bicycle(Dynamics):
     def forward(self, pose: Pose, body: Body, action: Float[Array, "2"], dt: Scalar) -> Moved:
         """Advance on the exact arc of the step's mean steering angle, at constant acceleration until standstill."""
         able = abilities(body, self.by_kind)
-        acceleration, rate = self.limit(action)
+        acceleration, rate = self.applied(action, body)
         acceleration = jnp.clip(acceleration, -able.braking, able.acceleration)
         return self._advance(pose, body, jnp.stack([acceleration, rate]), dt)
 
@@ -89,7 +89,8 @@ class Bicycle(Dynamics):
 
     def inverse(self, pose: Pose, body: Body, targets: Placement, dt: Scalar) -> Float[Array, "2"]:
         """The constant action that keeps to the targets; held to the limit of the steering angle alone."""
-        steady = Steady((1e-3, self.rate_price), self.iterations, self.fade, self.heading_weight)
-        return steady.action(
+        fit = ConstantActionFit((1e-3, self.rate_price), self.iterations, self.fade, self.heading_weight)
+        action = fit.action(
             lambda pose, action: self._advance(pose, body, action, dt)[0], pose, targets, jnp.zeros(2), dt
         )
+        return self.asked(action, body)

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.geometry import Scalar
-from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Body, Dynamics, Grid, Moved, Pose, along_arc, drifting, run
+from drivetrain.sim.dynamics.constant_action_fit import ConstantActionFit
 from drivetrain.sim.dynamics.kinds import abilities, wheelbase_of
-from drivetrain.sim.dynamics.steady import Steady
+from drivetrain.sim.reading import Placement
 from drivetrain.types import Array, Motion, component, replace
 
 
@@ -65,7 +65,7 @@ class Curvature(Dynamics):
         able = abilities(body, self.by_kind)
         widest = jnp.tan(able.steering) / wheelbase_of(body, able)
         low, high = jnp.stack([-able.braking, -widest]), jnp.stack([able.acceleration, widest])
-        return self._advance(pose, body, jnp.clip(self.limit(action), low, high), dt)
+        return self._advance(pose, body, jnp.clip(self.applied(action, body), low, high), dt)
 
     def _advance(self, pose: Pose, body: Body, action: Float[Array, "2"], dt: Scalar) -> Moved:
         able, before = abilities(body, self.by_kind), pose.motion.speed
@@ -85,5 +85,6 @@ class Curvature(Dynamics):
         """The constant action that keeps to the targets; without any, on along the present arc."""
         wheelbase = wheelbase_of(body, abilities(body, self.by_kind))
         guess = jnp.stack([0.0, jnp.tan(pose.motion.steering) / wheelbase])
-        steady = Steady((1e-3, self.curvature_price))
-        return steady.action(lambda pose, action: self._advance(pose, body, action, dt)[0], pose, targets, guess, dt)
+        fit = ConstantActionFit((1e-3, self.curvature_price))
+        action = fit.action(lambda pose, action: self._advance(pose, body, action, dt)[0], pose, targets, guess, dt)
+        return self.asked(action, body)

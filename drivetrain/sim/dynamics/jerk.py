@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.geometry import Scalar
-from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Body, Dynamics, Grid, Moved, Pose, along_arc, drifting
+from drivetrain.sim.dynamics.constant_action_fit import ConstantActionFit
 from drivetrain.sim.dynamics.kinds import abilities, wheelbase_of
-from drivetrain.sim.dynamics.steady import Steady
+from drivetrain.sim.reading import Placement
 from drivetrain.types import Array, Motion, component, replace
 
 
@@ -69,7 +69,7 @@ class Jerk(Dynamics):
 
     def forward(self, pose: Pose, body: Body, action: Float[Array, "2"], dt: Scalar) -> Moved:
         """Change the accelerations, then the speed, then the wheels, and go on along the arc."""
-        return self._advance(pose, body, self.limit(action), dt, until_zero)
+        return self._advance(pose, body, self.applied(action, body), dt, until_zero)
 
     def _advance(self, pose: Pose, body: Body, action: Float[Array, "2"], dt: Scalar, change) -> Moved:
         able, motion = abilities(body, self.by_kind), pose.motion
@@ -82,7 +82,7 @@ class Jerk(Dynamics):
         )
         aside = jnp.clip(change(motion.lateral, action[1] * dt), -self.lateral_limit, self.lateral_limit)
         speed = change(motion.speed, 0.5 * (motion.acceleration + pull) * dt)
-        speed = jnp.clip(speed, self.reverse_limit, jnp.minimum(self.top_speed, able.speed))
+        speed = jnp.clip(speed, self.reverse_limit, jnp.minimum(self._top(body), able.speed))
 
         limit, rate = jnp.minimum(self.steering_limit, able.steering), self.rate_limit * dt
         wanted = jnp.arctan(aside / jnp.maximum(speed**2, self.least_square) * wheelbase)
@@ -92,14 +92,17 @@ class Jerk(Dynamics):
         new = Motion(speed=speed, steering=steering, acceleration=pull, lateral=speed**2 * slope / wheelbase)
         return Pose(position, heading, new), drifting(heading, speed, slope)
 
+    def _top(self, body: Body) -> Scalar:
+        return self.top_speed if body.scales is None else self.top_speed * body.scales.speed
+
     def inverse(self, pose: Pose, body: Body, targets: Placement, dt: Scalar) -> Float[Array, "2"]:
         """The constant jerks that keep to the targets; found without the stop at 0, which no slope leads out of."""
-        steady = Steady((self.price, self.price), fade=self.fade, speed_weight=self.speed_weight)
+        fit = ConstantActionFit((self.price, self.price), fade=self.fade, speed_weight=self.speed_weight)
 
         def advance(pose: Pose, action: Float[Array, "2"]) -> Pose:
             return self._advance(pose, body, action, dt, jnp.add)[0]
 
-        return steady.action(advance, pose, targets, jnp.zeros(2), dt)
+        return self.asked(fit.action(advance, pose, targets, jnp.zeros(2), dt), body)
 
 
 def until_zero(value: Scalar, change: Scalar) -> Float[Array, ""]:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from drivetrain.geometry import Scalar
 from drivetrain.sim.dynamics.base import WHEELBASE, Body
-from drivetrain.types import Array, record
+from drivetrain.types import Array, record, replace
 
 
 @record
@@ -46,7 +46,8 @@ ANY = Abilities(wheelbase=WHEELBASE, braking=1e9, acceleration=1e9, speed=1e9, s
 
 def abilities(body: Body, by_kind: bool) -> Abilities:
     """What one agent can do; `ANY` where kinds do not count."""
-    return jax.tree.map(lambda column: jax.numpy.asarray(column)[body.kind], ABILITIES) if by_kind else ANY
+    able = jax.tree.map(lambda column: jax.numpy.asarray(column)[body.kind], ABILITIES) if by_kind else ANY
+    return able if body.scales is None else replace(able, speed=able.speed * body.scales.speed)
 
 
 def wheelbase_of(body: Body, able: Abilities) -> Scalar:

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from drivetrain.geometry import Scalar, norm
-from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Body, Dynamics, Grid, Moved, Pose, steering_angle, turned
+from drivetrain.sim.reading import Placement
 from drivetrain.types import Array, Motion, component
 
 

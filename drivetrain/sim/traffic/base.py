@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from drivetrain.sim.bank import Bank, Index
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index
 from drivetrain.types import Agents, State, component
 
 Memory = Any

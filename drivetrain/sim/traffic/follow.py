@@ -14,12 +14,14 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.geometry import root
-from drivetrain.sim.bank import Bank, Index, log_at, settle
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import run
 from drivetrain.sim.dynamics.kinds import ABILITIES
 from drivetrain.sim.levels import on_level
+from drivetrain.sim.reading import Index, log_at, settle
 from drivetrain.sim.traffic.base import Traffic
-from drivetrain.types import Agents, Array, InputError, LightState, State, component, record
+from drivetrain.sim.traffic.idm import interaction
+from drivetrain.types import Agents, Array, InputError, State, component, is_red, record
 
 WAITING, DRIVING, GONE = 0, 1, 2
 
@@ -150,10 +152,9 @@ class Follow(Traffic):
                 inside &= on_level(state.agents.height[other], chain.height[k])
             gap = done + along - reach - half
             slower = speed - jnp.maximum(ax * vx + ay * vy, 0.0)
-            keep = self.standstill + jnp.maximum(speed * (self.headway + slower * share), 0.0)
-            keep = keep / jnp.maximum(gap, 0.1)
+            asked = most * interaction(self.standstill, speed * (self.headway + slower * share), gap)
             within = inside & (along > (0.0 if k == 0 else -OVERLAP)) & (along < until)
-            pressing = jnp.maximum(pressing, jnp.where(within, most * keep**2, 0.0))
+            pressing = jnp.maximum(pressing, jnp.where(within, asked, 0.0))
             if k == 0:
                 covered = inside & (jnp.abs(along) < reach + half)
         return jnp.max(pressing, axis=0), jnp.any(covered, axis=0)
@@ -210,12 +211,11 @@ class Follow(Traffic):
     def _lights(self, bank: Bank, log: Index, state: State, most: Float[Array, "A"]) -> Float[Array, "A"]:
         """The braking, m/s², that a red light asks for: a line owes no headway, and is run where it is too late."""
         line, speed = bank.paths.line[log], state.traffic.speed[:, None]
-        light = state.lights[jnp.maximum(line, 0)]
-        red = (line >= 0) & ((light == LightState.RED) | (light == LightState.RED_YELLOW))
+        red = (line >= 0) & is_red(state.lights[jnp.maximum(line, 0)])
         gap = bank.paths.line_along[log] - state.traffic.along[:, None] - 0.5 * state.bodies.length[:, None]
         stops = red & (gap > 0.0) & (speed**2 < 2.0 * self.hardest * gap)
-        keep = self.line_gap + speed**2 / (2.0 * jnp.sqrt(most * self.braking))[:, None]
-        return jnp.max(jnp.where(stops, most[:, None] * (keep / jnp.maximum(gap, 0.1)) ** 2, 0.0), axis=1)
+        way = speed**2 / (2.0 * jnp.sqrt(most * self.braking))[:, None]
+        return jnp.max(jnp.where(stops, most[:, None] * interaction(self.line_gap, way, gap), 0.0), axis=1)
 
     def _agents(self, bank: Bank, log: Index, after: Following, recorded: Agents) -> Agents:
         """Followers where they have got to, the others as recorded; padding stays where it is nothing."""

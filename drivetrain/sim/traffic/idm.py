@@ -11,17 +11,26 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
 from drivetrain.geometry import Scalar, cross, norm, root, to_frame
-from drivetrain.sim.bank import Bank, Index, control_lines, lane_window
+from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import WHEELBASE
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.levels import on_level
-from drivetrain.types import Array, ControlKind, LightState, RouteFlag, State, component
+from drivetrain.sim.reading import Index, control_lines, lane_window
+from drivetrain.types import Array, ControlKind, RouteFlag, State, component, is_red
 
 BEHIND, AHEAD = 4, 60
 """Stations of the route that the driver looks at."""
 
 CLEAR = 1000.0
 """Gap where nothing is ahead, m."""
+
+
+def interaction(standstill: float, way: Float[Array, "*way"], gap: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """The law's interaction, (s* / s)²: how many times its acceleration `a` a gap of s m takes from a driver.
+
+    The gap wanted, s*, is `standstill` m and the way that headway and closing speed ask for, m, where that is positive.
+    """
+    return ((standstill + jnp.maximum(way, 0.0)) / jnp.maximum(gap, 0.1)) ** 2
 
 
 def idm_acceleration(
@@ -38,9 +47,9 @@ def idm_acceleration(
     `headway` s and `standstill` m are kept; `comfort` is the model's acceleration a and braking b, m/s². Not limited.
     """
     a, b = comfort
-    wanted = standstill + jnp.maximum(speed * headway + speed * closing / (2.0 * (a * b) ** 0.5), 0.0)
+    way = speed * headway + speed * closing / (2.0 * (a * b) ** 0.5)
     free = (speed / jnp.maximum(desired, 0.1)) ** 4
-    return a * (1.0 - free - (wanted / jnp.maximum(gap, 0.1)) ** 2)
+    return a * (1.0 - free - interaction(standstill, way, gap))
 
 
 class Path(NamedTuple):
@@ -89,7 +98,7 @@ class IDM:
         """The lane that the agent is in, as far as it goes on; the recorded one where it ends or is not known."""
         me = state.controlled[c]
         position = state.agents.position[me]
-        lanes = lane_window(bank, state.episode, c, state.cursor[c], BEHIND, AHEAD)
+        lanes = lane_window(bank, state.route[c], state.cursor[c], BEHIND, AHEAD)
         rows = jnp.arange(BEHIND + AHEAD + 1)
         recorded = jnp.argmax(lanes.recorded, axis=1)
         known = lanes.exists[rows, recorded]
@@ -147,7 +156,7 @@ class IDM:
 
     def line(self, bank: Bank, state: State, c: Index, path: Path) -> Float[Array, ""]:
         """Metres along the path to the nearest line at which to stop; `CLEAR` where there is none."""
-        lines = control_lines(bank, state.episode, c)
+        lines = control_lines(bank, state.route[c])
         middle = 0.5 * (lines.ends[:, :2] + lines.ends[:, 2:])
         offset = middle[:, None] - path.centre
         station = jnp.argmin(jnp.where(path.exists, jnp.sum(offset**2, -1), jnp.inf), axis=1)
@@ -156,8 +165,7 @@ class IDM:
         along = path.arc[station] + jnp.sum(offset * heading, -1)
         half = 0.5 * norm(lines.ends[:, :2] - lines.ends[:, 2:])
 
-        light = state.lights[lines.index]
-        red = (lines.kind == ControlKind.LIGHT) & ((light == LightState.RED) | (light == LightState.RED_YELLOW))
+        red = (lines.kind == ControlKind.LIGHT) & is_red(state.lights[lines.index])
         sign = (lines.kind == ControlKind.STOP_SIGN) & ~state.stopped[c, lines.index]
         nose = 0.5 * state.bodies.length[state.controlled[c]]
         stops = lines.judged & (red | sign) & (jnp.abs(cross(heading, offset)) < half) & (along > nose)

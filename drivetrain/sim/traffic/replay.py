@@ -1,6 +1,7 @@
 """Replay: everyone else does what the log says, whatever happens."""
 
-from drivetrain.sim.bank import Bank, Index, log_at
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.reading import Index, log_at
 from drivetrain.sim.traffic.base import Memory, Traffic
 from drivetrain.types import Agents, State, component
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import WHEELBASE, Body, Pose, action_at, nearest
 from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.reading import Placement
 from drivetrain.types import AgentKind, Motion
 
 LENGTH, DT = 4.5, 0.2

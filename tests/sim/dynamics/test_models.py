@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from drivetrain.geometry import rotate
-from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Body, Pose, action_at, nearest
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.dynamics.curvature import Curvature
 from drivetrain.sim.dynamics.jerk import Jerk
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.reading import Placement
 from drivetrain.types import AgentKind, Motion
 
 DT, STEPS, HORIZON = 0.2, 50, 6

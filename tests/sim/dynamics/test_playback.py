@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Body, Pose
 from drivetrain.sim.dynamics.playback import Playback
+from drivetrain.sim.reading import Placement
 from drivetrain.types import AgentKind, Motion
 
 

@@ -14,8 +14,9 @@ from drivetrain.data.compiling import compile_recording
 from drivetrain.data.readers import READERS
 from drivetrain.data.resampling import resample
 from drivetrain.geometry import box, box_clearance
-from drivetrain.sim.bank import Indexing, make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.roads import Indexing
 from drivetrain.sim.simulator import reset, step
 from drivetrain.sim.traffic.follow import CHORDS, DRIVING, Follow
 from drivetrain.sim.traffic.replay import Replay
@@ -54,7 +55,7 @@ def drive(bank, state, actions, rule=RULE):
 
 
 def begin(bank, episode=0):
-    return reset(bank, MODEL, episode, RULE)
+    return reset(bank, MODEL, episode, jax.random.key(0), RULE)
 
 
 def constant(action, steps):
@@ -169,7 +170,7 @@ def test_in_a_real_crowd_too_nobody_in_the_way_is_missed():
 def test_who_is_alone_drives_as_recorded(scenario):
     bank = bank_of(green(scenario(0.01, (8.0, 10.0, 12.0))))
     state = begin(bank)
-    actual = reset(bank, MODEL, 0)
+    actual = reset(bank, MODEL, 0, jax.random.key(0))
     for leaf in ("position", "heading", "velocity", "valid"):
         np.testing.assert_array_equal(getattr(state.agents, leaf), getattr(actual.agents, leaf))
     states = drive(bank, state, constant([0.0, 0.0], 30))
@@ -189,7 +190,7 @@ def test_a_queue_stops_behind_an_ego_that_brakes_and_goes_on_when_it_does():
     speed = np.asarray(states.traffic.speed)[:, np.asarray(bank.paths.follows[0])]
     assert np.sort(speed[79])[:-1].max() < 0.8  # all but the ego's own record, which counts for nothing
     assert speed[-1].min() > 2.0  # the last has waited longest
-    replayed = drive(bank, reset(bank, MODEL, episode), actions, Replay())
+    replayed = drive(bank, reset(bank, MODEL, episode, jax.random.key(0)), actions, Replay())
     assert clearances(replayed).min() < 0.0
 
 

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.sim.bank import Indexing, make_bank
+from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.roads import Indexing
 from drivetrain.sim.simulator import reset, step
 from drivetrain.sim.traffic.idm import IDM, idm_acceleration
 from drivetrain.sim.traffic.replay import Replay
@@ -22,7 +23,7 @@ def drive(bank, episode, steps=39):
         action = DRIVER(bank, state, 0, MODEL)
         return (state := step(bank, MODEL, Replay(), state, action[None])), (state, action)
 
-    return jax.jit(lambda: jax.lax.scan(advance, reset(bank, MODEL, episode), length=steps)[1])()
+    return jax.jit(lambda: jax.lax.scan(advance, reset(bank, MODEL, episode, jax.random.key(0)), length=steps)[1])()
 
 
 def green(given):

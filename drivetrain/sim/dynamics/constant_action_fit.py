@@ -7,13 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from drivetrain.geometry import Scalar, cross
-from drivetrain.sim.bank import Placement
 from drivetrain.sim.dynamics.base import Pose
+from drivetrain.sim.reading import Placement
 from drivetrain.types import Array, component
 
 
 @component
-class Steady:
+class ConstantActionFit:
     """Least squares over the horizon for one constant action of two columns, by Gauss–Newton through the model.
 
     Inverting step by step would swing ever wider where an action is integrated more than once before the position

@@ -1,7 +1,7 @@
 """Routes unrolled: the lanes of each controlled agent's route as rows of numbers. NumPy, once, at load.
 
 A stretch of a route is asked for several times a step. Through indices into the map it would be hundreds of scattered
-reads; unrolled it is one block copied. That costs 56 bytes a station and lane for each episode, and 200 a station for
+reads; unrolled it is one block copied. That costs 56 bytes a station and lane of each route, and 200 a station for
 the outline of its lanes, far less than the map.
 """
 
@@ -35,7 +35,7 @@ class Cross(IntEnum):
 
 
 class Row(IntEnum):
-    """Rows of `Ribbon.lanes`, in an order in which everyone reads a stretch of them."""
+    """Rows of `RouteTable.lanes`, in an order in which everyone reads a stretch of them."""
 
     FLAGS = 0  # RouteFlag bits of the piece to the next station
     LEFT_X = 1
@@ -59,8 +59,8 @@ SEEN = (Row.LEFT_X, Row.EXISTS)
 """First and last row of what is seen of a route."""
 
 
-class Along(IntEnum):
-    """Rows of `Ribbon.path`."""
+class PathRow(IntEnum):
+    """Rows of `RouteTable.path`."""
 
     CENTRE_X = 0
     CENTRE_Y = 1
@@ -82,15 +82,15 @@ NOWHERE = 1e6
 
 
 @record
-class Ribbon:
+class RouteTable:
     """One route: P stations, L lanes, with `BEFORE` and `AFTER` stations of zeros around them."""
 
     lanes: Float[Array, "*E 14 cells"]  # rows by `Row`; L cells a station
-    path: Float[Array, "*E 7 rows"]  # of the recorded lane, rows by `Along`
+    path: Float[Array, "*E 7 rows"]  # of the recorded lane, rows by `PathRow`
     outline: Float[Array, "*E blocks 5 sides"]  # near each `SPAN` stations, rows of a `geometry.Line`
 
 
-def ribbon(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray, "Q 9"]) -> Ribbon:
+def unroll(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray, "Q 9"]) -> RouteTable:
     """Unroll one route over its map's stations."""
     count, lanes = np.asarray(route.stations).shape
     length = int(route.length)
@@ -112,12 +112,12 @@ def ribbon(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray
     rows[Row.EXISTS] = exists
     rows[Row.CENTRE_X : Row.CENTRE_Y + 1] = cells[Cross.CENTRE_X : Cross.COS]
 
-    path = np.zeros((len(Along), BEFORE + count + AFTER), np.float32)
-    path[: Along.ARC, BEFORE : BEFORE + kept] = cells[Cross.CENTRE_X :, np.arange(kept), slot]
-    path[Along.ARC, BEFORE : BEFORE + count] = arc
-    path[Along.EXISTS, BEFORE : BEFORE + kept] = exists[np.arange(kept), slot]
+    path = np.zeros((len(PathRow), BEFORE + count + AFTER), np.float32)
+    path[: PathRow.ARC, BEFORE : BEFORE + kept] = cells[Cross.CENTRE_X :, np.arange(kept), slot]
+    path[PathRow.ARC, BEFORE : BEFORE + count] = arc
+    path[PathRow.EXISTS, BEFORE : BEFORE + kept] = exists[np.arange(kept), slot]
     sides = _open_sides(cells.astype(np.float32), flags)
-    return Ribbon(lanes=unrolled.reshape(len(Row), -1), path=path, outline=_by_block(*sides, count))
+    return RouteTable(lanes=unrolled.reshape(len(Row), -1), path=path, outline=_by_block(*sides, count))
 
 
 def _open_sides(
@@ -157,18 +157,18 @@ def _by_block(
     return np.concatenate([lines, nothing], axis=1)[:, index].transpose(1, 0, 2)
 
 
-def stack_ribbons(ribbons: Sequence[Ribbon], sides: int = 0) -> Ribbon:
+def stack_tables(tables: Sequence[RouteTable], sides: int = 0) -> RouteTable:
     """Several routes of as many stations [E], with room for `sides` in a block at least."""
-    sides = max(sides, *(each.outline.shape[-1] for each in ribbons))
+    sides = max(sides, *(each.outline.shape[-1] for each in tables))
 
-    def widened(each: Ribbon) -> Ribbon:
+    def widened(each: RouteTable) -> RouteTable:
         more = sides - each.outline.shape[-1]
         outline = np.pad(each.outline, ((0, 0), (0, 0), (0, more)))
         if more:
             outline[:, :2, -more:] = NOWHERE
         return replace(each, outline=outline)
 
-    return jax.tree.map(lambda *rows: np.stack(rows), *map(widened, ribbons))
+    return jax.tree.map(lambda *rows: np.stack(rows), *map(widened, tables))
 
 
 def _inverse_square(vectors: Float[np.ndarray, "2 n"]) -> Float[np.ndarray, "n"]:

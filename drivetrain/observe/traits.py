@@ -1,0 +1,17 @@
+"""What sets the agent apart: a policy that drives many must know which of them it is."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Int
+
+from drivetrain.types import Array, State
+
+FEATURES = 11
+"""The factors of `Weights`, then of `Scales`, less 1: zeros are an agent like any other."""
+
+
+def observe_traits(state: State, c: Int[Array, ""] | int) -> Float[Array, "f"] | None:
+    """The traits of controlled agent `c`; None where nobody has any."""
+    if state.traits is None:
+        return None
+    return jnp.stack([factor[c] for factor in jax.tree.leaves(state.traits)]) - 1.0
