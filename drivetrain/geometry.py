@@ -312,11 +312,16 @@ def _around(x: Float[Array, "n"], y: Float[Array, "n"], pieces: Pieces) -> tuple
     first, second = _spanned(sides[0], diagonal), _spanned(sides[3], diagonal)
     first, second = (jnp.where(pieces.exists, area, 0.0) for area in (first, second))  # without area, around nothing
 
+    opposed = (first > 0.0) != (second > 0.0)
+
     def of_point(x: Array, y: Array) -> Array:
         seen = [(corner[0] - x, corner[1] - y) for corner in corners]
-        turns = [_spanned(a, b) + more for a, b, more in zip(seen, (*seen[1:], seen[0]), slack, strict=True)]
+        to_right, to_end, to_left, to_start = (
+            _spanned(a, b) + more for a, b, more in zip(seen, (*seen[1:], seen[0]), slack, strict=True)
+        )
         across = _spanned(seen[0], seen[2])
-        return _winding(*turns[:2], -across, first) + _winding(*turns[2:], across, second) != 0.0
+        one, other = _in_triangle(to_right, to_end, -across, first), _in_triangle(to_left, to_start, across, second)
+        return (one | other) & ~(one & other & opposed)  # wound around once each way is not wound around
 
     return tuple(of_point(*point) for point in zip(x, y, strict=True))
 
@@ -326,11 +331,9 @@ def _spanned(a: tuple[Array, Array], b: tuple[Array, Array]) -> Array:
     return a[0] * b[1] - a[1] * b[0]
 
 
-def _winding(a: Array, b: Array, c: Array, area: Array) -> Array:
-    """Winding of triangles around points (−1, 0, 1) from the crosses of their three sides; a side itself is inside."""
-    anticlockwise = (a >= 0.0) & (b >= 0.0) & (c >= 0.0) & (area > 0.0)
-    clockwise = (a < 0.0) & (b < 0.0) & (c <= 0.0) & (area < 0.0)
-    return jnp.where(anticlockwise, 1.0, jnp.where(clockwise, -1.0, 0.0))
+def _in_triangle(a: Array, b: Array, c: Array, area: Array) -> Array:
+    """Whether points are in triangles, sides included, from what they span with the three sides and from the area."""
+    return (a * area >= 0.0) & (b * area >= 0.0) & (c * area >= 0.0) & (area != 0.0)
 
 
 def signed_distance_to_edges(

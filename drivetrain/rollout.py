@@ -64,6 +64,7 @@ class Figures:
     progress: Float[Array, ""]  # m
     collision: Float[Array, ""]  # steps in which it held; with a training ending, episodes that it ended
     off_route: Float[Array, ""]
+    off_road: Float[Array, ""]  # ends nothing
     red_light: Float[Array, ""]
     stop_line: Float[Array, ""]
 
@@ -191,6 +192,7 @@ def _figures(transition: Transition, events: Events, gained: Float[Array, "C"]) 
         progress=total(events.progress),
         collision=total(happened(events.collision)),
         off_route=total(happened(events.off_route)),
+        off_road=total(happened(events.off_road)),
         red_light=total(happened(events.red_light)),
         stop_line=total(happened(events.stop_line)),
     )

@@ -46,14 +46,14 @@ class Bench:
     epochs: int = 2  # passes over a window, for `fresh`
 
     def sim(self, bank: Bank, scenes: int) -> Case:
-        """Steps of the environment alone, under the action that changes nothing."""
+        """Steps of the environment alone, under the action that changes nothing: rewards and all events of each."""
         idle = jnp.zeros((1, self.env.dynamics.width))
 
         def drive(bank, episodes):
             def one(episode):
                 def step(state, _):
                     state, events = self.env.step(bank, state, idle)
-                    return state, self.env.rewards(bank, events)
+                    return state, (self.env.rewards(bank, events), events)
 
                 return jax.lax.scan(step, self.env.reset(bank, episode), None, length=self.steps)[1]
 
@@ -110,14 +110,14 @@ class Bench:
         begun = begin(Optimiser(), self._policy(), jax.random.key(1))
         return [row for egos in (1, 4) for row in measure_fresh(self.env, run, begun, folder, (egos, self.seconds))]
 
-    def _update(self, bank: Bank, carry: Carry, train: TrainState) -> tuple[Carry, TrainState]:
+    def _update(self, bank: Bank, carry: Carry, train: TrainState) -> tuple[Carry, TrainState, Figures]:
         """A window, and one pass of PPO over it."""
         ppo = Ppo()
-        after, window, _ = self._window(bank, train.policy, carry)
+        after, window, figures = self._window(bank, train.policy, carry)
         prepare = jax.vmap(lambda w, s: ppo.prepare(self.env, bank, train.policy, w, s, train.key))
         batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), prepare(window, after.state))
         loss = lambda policy, key: ppo.loss(self.env, bank, policy, batch, key)  # noqa: E731
-        return after, descend(Optimiser(), train, loss)[0]
+        return after, descend(Optimiser(), train, loss)[0], figures
 
     def measure(self, name: str, scenes: int, agent_steps: int, function: Callable, *arguments: Any) -> Case:
         """Compile once, then the median of calls."""

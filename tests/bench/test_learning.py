@@ -5,9 +5,11 @@ import dataclasses
 import jax
 import pytest
 import scenes
+from bench.conftest import FACTS, facts_in
 from fleet.conftest import dataset  # noqa: F401 - a fixture
 
 from drivetrain.bench.learning import CASES, Bench, describe
+from drivetrain.bench.measuring import Case
 from drivetrain.policy.perceiver import Sizes
 from drivetrain.sim.bank import make_bank
 
@@ -26,6 +28,19 @@ def test_a_case_counts_its_agent_steps(case, agent_steps, bank):
     assert (row.case, row.scenes, row.agent_steps) == (case, 3, agent_steps)
     assert row.rate == pytest.approx(agent_steps / (row.milliseconds / 1e3))
     assert row.compile_seconds > 0.0 and row.peak_mb > 1.0
+
+
+class Reading(Bench):
+    """Looks for the events in the programs instead of running them."""
+
+    def measure(self, name, scenes, agent_steps, function, *arguments):
+        assert facts_in(jax.jit(function).lower(*arguments).compile()) == FACTS, name
+        return Case(name, scenes, 1.0, agent_steps, 1.0, 0.0, 0.0)
+
+
+def test_all_events_are_in_a_step_a_window_and_an_update(bank, named):
+    reading = Reading(**vars(BENCH))
+    assert [reading.sim(bank, 2).case, reading.rollout(bank, 2).case, reading.train(bank, 2).case]
 
 
 @pytest.mark.long
