@@ -86,9 +86,10 @@ def test_what_nobody_reads_is_in_no_program(bank, named):
 
 
 def test_a_case_has_all_events_or_says_so():
+    looked_at = {(part, type(env.observer)) for part, env in KINDS}
     for case in (*SINGLE, *EVERYONE, *CROWDS, *HUGE, *RECORDED):
         assert case.judges == (case.part != "step" and "no events" not in case.name)
-        assert not case.judges or (case.part, type(case.env.observer)) in {(part, type(env.observer)) for part, env in KINDS}
+        assert not case.judges or (case.part, type(case.env.observer)) in looked_at
 
 
 @pytest.mark.parametrize("part", ["events", "observation"])
