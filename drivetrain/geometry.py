@@ -4,8 +4,12 @@ Every function is written for one point, box or small set of points, in metres, 
 (zero where a distance has none). Headings are unit vectors (cos, sin).
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float
 
 from drivetrain.types import Array, record, replace
@@ -17,6 +21,10 @@ SEAM = 1e-4
 """How far a piece reaches over its closed borders, m (up to 1.4 times as far where one runs at an angle to the axes),
 so that rounding opens no gap between pieces that share one."""
 
+
+TIE = 1e-4
+"""By this share of their squared distance segments may differ that count as equally near."""
+LARGEST = np.int32(np.iinfo(np.int32).max)
 
 Scalar = Float[Array, ""] | float
 
@@ -235,60 +243,106 @@ def line_side(line: Line, x: Array | float, y: Array | float) -> Array:
     return line.along_x * (y - line.y) - line.along_y * (x - line.x)
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(3,))
+def nearest_line(
+    x: Float[Array, "n"], y: Float[Array, "n"], lines: Line, sided: bool = False
+) -> tuple[Float[Array, "n"], Bool[Array, "n"]]:
+    """The least squared distance of each of a few points to segments ([m]), `FAR`² where none is nearer; and whether
+    the point is on the right of that segment, which is not asked for (False) unless `sided`.
+
+    Where several are equally near (a shared vertex), the one from whose line the point is farther decides: at a corner,
+    the line of the other may pass on the wrong side. So they are compared by their squared distance and `TIE` of what
+    it exceeds that of their lines; bits of a float that is not negative are in its own order, and the last says right.
+    """
+    squares, keys = [], []
+    for a, b in zip(x, y, strict=True):
+        squares.append(line_square(lines, a, b))
+        if sided:
+            side = line_side(lines, a, b)
+            compared = squares[-1] + TIE * (squares[-1] - side * side * lines.inverse)
+            keys.append((jax.lax.bitcast_convert_type(compared, jnp.int32) & ~1) | (side < 0.0))
+    least = _joined(jnp.minimum, (*squares, *keys), (np.float32(FAR**2),) * len(squares) + (LARGEST,) * len(keys))
+    right = jnp.stack(least[len(squares) :]) & 1 == 1 if sided else jnp.zeros(len(squares), bool)
+    return jnp.stack(least[: len(squares)]), right
+
+
+@nearest_line.defjvp
+def _slopes_of_nearest(sided: bool, primals: tuple, tangents: tuple) -> tuple:
+    """Those of the plain expression: JAX knows none of a reduction of many rows."""
+
+    def plain(x: Array, y: Array, lines: Line) -> Array:
+        return jax.vmap(lambda x, y: jnp.min(line_square(lines, x, y), initial=FAR**2))(x, y)
+
+    found = nearest_line(*primals, sided)
+    return found, (jax.jvp(plain, primals, tangents)[1], np.zeros(found[1].shape, jax.dtypes.float0))
+
+
+def _joined(join: Callable[[Array, Array], Array], rows: tuple[Array, ...], first: tuple) -> tuple[Array, ...]:
+    """Several rows ([m]) reduced in one pass.
+
+    XLA's CPU backend makes one loop of it, in vectors, and computes once what the rows share. A reduction of one row it
+    hands to a library, and writes the row out before.
+    """
+    return jax.lax.reduce(rows, first, lambda one, other: tuple(map(join, one, other)), (0,))
+
+
 def signed_distance_to_pieces(
     x: Float[Array, "n"], y: Float[Array, "n"], pieces: Pieces, outline: Line
 ) -> Float[Array, "n"]:
-    """Signed distance of points to the outline of a union of quadrilateral pieces, m: positive inside.
+    """Signed distance of a few points to the outline of a union of quadrilateral pieces, m: positive inside.
 
     The outline ([k]) holds the pieces' open borders; the distance is `FAR` where none is nearer. A point is inside
     where the winding number of any piece around it is not 0, so that bent (non-convex) and degenerate pieces count for
     what they cover; a seam between pieces is inside.
     """
-    left0, right0, left1, right1 = pieces.left0, pieces.right0, pieces.left1, pieces.right1
-    ends = ((left1, left0), (right0, right1), (left0, right0), (right1, left1))  # anticlockwise around the piece
-    sides = [Line(*a, b[0] - a[0], b[1] - a[1], jnp.zeros_like(a[0])) for a, b in ends]
+    inside = _joined(jnp.logical_or, _around(x, y, pieces), (np.False_,) * len(x))
+    return jnp.where(jnp.stack(inside), 1.0, -1.0) * root(nearest_line(x, y, outline)[0])
+
+
+def _around(x: Float[Array, "n"], y: Float[Array, "n"], pieces: Pieces) -> tuple[Bool[Array, "m"], ...]:
+    """Which pieces wind around each of the points."""
+    corners = (pieces.left0, pieces.right0, pieces.right1, pieces.left1)  # anticlockwise
+    left, right, start, end = pieces.opens
+    sides = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(corners, (*corners[1:], corners[0]), strict=True)]
     slack = [
-        jnp.where(is_open, 0.0, SEAM * (jnp.abs(side.along_x) + jnp.abs(side.along_y)))
-        for side, is_open in zip(sides, pieces.opens, strict=True)
+        jnp.where(is_open, 0.0, SEAM * (jnp.abs(along_x) + jnp.abs(along_y)))
+        for (along_x, along_y), is_open in zip(sides, (start, right, end, left), strict=True)
     ]
-    diagonal = line(*left0, *right1)
-    first = (right0[0] - left0[0]) * diagonal.along_y - (right0[1] - left0[1]) * diagonal.along_x
-    second = diagonal.along_x * (left1[1] - left0[1]) - diagonal.along_y * (left1[0] - left0[0])
+    diagonal = (corners[2][0] - corners[0][0], corners[2][1] - corners[0][1])
+    first, second = _spanned(sides[0], diagonal), _spanned(sides[3], diagonal)
     first, second = (jnp.where(pieces.exists, area, 0.0) for area in (first, second))  # without area, around nothing
 
+    opposed = (first > 0.0) != (second > 0.0)
+
     def of_point(x: Array, y: Array) -> Array:
-        nearest = jnp.min(line_square(outline, x, y), initial=FAR**2)
-        turns = [line_side(side, x, y) + more for side, more in zip(sides, slack, strict=True)]
-        across = line_side(diagonal, x, y)
-        around = _winding(turns[2], turns[1], -across, first) + _winding(turns[3], turns[0], across, second)
-        return jnp.where(jnp.any(around != 0.0), 1.0, -1.0) * root(nearest)
+        seen = [(corner[0] - x, corner[1] - y) for corner in corners]
+        to_right, to_end, to_left, to_start = (
+            _spanned(a, b) + more for a, b, more in zip(seen, (*seen[1:], seen[0]), slack, strict=True)
+        )
+        across = _spanned(seen[0], seen[2])
+        one, other = _in_triangle(to_right, to_end, -across, first), _in_triangle(to_left, to_start, across, second)
+        return (one | other) & ~(one & other & opposed)  # wound around once each way is not wound around
 
-    return jax.vmap(of_point)(jnp.asarray(x), jnp.asarray(y))
+    return tuple(of_point(*point) for point in zip(x, y, strict=True))
 
 
-def _winding(a: Array, b: Array, c: Array, area: Array) -> Array:
-    """Winding of triangles around points (−1, 0, 1) from the crosses of their three sides; a side itself is inside."""
-    anticlockwise = (a >= 0.0) & (b >= 0.0) & (c >= 0.0) & (area > 0.0)
-    clockwise = (a < 0.0) & (b < 0.0) & (c <= 0.0) & (area < 0.0)
-    return jnp.where(anticlockwise, 1.0, jnp.where(clockwise, -1.0, 0.0))
+def _spanned(a: tuple[Array, Array], b: tuple[Array, Array]) -> Array:
+    """Twice the area that two vectors span, m²: positive where `b` points to the left of `a`."""
+    return a[0] * b[1] - a[1] * b[0]
+
+
+def _in_triangle(a: Array, b: Array, c: Array, area: Array) -> Array:
+    """Whether points are in triangles, sides included, from what they span with the three sides and from the area."""
+    return (a * area >= 0.0) & (b * area >= 0.0) & (c * area >= 0.0) & (area != 0.0)
 
 
 def signed_distance_to_edges(
     x: Float[Array, "n"], y: Float[Array, "n"], edges: Line, mask: Bool[Array, "m"]
 ) -> Float[Array, "n"]:
-    """Signed distance of points to directed segments ([m]), m: positive on the left of the nearest.
+    """Signed distance of a few points to directed segments ([m]), m: positive on the left of the nearest.
 
-    Where several are equally near (a shared vertex), the one from whose line the point is farther decides: at a corner,
-    the line of the other may pass on the wrong side. `FAR` where there is no edge.
+    `FAR` where there is no edge.
     """
-
-    def of_point(x: Array, y: Array) -> Array:
-        square = jnp.where(mask, line_square(edges, x, y), FAR**2)
-        nearest = jnp.min(square)
-        tied = square <= nearest * (1.0 + 1e-4) + 1e-10
-        side = line_side(edges, x, y)
-        offset = jnp.where(tied, side * jnp.abs(side) * edges.inverse, 0.0)  # squared, with its sign
-        sign = jnp.where(jnp.max(offset) >= -jnp.min(offset), 1.0, -1.0)
-        return jnp.where(nearest < FAR**2, sign * root(nearest), FAR)
-
-    return jax.vmap(of_point)(jnp.asarray(x), jnp.asarray(y))
+    there = replace(edges, x=jnp.where(mask, edges.x, FAR**2))
+    square, right = nearest_line(x, y, there, True)
+    return jnp.where(square < FAR**2, jnp.where(right, -1.0, 1.0) * root(square), FAR)

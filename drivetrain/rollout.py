@@ -25,6 +25,7 @@ from drivetrain.policy.base import Memory, Policy, Sample, first_memory
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import record_of
 from drivetrain.types import (
+    MARGINS,
     Agents,
     Array,
     Events,
@@ -68,9 +69,6 @@ class Carry:
     key: Key
 
 
-FAILURES = ("collision", "off_route", "red_light", "stop_line")
-
-
 @record
 class Others:
     """Policies that drive some of a scene's agents while another learns; nothing is learnt of what they do.
@@ -90,11 +88,7 @@ class Figures:
     episodes: Float[Array, ""]  # agent episodes that ended
     returns: Float[Array, ""]  # of the episodes that ended, undiscounted
     reward: Float[Array, ""]
-    progress: Float[Array, ""]  # m
-    collision: Float[Array, ""]  # steps in which it held; with a training ending, episodes that it ended
-    off_route: Float[Array, ""]
-    red_light: Float[Array, ""]
-    stop_line: Float[Array, ""]
+    events: Events  # steps in which a margin was negative; of the others, sums
 
 
 @record
@@ -243,16 +237,16 @@ def _figures(transition: Transition, events: Events, gained: Float[Array, "C"]) 
     def total(values: Array) -> Array:
         return jnp.sum(jnp.where(mask, values, 0.0), dtype=jnp.float32)
 
+    counted = {
+        name: total(happened(getattr(events, name)) if name in MARGINS else getattr(events, name))
+        for name in Events.__dataclass_fields__
+    }
     return Figures(
         steps=jnp.sum(mask, dtype=jnp.float32),
         episodes=jnp.sum(ended, dtype=jnp.float32),
         returns=jnp.sum(jnp.where(ended, gained, 0.0)),
         reward=total(transition.reward),
-        progress=total(events.progress),
-        collision=total(happened(events.collision)),
-        off_route=total(happened(events.off_route)),
-        red_light=total(happened(events.red_light)),
-        stop_line=total(happened(events.stop_line)),
+        events=Events(**counted),
     )
 
 
@@ -263,8 +257,8 @@ def rates(sums: Figures) -> dict[str, float]:
         "episodes": float(sums.episodes),
         "returns": float(sums.returns) / ended,
         "reward_per_step": float(sums.reward) / steps,
-        "progress_per_step": float(sums.progress) / steps,
-        **{f"train_{name}_share": float(getattr(sums, name)) / ended for name in FAILURES},
+        "progress_per_step": float(sums.events.progress) / steps,
+        **{f"train_{name}_share": float(getattr(sums.events, name)) / ended for name in MARGINS},
     }
 
 

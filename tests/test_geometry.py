@@ -178,11 +178,15 @@ def to_pieces(points, left0, right0, left1, right1, exists, *opens):
     there = jnp.concatenate([exists & is_open for is_open in opens])[:, None]
     start, end = (jnp.where(there, jnp.concatenate(ends), 1e6) for ends in zip(*borders, strict=True))
     pieces = Pieces(*corners, exists=exists, opens=opens)
-    return signed_distance_to_pieces(points[:, 0], points[:, 1], pieces, line(*start.T, *end.T))
+    outline = line(*start.T, *end.T)
+    of_point = jax.vmap(lambda x, y: signed_distance_to_pieces(x[None], y[None], pieces, outline)[0])
+    return of_point(*jnp.asarray(points).T)
 
 
 def to_edges(points, edges, mask):
-    return signed_distance_to_edges(points[:, 0], points[:, 1], line(*edges.T), mask)
+    lines = line(*edges.T)
+    of_point = jax.vmap(lambda x, y: signed_distance_to_edges(x[None], y[None], lines, mask)[0])
+    return of_point(*jnp.asarray(points).T)
 
 
 def outline_distance(pieces, points):

@@ -38,6 +38,7 @@ EVERYONE = (
     Case("128 of 128, around", 1, 128, "observation", AROUND),
 )
 CROWDS = (
+    Case("32 of 32", 32, 32, "events", FULL, together=WORLDS),
     Case("32 of 32, around, no events", 32, 32, "observation", AROUND, events=False, together=WORLDS),
     Case("32 of 32, around, no events", 32, 32, "consumed", AROUND, events=False, together=WORLDS),
     Case("32 of 32, around, anew, no events", 32, 32, "observation", AROUND, 2 * EPISODE, False, EPISODE, WORLDS),

@@ -47,7 +47,7 @@ class Bench:
     seconds: float = 2.0  # spent on each measurement, at least
 
     def sim(self, bank: Bank, scenes: int) -> Case:
-        """Steps of the environment alone, under the action that changes nothing."""
+        """Steps of the environment alone, under the action that changes nothing: rewards and all events of each."""
         idle = jnp.zeros((1, self.env.dynamics.width))
 
         def one(bank: Bank, episode: jax.Array) -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 
 from drivetrain.bench.measuring import median_seconds, peak_megabytes
 from drivetrain.env import Env
+from drivetrain.events import NOTHING
 from drivetrain.observe.sight import PAPER, Sight
 from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
@@ -135,10 +136,10 @@ def drive(case: Case, bank: Bank, episode: Array):
         state, _, gained = carry
         if case.judges:
             state, events = env.step(bank, state, idle)
-            gained = gained + jnp.sum(env.rewards(bank, events, state.traits))
+            gained = jax.tree.map(jnp.add, gained, (env.rewards(bank, events, state.traits), events))
         else:
             state = simulator.step(bank, env.dynamics, env.traffic, state, idle)
-            gained = gained + jnp.sum(state.along)
+            gained = gained + state.along
         return (state, look(bank, state), gained), None
 
     def whole(carry, number: Array):
@@ -148,7 +149,9 @@ def drive(case: Case, bank: Bank, episode: Array):
     state = env.reset(bank, episode, jax.random.key(0))
     # What is seen goes from scene to scene: begun anew at a restart, XLA would see that nobody reads the last one.
     seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(look, bank, state))
-    return jax.lax.scan(whole, (state, seen, jnp.zeros(())), jnp.arange(case.steps // length))[0]
+    nothing = jnp.zeros(case.controlled)
+    gained = (nothing, jax.tree.map(lambda _: nothing, NOTHING)) if case.judges else nothing
+    return jax.lax.scan(whole, (state, seen, gained), jnp.arange(case.steps // length))[0]
 
 
 def _read(observation: Observation) -> tuple[Array, ...]:

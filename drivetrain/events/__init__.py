@@ -4,6 +4,8 @@ A fact is a function of (bank, state before the step, state after it, controlled
 one is a file here, a field of `Events` (which says whether it is a margin), and a line in `detect`.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,16 +35,22 @@ def detect(bank: Bank, before: State, after: State) -> Events:
 
     def of_agent(c: Index) -> Events:
         step = (bank, before, after, c)
+
+        def seen(fact: Callable[..., Array]) -> Array:
+            """The fact, under its own name in the compiled program."""
+            with jax.named_scope(fact.__name__):
+                return fact(*step)
+
         events = Events(
-            collision=collision(*step),
-            off_route=off_route(*step),
-            off_road=off_road(*step),
-            stop_line=stop_line(*step),
-            red_light=red_light(*step),
-            progress=progress(*step),
-            overspeed=overspeed(*step),
-            acceleration=acceleration(*step),
-            lateral=lateral(*step),
+            collision=seen(collision),
+            off_route=seen(off_route),
+            off_road=seen(off_road),
+            stop_line=seen(stop_line),
+            red_light=seen(red_light),
+            progress=seen(progress),
+            overspeed=seen(overspeed),
+            acceleration=seen(acceleration),
+            lateral=seen(lateral),
         )
         return jax.tree.map(lambda fact, nothing: jnp.where(before.alive[c], fact, nothing), events, NOTHING)
 

@@ -3,13 +3,20 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import pytest
 import scenes
+from bench.conftest import FACTS, facts_in
 from fixtures_runs import dataset  # noqa: F401 - a fixture
 
 from drivetrain.bench.learning import CASES, Bench, describe
-from drivetrain.policy.perceiver import Sizes
+from drivetrain.bench.measuring import Case
+from drivetrain.fleet.local import begin, update
+from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.update import Learning
+from drivetrain.policy.deep_sets import DeepSetsSizes
 from drivetrain.sim.building import make_bank
+from drivetrain.types import replace
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +24,7 @@ def bank():
     return jax.device_put(make_bank([scenes.scenario(scenes.straight_road())], 0.2))
 
 
-BENCH = Bench(steps=2, seconds=0.0, sizes=Sizes(width=8, heads=1, latents=1, blocks=1))
+BENCH = Bench(policy=DeepSetsSizes(tokens=8, width=8), learning=Learning(Ppo(window=2), minibatches=1), seconds=0.0)
 
 
 @pytest.mark.parametrize(("case", "agent_steps"), [("sim", 6), ("observe", 3)])
@@ -26,6 +33,23 @@ def test_a_case_counts_its_agent_steps(case, agent_steps, bank):
     assert (row.case, row.scenes, row.agent_steps) == (case, 3, agent_steps)
     assert row.rate == pytest.approx(agent_steps / (row.milliseconds / 1e3))
     assert row.compile_seconds > 0.0 and row.peak_mb > 1.0
+
+
+class Reading(Bench):
+    """Looks for the events in the programs instead of running them."""
+
+    def measure(self, name, scenes, agent_steps, function, *arguments):
+        assert facts_in(jax.jit(function).lower(*arguments).compile()) == FACTS, name
+        return Case(name, scenes, 1.0, agent_steps, 1.0, 0.0, 0.0)
+
+
+def test_all_events_are_in_a_step_a_window_and_an_update(bank, named):
+    reading, episodes = Reading(**vars(BENCH)), jnp.arange(2)
+    assert [reading.sim(bank, 2).case, reading.rollout(bank, 2).case]
+    learning = replace(BENCH.learning, scenes=2)
+    keys = jax.random.key(0), jax.random.key(1)
+    train = begin(BENCH.env, learning, BENCH.policy.build(BENCH.env, keys[0]), bank, episodes, keys)
+    assert facts_in(update.lower(BENCH.env, learning, bank, episodes, train).compile()) == FACTS
 
 
 @pytest.mark.long

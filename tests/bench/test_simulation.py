@@ -1,10 +1,12 @@
 """Every part of a case runs and adds up, on small scenes of stated size. Speeds themselves are no tests."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from bench.conftest import FACTS, facts_in
 
-from drivetrain.bench.cases import CROWDS, EVERYONE, GRID, SINGLE
+from drivetrain.bench.cases import CROWDS, EVERYONE, GRID, HUGE, RECORDED, SINGLE
 from drivetrain.bench.measuring import copy_rate, median_seconds, peak_megabytes
 from drivetrain.bench.simulation import PARTS, Case, measure, program, table
 from drivetrain.bench.synthetic import Grid, grid_recording, grid_scenario, grid_scenarios
@@ -60,6 +62,35 @@ def test_a_part_counts_its_steps(part, observer, bank):
     assert f"A 6 · T 30 · R {bank.maps.elements.shape[1]}" in row.tensors
     assert ("floats seen" in row.tensors) == (part in ("observation", "consumed"))
     assert len(table([row]).splitlines()) == 2
+
+
+NEAREST, AROUND = Env(observer=Observer(agents=3, road=4)), Env(observer=Surroundings())
+KINDS = [("events", NEAREST), ("observation", NEAREST), ("observation", AROUND), ("consumed", AROUND)]
+
+
+@pytest.mark.parametrize(("part", "env"), KINDS, ids=["events", "nearest", "around", "consumed"])
+def test_all_events_are_in_the_program(part, env, bank, named):
+    case = Case("small", 2, 6, part, env, steps=4, fresh=2)
+    assert facts_in(program(case).lower(bank, np.arange(2)).compile()) == FACTS
+
+
+def test_what_nobody_reads_is_in_no_program(bank, named):
+    def drive(bank, episode):
+        def step(state, _):
+            state, events = NEAREST.step(bank, state, jnp.zeros((6, 2)))
+            return state, NEAREST.rewards(bank, events)
+
+        return jax.lax.scan(step, NEAREST.reset(bank, episode), None, length=4)[1]
+
+    compiled = jax.jit(jax.vmap(drive, (None, 0))).lower(bank, np.arange(2)).compile()
+    assert facts_in(compiled) == FACTS - {"off_road"}
+
+
+def test_a_case_has_all_events_or_says_so():
+    looked_at = {(part, type(env.observer)) for part, env in KINDS}
+    for case in (*SINGLE, *EVERYONE, *CROWDS, *HUGE, *RECORDED):
+        assert case.judges == (case.part != "step" and "no events" not in case.name)
+        assert not case.judges or (case.part, type(case.env.observer)) in looked_at
 
 
 @pytest.mark.parametrize("part", ["events", "observation"])

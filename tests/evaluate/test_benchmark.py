@@ -5,8 +5,8 @@ import jax
 import numpy as np
 import pytest
 
-from drivetrain.env import Env
 from drivetrain.drivers import BASELINES
+from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import RATES, Portion, compare, evaluate, summarise
 from drivetrain.types import InputError
 
