@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drivetrain.data.loading import load
+from drivetrain.data.store.loading import load
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose, action_at, nearest, steering_angle, turned

@@ -172,7 +172,7 @@ class Map:
     speed limit (m/s, 0 where unknown). Lanes side by side in one direction have the same number of stations where the
     format says that they run in parallel.
 
-    Heights stand only where some map of the dataset has levels that cross (see `data/levels.py`); else they are None,
+    Heights stand only where some map of the dataset has levels that cross (`data/roads/levels.py`); else they are None,
     and nothing is compared. `Agents` has them where its map has.
     """
 

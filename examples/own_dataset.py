@@ -4,8 +4,8 @@ import sys
 
 import numpy as np
 
-from drivetrain.data.compiling import compile_recording, measure
-from drivetrain.data.recording import Lane, Recording, Tracks
+from drivetrain.data.compile.compiling import compile_recording, measure
+from drivetrain.data.recordings.recording import Lane, Recording, Tracks
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import make_bank
 from drivetrain.types import AgentKind

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from drivetrain.data.loading import load
+from drivetrain.data.store.loading import load
 from drivetrain.env import Env
 from drivetrain.policy.heads import Discrete
 from drivetrain.rollout import rollout, start

@@ -5,7 +5,7 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from drivetrain.data.loading import load
+from drivetrain.data.store.loading import load
 from drivetrain.env import Env
 from drivetrain.rollout import drive
 from drivetrain.sim.building import make_bank

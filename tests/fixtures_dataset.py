@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from drivetrain.data.compiling import Capacity
-from drivetrain.data.manifest import EgoEntry, Entry
-from drivetrain.data.padding import from_arrays, shapes
+from drivetrain.data.compile.compiling import Capacity
+from drivetrain.data.compile.padding import from_arrays, shapes
+from drivetrain.data.store.manifest import EgoEntry, Entry
 from drivetrain.types import Scenario
 
 BOOLEAN = ("map.line_judged", "log.agents.valid")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from drivetrain.data.readers import READERS
-from drivetrain.data.recording import Lane, Recording, Tracks
+from drivetrain.data.recordings.recording import Lane, Recording, Tracks
 from drivetrain.types import InputError
 
 

@@ -8,7 +8,7 @@ import jax
 import pytest
 import scenes
 
-from drivetrain.data.compiling import capacity_of, draft, pack
+from drivetrain.data.compile.compiling import capacity_of, draft, pack
 from drivetrain.drivers import BASELINES
 from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import evaluate

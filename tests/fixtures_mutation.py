@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drivetrain.data.recording import Recording
+from drivetrain.data.recordings.recording import Recording
 from drivetrain.types import InputError
 
 WORDS = ["nan", "-1", "0", "1e9", "1e300", "-inf", "", "99999999999999999999", "0x10", "start", "50", "2.5", "é"]

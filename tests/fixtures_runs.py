@@ -6,9 +6,9 @@ import dataclasses
 import pytest
 import scenes
 
-from drivetrain.data.compiling import compile_recording
-from drivetrain.data.manifest import EgoEntry, Entry
-from drivetrain.data.shards import write_dataset
+from drivetrain.data.compile.compiling import compile_recording
+from drivetrain.data.store.manifest import EgoEntry, Entry
+from drivetrain.data.store.shards import write_dataset
 from drivetrain.learn.bc import Bc
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Optimiser

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivetrain.data.compiling import compile_recording
-from drivetrain.data.recording import ControlLine, Feature, Lane, Light, Recording, Tracks
+from drivetrain.data.compile.compiling import compile_recording
+from drivetrain.data.recordings.recording import ControlLine, Feature, Lane, Light, Recording, Tracks
 from drivetrain.types import AgentKind, ControlKind, ElementKind, LightState, Scenario
 
 WIDTH = 3.5

@@ -17,8 +17,8 @@ from drivetrain.commands.bench import bench
 from drivetrain.commands.evaluate import checkpoint_of
 from drivetrain.commands.train import component_options
 from drivetrain.commands.view import page_of
-from drivetrain.data.manifest import EgoEntry, Entry
-from drivetrain.data.shards import read_manifest, write_dataset
+from drivetrain.data.store.manifest import EgoEntry, Entry
+from drivetrain.data.store.shards import read_manifest, write_dataset
 from drivetrain.fleet.checkpoints import save_checkpoint
 from drivetrain.progress import Lines, clock_face, progress, spoken
 from drivetrain.types import InputError
@@ -96,7 +96,7 @@ def test_every_command_explains_itself(command, capsys):
     [
         (["data", "info", "nowhere"], "nowhere/manifest.json"),
         (["data", "mine", "nowhere", "--out", "out", "--hours", "1"], "nowhere/manifest.json"),
-        (["data", "mine", "nowhere", "--out", "out"], "--segments"),
+        (["data", "mine", "nowhere", "--out", "out"], "--clips"),
         (["data", "admit", "nowhere"], "nowhere/manifest.json"),
         (["data", "verify", "nowhere"], "nowhere/manifest.json"),
         (["data", "convert", "commonroad", "nowhere", "--out", "out"], "nowhere"),
@@ -123,7 +123,7 @@ def test_an_interrupt_says_how_to_continue(capsys, monkeypatch):
     def interrupt(folder):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("drivetrain.data.shards.verify", interrupt)
+    monkeypatch.setattr("drivetrain.data.store.shards.verify", interrupt)
     assert main(["data", "verify", "anything"]) == 130
     assert "--resume" in one_line(capsys)
 
@@ -132,7 +132,7 @@ def test_a_full_disk_is_said_in_one_line(capsys, monkeypatch):
     def fill(folder):
         raise OSError(28, "No space left on device", "shard")
 
-    monkeypatch.setattr("drivetrain.data.shards.verify", fill)
+    monkeypatch.setattr("drivetrain.data.store.shards.verify", fill)
     assert main(["data", "verify", "anything"]) == 1
     assert "No space left" in one_line(capsys)
 

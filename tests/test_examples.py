@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scenes
 
-from drivetrain.data.manifest import EgoEntry, Entry
-from drivetrain.data.shards import write_dataset
+from drivetrain.data.store.manifest import EgoEntry, Entry
+from drivetrain.data.store.shards import write_dataset
 from drivetrain.sim import simulator
 from drivetrain.sim.dynamics.bicycle import Bicycle
 

@@ -8,7 +8,7 @@ import pytest
 
 from drivetrain.cli import COMMANDS
 from drivetrain.commands.data import convert
-from drivetrain.data.converting import Settings
+from drivetrain.data.store.converting import Settings
 from drivetrain.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,9 +16,9 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from drivetrain.data.manifest import Entry
-from drivetrain.data.mixing import Mixture
-from drivetrain.data.streaming import Sample, State, Stream
+from drivetrain.data.store.manifest import Entry
+from drivetrain.data.store.mixing import Mixture
+from drivetrain.data.store.streaming import Sample, State, Stream
 from drivetrain.parallel import on_each
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.refilling import Slots, first_fill, join, prepare

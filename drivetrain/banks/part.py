@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from drivetrain.data.compiling import Capacity
-from drivetrain.data.loading import admission_marks, entries_of, joint_capacity
-from drivetrain.data.manifest import Entry, Manifest
-from drivetrain.data.shards import read_manifest, read_records, unpack_record
+from drivetrain.data.compile.compiling import Capacity
+from drivetrain.data.store.loading import admission_marks, entries_of, joint_capacity
+from drivetrain.data.store.manifest import Entry, Manifest
+from drivetrain.data.store.shards import read_manifest, read_records, unpack_record
 from drivetrain.parallel import on_each
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import Layout, host_bank

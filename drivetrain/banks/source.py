@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from jaxtyping import Int
 
-from drivetrain.data.streaming import State
+from drivetrain.data.store.streaming import State
 from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, TrainState
 from drivetrain.sim.bank import Bank

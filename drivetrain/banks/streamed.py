@@ -9,10 +9,10 @@ from jaxtyping import Int
 
 from drivetrain.banks.feed import Feed, slots_for
 from drivetrain.banks.source import Source
-from drivetrain.data.loading import entries_of, joint_capacity
-from drivetrain.data.mixing import Mixture
-from drivetrain.data.shards import read_manifest
-from drivetrain.data.streaming import State, Stream
+from drivetrain.data.store.loading import entries_of, joint_capacity
+from drivetrain.data.store.mixing import Mixture
+from drivetrain.data.store.shards import read_manifest
+from drivetrain.data.store.streaming import State, Stream
 from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Carry, TrainState
 from drivetrain.parallel import on_each

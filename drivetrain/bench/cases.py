@@ -8,7 +8,7 @@ import jax
 from drivetrain.bench.measuring import copy_rate
 from drivetrain.bench.simulation import Case, Row, measure
 from drivetrain.bench.synthetic import Grid, grid_scenario, grid_scenarios
-from drivetrain.data.loading import load
+from drivetrain.data.store.loading import load
 from drivetrain.env import Env
 from drivetrain.observe.sight import PAPER
 from drivetrain.observe.surroundings import Surroundings

@@ -15,8 +15,8 @@ import jax
 from drivetrain.banks.feed import Feed, slots_for
 from drivetrain.banks.streamed import Streamed
 from drivetrain.bench.measuring import Case, memory_megabytes, peak_megabytes
-from drivetrain.data.shards import read_manifest
-from drivetrain.data.streaming import Stream
+from drivetrain.data.store.shards import read_manifest
+from drivetrain.data.store.streaming import Stream
 from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.fleet.local import begin, update

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 
 from drivetrain.bench.feeding import measure_fresh
 from drivetrain.bench.measuring import Case, median_seconds, peak_megabytes
-from drivetrain.data.loading import load
-from drivetrain.data.streaming import Stream
+from drivetrain.data.store.loading import load
+from drivetrain.data.store.streaming import Stream
 from drivetrain.env import Env
 from drivetrain.fleet.local import begin, update
 from drivetrain.learn.ppo import Ppo

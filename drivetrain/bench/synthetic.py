@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from drivetrain.data.compiling import compile_recording, measure
-from drivetrain.data.recording import ControlLine, Lane, Light, Recording, Tracks
+from drivetrain.data.compile.compiling import compile_recording, measure
+from drivetrain.data.recordings.recording import ControlLine, Lane, Light, Recording, Tracks
 from drivetrain.types import AgentKind, ControlKind, ElementKind, LightState, Scenario, component
 
 WIDTH = 3.5

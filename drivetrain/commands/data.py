@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 import tyro
 
-from drivetrain.data import converting, mining, shards, spreading, summing
-from drivetrain.data.generating import sumo
+from drivetrain.data.generating.sumo import generator as sumo
+from drivetrain.data.store import converting, dataset_info, mining, process_pool, shards
 from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.progress import counting, progress
 from drivetrain.types import InputError
 
 PLAN = sumo.Plan()
-SETTINGS = converting.Settings(workers=spreading.cores())
+SETTINGS = converting.Settings(workers=process_pool.cores())
 SELECTION = mining.Selection()
 
 
@@ -67,7 +67,7 @@ def mine(
     out: str,
     selection: Annotated[mining.Selection, tyro.conf.arg(name="")] = SELECTION,
 ) -> None:
-    """Select a dataset from a dataset: by --hours, by --hardest, or as --segments.
+    """Select a dataset from a dataset: by --hours, by --hardest, or as --clips.
 
     Args:
         folder: the dataset to select from
@@ -92,7 +92,7 @@ def info(
         folder: the dataset
         as_json: print JSON
     """
-    figures = dataclasses.asdict(summing.info(folder))
+    figures = dataclasses.asdict(dataset_info.info(folder))
     if as_json:
         print(json.dumps(figures, indent=1))
         return

@@ -9,7 +9,7 @@ import jax
 import tyro
 
 from drivetrain.banks.part import Part
-from drivetrain.data.shards import read_manifest
+from drivetrain.data.store.shards import read_manifest
 from drivetrain.drivers import BASELINES
 from drivetrain.drivers.greedy import Greedy
 from drivetrain.env import Env

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import tyro
 
-from drivetrain.data.compiling import compile_recording
+from drivetrain.data.compile.compiling import compile_recording
 from drivetrain.data.readers import READERS
-from drivetrain.data.recording import Reader
-from drivetrain.data.resampling import resample
-from drivetrain.data.shards import MANIFEST, read_manifest, read_scenarios
-from drivetrain.data.smoothing import smooth
+from drivetrain.data.recordings.recording import Reader
+from drivetrain.data.recordings.resampling import resample
+from drivetrain.data.recordings.smoothing import smooth
+from drivetrain.data.store.atomic_folder import MANIFEST
+from drivetrain.data.store.shards import read_manifest, read_scenarios
 from drivetrain.evaluate.replay import read_replay
 from drivetrain.evaluate.report import build_report
 from drivetrain.types import InputError

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from drivetrain.banks.part import Part, Piece
-from drivetrain.data.shards import set_causes
+from drivetrain.data.store.shards import set_causes
 from drivetrain.drivers.log import LogDriver
 from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import RATES, Drives, evaluate, portion_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from drivetrain.data.streaming import State
+from drivetrain.data.store.streaming import State
 from drivetrain.runs.checkpoints import load_checkpoint, newest_good, read_notes, save_checkpoint
 from drivetrain.types import InputError
 

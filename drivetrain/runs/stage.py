@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from drivetrain.banks.source import Source
-from drivetrain.data.streaming import State
+from drivetrain.data.store.streaming import State
 from drivetrain.env import Env
 from drivetrain.fleet.local import begin, placed, update
 from drivetrain.learn.algorithm import TrainState
@@ -56,7 +56,9 @@ def run_stage(
     state, notes = site.restore(stage.name, first) or (first(), NOTHING | {"lines": lines})
     judge = stage.criterion.open(env, stage.algorithm, val)
     try:
-        return _improve(stage, env, placed(state), notes["step"], source, judge, Journal(site.folder, notes["lines"]), site)
+        return _improve(
+            stage, env, placed(state), notes["step"], source, judge, Journal(site.folder, notes["lines"]), site
+        )
     finally:
         source.close()
 

@@ -18,9 +18,10 @@ from drivetrain.banks.part import Part
 from drivetrain.banks.resident import Resident
 from drivetrain.banks.source import Source
 from drivetrain.banks.streamed import Streamed, open_feed
-from drivetrain.data.converting import Settings, convert
-from drivetrain.data.shards import MANIFEST, read_manifest
-from drivetrain.data.streaming import State
+from drivetrain.data.store.atomic_folder import MANIFEST
+from drivetrain.data.store.converting import Settings, convert
+from drivetrain.data.store.shards import read_manifest
+from drivetrain.data.store.streaming import State
 from drivetrain.drivers import BASELINES
 from drivetrain.drivers.greedy import Greedy
 from drivetrain.evaluate.admission import admit_dataset
@@ -124,9 +125,7 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
     Figures are those of the run's own dataset; each of `more` has a file of its own, `evaluation-NAME.json`. The replay
     shows the first piece of a test part that comes in pieces.
     """
-    test = Part(
-        tuple(data.dataset for data in datasets(run)), "test", run.stream.slots, run.env.traffic.needs_paths
-    )
+    test = Part(tuple(data.dataset for data in datasets(run)), "test", run.stream.slots, run.env.traffic.needs_paths)
     drivers: dict[str, Driver] = dict(BASELINES)
     drivers |= {name: Greedy(policy, run.env.dynamics) for name, policy in policies.items()}
     driven: dict[str, list[Evaluation]] = {name: [] for name in drivers}

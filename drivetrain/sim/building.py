@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, UInt
 
-from drivetrain.data.along import arc_lengths, place_on_route, reference_heights
+from drivetrain.data.routes.arc_length import arc_lengths, place_on_route, reference_heights
 from drivetrain.sim.bank import Bank, Episodes, Routes
 from drivetrain.sim.episodes import Window, cut, windows
 from drivetrain.sim.paths import lay_paths

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fixtures_runs import recorded
 
-from drivetrain.data.shards import read_manifest, write_dataset
-from drivetrain.data.streaming import Stream
+from drivetrain.data.store.shards import read_manifest, write_dataset
+from drivetrain.data.store.streaming import Stream
 from drivetrain.env import Env
 from drivetrain.fleet.feeding import Feed, feed, slots_for
 from drivetrain.fleet.local import open_scenes

@@ -4,8 +4,8 @@ import scenes
 from fixtures_runs import recorded, silent
 
 from drivetrain.banks.part import Piece
-from drivetrain.data.compiling import compile_recording
-from drivetrain.data.shards import read_manifest, write_dataset
+from drivetrain.data.compile.compiling import compile_recording
+from drivetrain.data.store.shards import read_manifest, write_dataset
 from drivetrain.env import Env
 from drivetrain.evaluate import admission as admission_module
 from drivetrain.evaluate.admission import admit, admit_dataset

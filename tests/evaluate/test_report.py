@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from drivetrain.data.compiling import Capacity
-from drivetrain.data.manifest import EgoEntry, Entry, Manifest
+from drivetrain.data.compile.compiling import Capacity
+from drivetrain.data.store.manifest import EgoEntry, Entry, Manifest
 from drivetrain.evaluate.benchmark import compare, summarise
 from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.report import build_report, describe_data, write_report

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scenes
 
-from drivetrain.data.compiling import capacity_of, draft, pack
+from drivetrain.data.compile.compiling import capacity_of, draft, pack
 from drivetrain.env import Env
 from drivetrain.learn.bc import Bc, expert_actions
 from drivetrain.learn.update import Optimiser, begin, descend

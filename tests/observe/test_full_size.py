@@ -9,11 +9,11 @@ import pytest
 import shapely
 import shapely.affinity
 
-from drivetrain.data.compiling import compile_recording
-from drivetrain.data.padding import extent, from_arrays, pad, to_arrays
+from drivetrain.data.compile.compiling import compile_recording
+from drivetrain.data.compile.padding import extent, from_arrays, pad, to_arrays
 from drivetrain.data.readers import READERS
-from drivetrain.data.resampling import resample
-from drivetrain.data.smoothing import smooth
+from drivetrain.data.recordings.resampling import resample
+from drivetrain.data.recordings.smoothing import smooth
 from drivetrain.env import Env
 from drivetrain.observe import PAPER
 from drivetrain.observe.agents import observe_agents

@@ -10,10 +10,10 @@ import scenes
 import shapely
 from fixtures_dataset import entry
 
-from drivetrain.data.compiling import compile_recording
-from drivetrain.data.padding import to_arrays
-from drivetrain.data.recording import Feature
-from drivetrain.data.shards import pack_record
+from drivetrain.data.compile.compiling import compile_recording
+from drivetrain.data.compile.padding import to_arrays
+from drivetrain.data.recordings.recording import Feature
+from drivetrain.data.store.shards import pack_record
 from drivetrain.sim import roads
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.reading import (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scenes
 
-from drivetrain.data.compiling import compile_recording
+from drivetrain.data.compile.compiling import compile_recording
 from drivetrain.env import Env
 from drivetrain.observe import SMALL
 from drivetrain.observe.surroundings import Surroundings

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scenes
 
-from drivetrain.data.compiling import compile_recording, measure
+from drivetrain.data.compile.compiling import compile_recording, measure
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.reading import control_lines, lane_window, log_at, road_block
 from drivetrain.sim.refilling import Slots, first_fill, join, prepare, refill

@@ -1,1 +1,1 @@
-"""Recordings made by simulators: signalised urban traffic, as files of `data/recording_files.py`."""
+"""Recordings made by simulators: signalised urban traffic, as files of `data/recordings/recording_files.py`."""

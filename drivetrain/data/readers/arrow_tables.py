@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from drivetrain.data.readers.hardened_xml import quote, refuse
-from drivetrain.data.unpacking import check_file
+from drivetrain.data.recordings.unpacking import check_file
 from drivetrain.types import InputError
 
 MAX_BYTES = 256 << 20  # of the file, and of what its own footer says it unpacks to

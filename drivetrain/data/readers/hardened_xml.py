@@ -11,8 +11,8 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from jaxtyping import Float
 
-from drivetrain.data.json_fields import refuse
-from drivetrain.data.unpacking import read_bytes
+from drivetrain.data.recordings.json_fields import refuse
+from drivetrain.data.recordings.unpacking import read_bytes
 
 MAX_TAGS = 8_000_000  # '<' in the document: an element costs some 100 bytes however short its text
 MAX_NUMBER = 1e9  # no coordinate, size or speed is larger

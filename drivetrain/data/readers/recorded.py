@@ -1,8 +1,8 @@
-"""Recordings in the project's own files (`data/recording_files.py`): what generators write."""
+"""Recordings in the project's own files (`data/recordings/recording_files.py`): what generators write."""
 
-from drivetrain.data.readers.finding import files_below
-from drivetrain.data.recording import Recording
-from drivetrain.data.recording_files import read_recording
+from drivetrain.data.readers.source_files import files_below
+from drivetrain.data.recordings.recording import Recording
+from drivetrain.data.recordings.recording_files import read_recording
 
 SUFFIX = ".recording.xz"
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from drivetrain.data.readers.hardened_xml import quote, refuse
-from drivetrain.data.unpacking import read_bytes
+from drivetrain.data.recordings.unpacking import read_bytes
 from drivetrain.types import InputError
 
 MAX_OPCODES = 3_000_000  # an opcode makes one value of up to some 100 bytes

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from jaxtyping import Float
 
-from drivetrain.data.recording import Lane
+from drivetrain.data.recordings.recording import Lane
 
 SQUARE = np.cos(np.radians(35.0))  # a stop line this near to square with a lane lies on it
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int
 
 from drivetrain.data.readers.hardened_xml import refuse
-from drivetrain.data.unpacking import check_file
+from drivetrain.data.recordings.unpacking import check_file
 
 MAX_RECORD = 16 << 20  # bytes
 MAX_RECORDS = 1_000_000  # of a shard

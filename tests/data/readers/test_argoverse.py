@@ -10,7 +10,7 @@ import pytest
 import shapely
 from fixtures_mutation import bytes_changed, survive
 
-from drivetrain.data.readers import argoverse
+from drivetrain.data.readers.argoverse import forecasting as argoverse
 from drivetrain.types import AgentKind, ElementKind, InputError
 
 DATA = Path(__file__).resolve().parents[4] / "shared/data/argoverse2"

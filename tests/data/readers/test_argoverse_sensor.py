@@ -9,7 +9,7 @@ import pytest
 import shapely
 from fixtures_mutation import bytes_changed, survive
 
-from drivetrain.data.readers import argoverse_sensor
+from drivetrain.data.readers.argoverse import sensor as argoverse_sensor
 from drivetrain.types import AgentKind, InputError
 
 DATA = Path(__file__).resolve().parents[4] / "shared/data/argoverse2"

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from fixtures_mutation import elements_changed, survive
 
-from drivetrain.data import unpacking
-from drivetrain.data.readers import commonroad
+from drivetrain.data.readers.commonroad import reader as commonroad
+from drivetrain.data.recordings import unpacking
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
 
 DATASET = Path(__file__).resolve().parents[3] / "datasets" / "ngsim"

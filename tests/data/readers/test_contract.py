@@ -5,18 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drivetrain.data.provenance import given_and_derived
-from drivetrain.data.readers import (
-    argoverse,
-    argoverse_sensor,
-    commonroad,
-    lanelet2,
-    nocturne,
-    opendrive,
-    recorded,
-    scenarionet,
-    waymo,
-)
+from drivetrain.data.readers import recorded
+from drivetrain.data.readers.argoverse import forecasting as argoverse
+from drivetrain.data.readers.argoverse import sensor as argoverse_sensor
+from drivetrain.data.readers.commonroad import reader as commonroad
+from drivetrain.data.readers.lanelet2 import reader as lanelet2
+from drivetrain.data.readers.nocturne import reader as nocturne
+from drivetrain.data.readers.opendrive import reader as opendrive
+from drivetrain.data.readers.scenarionet import reader as scenarionet
+from drivetrain.data.readers.waymo import reader as waymo
+from drivetrain.data.recordings.provenance import given_and_derived
 from drivetrain.types import AgentKind, ElementKind, InputError, LightState
 
 MAPS = (lanelet2, opendrive)  # their files may hold no traffic

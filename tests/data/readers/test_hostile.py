@@ -24,10 +24,10 @@ import safetensors.numpy
 import waymo_records
 from fixtures_drawn import drive
 
-from drivetrain.data.converting import convert
 from drivetrain.data.readers import READERS
-from drivetrain.data.recording_files import write_recording
-from drivetrain.data.shards import read_manifest
+from drivetrain.data.recordings.recording_files import write_recording
+from drivetrain.data.store.converting import convert
+from drivetrain.data.store.shards import read_manifest
 from drivetrain.types import InputError
 from tests.data.readers import test_argoverse as av2
 from tests.data.readers import test_argoverse_sensor as sensor
@@ -37,7 +37,7 @@ from tests.data.readers import test_nocturne as noc
 from tests.data.readers import test_opendrive as odr
 from tests.data.readers import test_scenarionet as sn
 from tests.data.readers import test_waymo as wod
-from tests.data.test_recording_files import recording
+from tests.data.recordings.test_recording_files import recording
 
 MEMORY = 48 << 20  # bytes; what a hostile file of some kilobytes may cost
 SECONDS = 30.0

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from drivetrain.data.compiling import compile_recording
-from drivetrain.data.converting import convert
-from drivetrain.data.readers import lanelet2
+from drivetrain.data.compile.compiling import compile_recording
 from drivetrain.data.readers.hardened_xml import parse
-from drivetrain.data.readers.lanelet2_map import read_lanelets, read_osm
-from drivetrain.data.readers.lanelet2_projection import to_utm, zone_of
-from drivetrain.data.readers.lanelet2_tracks import read_table
+from drivetrain.data.readers.lanelet2 import reader as lanelet2
+from drivetrain.data.readers.lanelet2.lanelets import read_lanelets, read_osm
+from drivetrain.data.readers.lanelet2.projection import to_utm, zone_of
+from drivetrain.data.readers.lanelet2.tracks import read_table
+from drivetrain.data.store.converting import convert
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError
 
 REAL = Path(__file__).resolve().parents[4] / "shared/data/lanelet2_maps/lanelet2_maps/res/mapping_example.osm.xz"
@@ -469,7 +469,7 @@ def test_hostile_tables_end_with_one_line(tmp_path, case):
 
 
 def test_many_tracks_over_many_steps_are_refused_before_they_are_made(tmp_path, monkeypatch):
-    monkeypatch.setattr("drivetrain.data.readers.lanelet2_tracks.MAX_STATES", 500)
+    monkeypatch.setattr("drivetrain.data.readers.lanelet2.tracks.MAX_STATES", 500)
     table = layout(tmp_path, [*ROWS, *(f"{i},{i},{i}00,car,1,2,0,0,0,4,2" for i in range(2, 12))])
     with pytest.raises(InputError, match="11 tracks over 100 steps"):
         lanelet2.read(table + "#00000")

@@ -12,7 +12,7 @@ import pytest
 import shapely
 from fixtures_mutation import VALUES, survive, values_changed
 
-from drivetrain.data.readers import nocturne
+from drivetrain.data.readers.nocturne import reader as nocturne
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
 
 SCENES = Path(__file__).resolve().parents[4] / "shared/data/womd_samples/gpudrive_nocturne_json"

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from scipy.special import fresnel
 
-from drivetrain.data.compiling import compile_recording
-from drivetrain.data.converting import convert
-from drivetrain.data.loading import load
-from drivetrain.data.readers import opendrive
-from drivetrain.data.readers.opendrive_geometry import Cubics, places, read_pieces
-from drivetrain.data.summing import info
+from drivetrain.data.compile.compiling import compile_recording
+from drivetrain.data.readers.opendrive import reader as opendrive
+from drivetrain.data.readers.opendrive.geometry import Cubics, places, read_pieces
+from drivetrain.data.store.converting import convert
+from drivetrain.data.store.dataset_info import info
+from drivetrain.data.store.loading import load
 from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.progress import progress
 from drivetrain.types import ControlKind, ElementKind, InputError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from drivetrain.data.readers import READERS, recorded
-from drivetrain.data.recording import Recording
+from drivetrain.data.recordings.recording import Recording
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
 
 BOLOGNA = Path(__file__).resolve().parents[3] / "datasets/bologna"

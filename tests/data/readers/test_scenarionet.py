@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import shapely
 
-from drivetrain.data.drafting import draft
-from drivetrain.data.readers import scenarionet
+from drivetrain.data.compile.drafting import draft
+from drivetrain.data.readers.scenarionet import reader as scenarionet
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
 
 SCENES = Path(__file__).resolve().parents[4] / "shared/data/nuscenes_mini_scenarionet"

@@ -34,7 +34,7 @@ from waymo_records import (
     write,
 )
 
-from drivetrain.data.readers import waymo
+from drivetrain.data.readers.waymo import reader as waymo
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
 
 REAL = Path(__file__).resolve().parents[4] / "shared/data/womd_samples/tfrecord"

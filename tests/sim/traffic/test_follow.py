@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import scenes
 
-from drivetrain.data.compiling import compile_recording
+from drivetrain.data.compile.compiling import compile_recording
 from drivetrain.data.readers import READERS
-from drivetrain.data.resampling import resample
+from drivetrain.data.recordings.resampling import resample
 from drivetrain.geometry import box, box_clearance
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle

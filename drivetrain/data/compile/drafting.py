@@ -1,0 +1,125 @@
+"""A recording drafted: its lanes by station, its road elements, and a route for every agent that could be controlled.
+
+Everything has its own size; `compiling` makes fixed shapes of it.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from drivetrain.data.recordings.recording import Recording
+from drivetrain.data.roads.elements import Elements, elements_of
+from drivetrain.data.roads.lanes import Lanes, Mending, stations_of
+from drivetrain.data.roads.levels import levelled, with_heights
+from drivetrain.data.roads.map_extension import extend_map
+from drivetrain.data.roads.merges import snap_borders
+from drivetrain.data.routes.routing import Path, route
+from drivetrain.types import VEHICLES, AgentKind
+
+SEEN = 4.0
+"""An agent that could be controlled is seen without a gap for this long, s."""
+MOVED = 5.0
+"""…and moves this far, m."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A vehicle that one might control: its longest unbroken stretch, and why it has no route (empty: it has)."""
+
+    track: int  # row of the recording's tracks
+    id: int
+    kind: AgentKind
+    first: int
+    last: int
+    cause: str  # short, parked, no_lane, no_route, or empty
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A compiled recording in arrays of its own size."""
+
+    recording: Recording
+    lanes: Lanes
+    mending: Mending
+    elements: Elements
+    candidates: tuple[Candidate, ...]
+    paths: tuple[Path, ...]  # of the candidates without a cause, in their order
+
+
+def draft(recording: Recording) -> Draft:
+    """Everything about a recording that does not depend on a capacity."""
+    lanes, mending = stations_of(recording)
+    recording, lanes = levelled(recording, lanes)
+    lanes, mending = extend_map(*snap_borders(lanes, mending))
+    recording = dataclasses.replace(recording, tracks=with_heights(recording.tracks, lanes))
+    candidates, paths = [], []
+    for candidate in _candidates(recording):
+        found = candidate.cause or _path(recording, lanes, candidate)
+        if isinstance(found, str):
+            candidate = dataclasses.replace(candidate, cause=found)
+        else:
+            paths.append(found)
+        candidates.append(candidate)
+    return Draft(recording, lanes, mending, elements_of(recording, lanes), tuple(candidates), tuple(paths))
+
+
+def _candidates(recording: Recording) -> list[Candidate]:
+    """Every vehicle with its longest unbroken stretch; short and parked ones say so."""
+    tracks, found = recording.tracks, []
+    for row in np.flatnonzero(np.isin(tracks.kind, VEHICLES) & tracks.valid.any(axis=1)):
+        edges = np.diff(np.concatenate([[0], tracks.valid[row].astype(int), [0]]))
+        starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+        longest = int(np.argmax(ends - starts))
+        first, last = int(starts[longest]), int(ends[longest]) - 1
+        path = tracks.position[row, first : last + 1]
+        cause = ""
+        if (last - first + 1) * recording.dt < SEEN - 1e-6:
+            cause = "short"
+        elif _moved(path) < MOVED:
+            cause = "parked"
+        found.append(Candidate(int(row), int(tracks.id[row]), AgentKind(int(tracks.kind[row])), first, last, cause))
+    return found
+
+
+def _moved(path: Float[np.ndarray, "t 2"]) -> float:
+    """The length of a path, m, less the trembling of what stands: in chords of at least a metre."""
+    total, at = 0.0, path[0]
+    for point in path[1:]:
+        chord = float(np.hypot(*(point - at)))
+        if chord >= 1.0:
+            total, at = total + chord, point
+    return total
+
+
+def _path(recording: Recording, lanes: Lanes, candidate: Candidate) -> Path | str:
+    seen = slice(candidate.first, candidate.last + 1)
+    angle = recording.tracks.heading[candidate.track, seen]
+    heading = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    tracks = recording.tracks
+    height = None if tracks.height is None else tracks.height[candidate.track, seen]
+    return route(lanes, tracks.position[candidate.track, seen], heading, height)
+
+
+def route_lines(drafted: Draft, path: Path) -> list[tuple[float, int]]:
+    """Where, in stations, a route meets which control lines, in order; each line once."""
+    met: dict[int, float] = {}
+    for index, line in enumerate(drafted.recording.control_lines):
+        lane = np.flatnonzero(drafted.lanes.id == line.lane)
+        for offset in path.offset.get(int(lane[0]), []) if len(lane) else []:
+            station = offset + _station(drafted.lanes, int(lane[0]), line.ends.mean(axis=0))
+            if 0 <= station <= len(path.reference) - 1:
+                met[index] = min(station, met.get(index, np.inf))
+    return sorted((station, index) for index, station in met.items())
+
+
+def _station(lanes: Lanes, lane: int, point: Float[np.ndarray, "2"]) -> float:
+    """Where a point lies along a lane, in stations from its first, between them by projection."""
+    centre = lanes.centre[lanes.rows(lane)]
+    chord = np.diff(centre, axis=0)
+    length = np.maximum((chord**2).sum(axis=1), 1e-12)
+    share = np.clip(((point - centre[:-1]) * chord).sum(axis=1) / length, 0.0, 1.0)
+    distance = np.linalg.norm(centre[:-1] + share[:, None] * chord - point, axis=1)
+    piece = int(distance.argmin())
+    return piece + float(share[piece])

@@ -1,0 +1,1 @@
+"""Traffic that SUMO simulates, recorded."""

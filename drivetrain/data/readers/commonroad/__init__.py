@@ -1,0 +1,1 @@
+"""CommonRoad scenarios."""

@@ -1,0 +1,1 @@
+"""Lanelet2 maps, alone or with tracks in INTERACTION's layout."""

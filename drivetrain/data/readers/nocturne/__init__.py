@@ -1,0 +1,1 @@
+"""Waymo Open Motion scenes in the JSON layout of Nocturne and GPUDrive."""

@@ -1,0 +1,171 @@
+"""OpenDRIVE maps (`.xodr`, formats 1.1 to 1.8): plain, or packed with xz or gzip.
+
+Format: ASAM OpenDRIVE, https://www.asam.net/standards/detail/opendrive. A map has no traffic: its recording is of one
+step and no tracks. Heights are those of the roads' elevation profiles.
+"""
+
+import os
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import shapely
+from jaxtyping import Float
+
+from drivetrain.data.readers.hardened_xml import parse, quote, refuse
+from drivetrain.data.readers.opendrive.links import Node, meetings, successors_of
+from drivetrain.data.readers.opendrive.objects import Net
+from drivetrain.data.readers.opendrive.roads import Key, Strip, read_roads, strips_of
+from drivetrain.data.readers.opendrive.signals import read_signals
+from drivetrain.data.readers.source_files import files_below
+from drivetrain.data.recordings.recording import Lane, Recording, Tracks
+
+SUFFIXES = (".xodr", ".xodr.xz", ".xodr.gz")
+MAX_EXTENT = 1e5  # m: float32 still resolves 8 mm at its far end
+ABOVE = 2.5  # m; lanes that cross with this between them lie on different levels
+DT = 0.1  # s; of the one step
+
+
+def find(source: str) -> list[str]:
+    """The OpenDRIVE files below a path, or the file itself, sorted; told by their endings."""
+    return files_below(source, SUFFIXES)
+
+
+def read(file: str) -> Recording:
+    """One map, without traffic. Its name is the file's; its origin is near the mean point of its lanes.
+
+    Raises:
+        InputError: one line, on anything that cannot be trusted. What is merely left out is counted in `notes`.
+    """
+    root = parse(file)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]  # newer files name a schema
+    if root.tag != "OpenDRIVE":
+        refuse(file, f"root element {quote(root.tag)}", "give an OpenDRIVE document")
+    notes: Counter[str] = Counter()
+    roads = read_roads(file, root, notes)
+    strips = {strip.key: strip for road in roads.values() for strip in strips_of(file, road, notes)}
+    if not any(strip.usable and strip.drivable for strip in strips.values()):
+        refuse(f"{file}: lane", "none for motor vehicles", "a map needs at least one drivable lane")
+    origin = _origin(file, strips)
+    ahead = successors_of(strips, meetings(file, root, roads, notes), notes)
+    lanes, number = lanes_of(strips, ahead, origin)
+    notes["lanes_too_short_or_narrow"] += sum(not strip.usable for strip in strips.values())
+    notes["lanes_used_both_ways"] += sum(strip.usable and len(strip.along) > 1 for strip in strips.values())
+    notes["lanes_crossing_above_others"] += _crossings(strips)
+    of_section: dict[tuple[str, int], list[tuple[Node, int]]] = {}
+    for node, row in number.items():
+        of_section.setdefault(node[0][:2], []).append((node, row))
+    signals = read_signals(file, Net(roads, lanes, of_section, origin), notes)
+    header = root.find("header")
+    named = [] if header is None else [header.get(key, "").strip() for key in ("name", "vendor")]
+    return Recording(
+        name=_stem(file),
+        file=file,
+        dt=DT,
+        tracks=no_tracks(),
+        lanes=lanes,
+        control_lines=signals.control_lines,
+        lights=signals.lights,
+        features=signals.features,
+        source=", ".join(word for word in ("OpenDRIVE", *named) if word)[:200],
+        origin=(float(origin[0]), float(origin[1])),
+        notes={name: int(count) for name, count in notes.items() if count},
+    )
+
+
+def no_tracks() -> Tracks:
+    """No road user, at one step."""
+    none = np.zeros(0)
+    return Tracks(
+        id=np.zeros(0, np.int64),
+        kind=np.zeros(0, np.int32),
+        length=none,
+        width=none,
+        position=np.zeros((0, 1, 2)),
+        heading=np.zeros((0, 1)),
+        velocity=np.zeros((0, 1, 2)),
+        valid=np.zeros((0, 1), bool),
+    )
+
+
+def lanes_of(
+    strips: dict[Key, Strip], ahead: dict[Node, tuple[Node, ...]], origin: Float[np.ndarray, "2"]
+) -> tuple[tuple[Lane, ...], dict[Node, int]]:
+    """The lanes in their direction of travel, and the id of each."""
+    number = {node: index for index, node in enumerate(ahead)}
+    behind: dict[Node, list[int]] = {node: [] for node in ahead}
+    for node, targets in ahead.items():
+        for target in targets:
+            behind[target].append(number[node])
+    lanes = []
+    for node, targets in ahead.items():
+        key, along = node
+        strip = strips[key]
+        sides = [_beside(strips, key, along, other) for other in strip.beside]
+        lane = Lane(
+            id=number[node],
+            left=strip.high - origin,
+            right=strip.low - origin,
+            successors=tuple(number[target] for target in targets),
+            predecessors=tuple(sorted(behind[node])),
+            left_neighbour=number.get(sides[1]) if sides[1] is not None else None,
+            right_neighbour=number.get(sides[0]) if sides[0] is not None else None,
+            left_border=strip.high_mark,
+            right_border=strip.low_mark,
+            speed_limit=strip.speed_limit,
+            drivable=strip.drivable,
+            height=strip.height,
+        )
+        lanes.append(lane if along else _turned(lane))
+    return tuple(lanes), number
+
+
+def _beside(strips: dict[Key, Strip], key: Key, along: bool, other: int | None) -> Node | None:
+    """The lane at one border, where it is of the same use and runs the same way."""
+    if other is None:
+        return None
+    beside = strips.get((key[0], key[1], other))
+    if beside is None or along not in beside.along or beside.drivable != strips[key].drivable:
+        return None
+    return beside.key, along
+
+
+def _turned(lane: Lane) -> Lane:
+    """The lane travelled the other way: left is right."""
+    return replace(
+        lane,
+        left=lane.right[::-1],
+        right=lane.left[::-1],
+        left_neighbour=lane.right_neighbour,
+        right_neighbour=lane.left_neighbour,
+        left_border=lane.right_border,
+        right_border=lane.left_border,
+        height=None if lane.height is None else lane.height[::-1],
+    )
+
+
+def _origin(file: str, strips: dict[Key, Strip]) -> Float[np.ndarray, "2"]:
+    points = np.concatenate([border for strip in strips.values() if strip.usable for border in (strip.low, strip.high)])
+    if not np.isfinite(points).all() or np.ptp(points, axis=0).max() > MAX_EXTENT:
+        refuse(f"{file}: road", f"points further than {MAX_EXTENT:g} m apart", "cut the map or mend the outlier")
+    return np.round(points.mean(axis=0))
+
+
+def _crossings(strips: dict[Key, Strip]) -> int:
+    """Lanes that lie above another, by the heights of their roads."""
+    usable = [strip for strip in strips.values() if strip.usable]
+    heights = np.concatenate([strip.height for strip in usable])
+    if np.ptp(heights) < ABOVE:
+        return 0
+    centre = np.concatenate([0.5 * (strip.low + strip.high) for strip in usable])
+    owner = np.repeat(np.arange(len(usable)), [len(strip.s) for strip in usable])
+    upper = np.flatnonzero(heights > heights.min() + ABOVE)
+    tree = shapely.STRtree(np.asarray(shapely.points(centre)))
+    one, other = tree.query(shapely.points(centre[upper]), predicate="dwithin", distance=1.0)
+    return len(np.unique(owner[upper[one[heights[upper[one]] - heights[other] > ABOVE]]]))
+
+
+def _stem(file: str) -> str:
+    name = os.path.basename(file)
+    return next((name[: -len(suffix)] for suffix in reversed(SUFFIXES) if name.endswith(suffix)), name)

@@ -1,0 +1,1 @@
+"""Recordings in neutral form: what readers make, its file, smoothing, another time step."""

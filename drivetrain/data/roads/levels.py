@@ -1,0 +1,156 @@
+"""Levels: what lies above what, by height. A bridge does not act on the road below it.
+
+Heights are compared only where some recording has two things at one place in plan, more than `LEVELS_APART` apart: a
+hill alone makes no levels. A recording without levels is compiled as if it had no heights.
+"""
+
+import dataclasses
+
+import numpy as np
+import shapely
+from jaxtyping import Bool, Float, Int
+
+from drivetrain.data.readers.centre_lines.lane_sampling import LEVELS_APART
+from drivetrain.data.recordings.recording import Recording, Tracks
+from drivetrain.data.roads.lanes import Lanes
+from drivetrain.data.routes.map_matching import match
+from drivetrain.types import OBSERVED, VEHICLES
+
+PLACE = 5.0
+"""Two points nearer than this in plan, m, are at one place."""
+GRID = 2.0
+"""Points are thinned to one a cube of this side, m, before they are compared."""
+SAMPLED = 10
+"""Of so many places on tracks, one is looked at to tell whether heights of tracks and map share their zero."""
+
+
+def apart(one: Float[np.ndarray, "*shape"], other: Float[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
+    """Whether two heights lie on different levels."""
+    return np.abs(one - other) > LEVELS_APART
+
+
+def levelled(recording: Recording, lanes: Lanes) -> tuple[Recording, Lanes]:
+    """Recording and lanes with the heights that they have, where something crosses above; else without any.
+
+    Heights of tracks that are not measured from where the map's are, are none.
+    """
+    if has_levels(recording, lanes):
+        if _from_one_zero(recording.tracks, lanes):
+            return recording, lanes
+        recording = _without_heights(recording)
+        if has_levels(recording, lanes):
+            return recording, lanes
+    return _without_heights(recording), dataclasses.replace(lanes, height=None)
+
+
+def _without_heights(recording: Recording) -> Recording:
+    if recording.tracks.height is None:
+        return recording
+    return dataclasses.replace(recording, tracks=dataclasses.replace(recording.tracks, height=None))
+
+
+def _from_one_zero(tracks: Tracks, lanes: Lanes) -> bool:
+    """Whether half of all places on tracks lie on the level of the lane nearest in plan."""
+    if tracks.height is None or lanes.height is None or not len(lanes.left) or not tracks.valid.any():
+        return True
+    rows = nearest(lanes.centre, tracks.position[tracks.valid][::SAMPLED])
+    gap = tracks.height[tracks.valid][::SAMPLED] - lanes.height[rows]
+    return bool(np.median(np.abs(gap)) <= LEVELS_APART)
+
+
+def has_levels(recording: Recording, lanes: Lanes) -> bool:
+    """Whether somewhere lanes, drawn lines or road users lie above each other."""
+    if lanes.height is None:
+        return False
+    tracks = recording.tracks
+    points = [np.column_stack([lanes.centre, lanes.height])]
+    for feature in recording.features:
+        if feature.height is not None and len(feature.points) > 1 and feature.kind in OBSERVED:
+            line = shapely.segmentize(shapely.LineString(np.column_stack([feature.points, feature.height])), GRID)
+            points.append(shapely.get_coordinates(line, include_z=True))
+    if tracks.height is not None:
+        points.append(np.column_stack([tracks.position[tracks.valid], tracks.height[tracks.valid]]))
+    every = np.concatenate(points)
+    if not len(every) or np.ptp(every[:, 2]) <= LEVELS_APART:
+        return False
+    cubes = np.floor(every / (GRID, GRID, LEVELS_APART / 4)).astype(np.int64)
+    _, first = np.unique((cubes - cubes.min(axis=0)) @ (1, 1 << 20, 1 << 40), return_index=True)
+    every = every[first]
+    places = np.asarray(shapely.points(every[:, :2]))
+    one, other = shapely.STRtree(places).query(places, predicate="dwithin", distance=PLACE)
+    return bool(apart(every[one, 2], every[other, 2]).any())
+
+
+def with_heights(tracks: Tracks, lanes: Lanes) -> Tracks:
+    """The tracks with heights: measured, else of the lanes that vehicles are matched to, else of the nearest lane."""
+    if tracks.height is not None or lanes.height is None or not len(lanes.count):
+        return tracks
+    height = np.zeros(tracks.valid.shape)
+    for row in np.flatnonzero(tracks.valid.any(axis=1)):
+        steps = np.flatnonzero(tracks.valid[row])
+        position, angle = tracks.position[row, steps], tracks.heading[row, steps]
+        near = np.arange(len(lanes.left))
+        if tracks.kind[row] in VEHICLES:
+            found = match(lanes, position, np.stack([np.cos(angle), np.sin(angle)], axis=1))
+            if not isinstance(found, str):
+                near = np.flatnonzero(np.isin(lanes.lane, found.lanes))
+        height[row, steps] = lanes.height[near[nearest(lanes.centre[near], position)]]
+    return dataclasses.replace(tracks, height=height)
+
+
+def nearest(points: Float[np.ndarray, "n 2"], to: Float[np.ndarray, "m 2"]) -> Int[np.ndarray, "m"]:
+    """The row of the nearest point to each of some places."""
+    return np.asarray(shapely.STRtree(np.asarray(shapely.points(points))).nearest(shapely.points(to)))
+
+
+def line_heights(recording: Recording, lanes: Lanes) -> Float[np.ndarray, "S"] | None:
+    """The height of each control line: its lane's where it lies, else the nearest lane's; None without levels."""
+    if lanes.height is None or not len(lanes.count):
+        return None
+    found, row = [], {int(id): index for index, id in enumerate(lanes.id) if id >= 0}
+    for line in recording.control_lines:
+        rows = lanes.rows(row[line.lane]) if line.lane in row else slice(0, len(lanes.left))
+        middle = line.ends.mean(axis=0)[None]
+        found.append(lanes.height[rows][nearest(lanes.centre[rows], middle)[0]])
+    return np.array(found, float)
+
+
+def on_level(
+    lanes: Lanes,
+    points: Float[np.ndarray, "n 2"],
+    station: Int[np.ndarray, "n"],
+    lane: Int[np.ndarray, "n"],
+) -> Bool[np.ndarray, "n"]:
+    """Whether a lane lies, at each point, on the level of a station."""
+    if lanes.height is None:
+        return np.ones(len(points), bool)
+    found = np.zeros(len(points), bool)
+    for row in range(len(points)):
+        rows = lanes.rows(int(lane[row]))
+        at = int(((lanes.centre[rows] - points[row]) ** 2).sum(axis=1).argmin())
+        found[row] = abs(lanes.height[rows][at] - lanes.height[station[row]]) <= LEVELS_APART
+    return found
+
+
+def above(lanes: Lanes, shapes: np.ndarray) -> Bool[np.ndarray, "N N"]:
+    """Which lanes' surfaces meet in plan, and lie on different levels where they are nearest to each other."""
+    found = np.zeros((len(lanes.count), len(lanes.count)), bool)
+    if lanes.height is None:
+        return found
+    centre, height = lanes.centre, lanes.height
+    for one, other in shapely.STRtree(shapes).query(shapes, predicate="intersects").T.tolist():
+        if one < other:
+            a, b = lanes.rows(one), lanes.rows(other)
+            gap = ((centre[a][:, None] - centre[b]) ** 2).sum(axis=-1)
+            i, j = np.unravel_index(int(gap.argmin()), gap.shape)
+            found[one, other] = found[other, one] = abs(height[a][i] - height[b][j]) > LEVELS_APART
+    return found
+
+
+def raised(lanes: Lanes, points: Float[np.ndarray, "n 2"], height: np.ndarray | None) -> Float[np.ndarray, "n _"]:
+    """Points with their heights as a third column, of the nearest station where not given; flat where lanes are."""
+    if lanes.height is None:
+        return points
+    if height is None:
+        height = lanes.height[nearest(lanes.centre, points)] if len(lanes.centre) else np.zeros(len(points))
+    return np.column_stack([points, height])

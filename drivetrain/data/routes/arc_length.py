@@ -1,0 +1,62 @@
+"""Metres along a compiled route: its recorded lane, station by station, and where on it an agent was."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from drivetrain.data.readers.centre_lines.lane_sampling import LEVELS_APART
+from drivetrain.types import Scenario
+
+
+def reference_stations(scenario: Scenario, ego: int) -> Int[np.ndarray, "P"]:
+    """The recorded lane's row of the map's stations at each station of an ego's route; −1 beyond its end."""
+    slot = np.asarray(scenario.egos.route.reference[ego])
+    return np.asarray(scenario.egos.route.stations[ego])[np.arange(len(slot)), slot]
+
+
+def reference_heights(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"] | None:
+    """The height of the recorded lane at each station of an ego's route, m; None where there are no levels."""
+    if scenario.map.station_height is None:
+        return None
+    station = reference_stations(scenario, ego)
+    return np.where(station >= 0, np.asarray(scenario.map.station_height)[station], 0.0).astype(np.float32)
+
+
+def reference_centres(scenario: Scenario, ego: int) -> tuple[Float[np.ndarray, "P 2"], Float[np.ndarray, "P 2"]]:
+    """Centre and heading of the recorded lane at each station of an ego's route; zeros beyond its end."""
+    station = reference_stations(scenario, ego)
+    rows = np.where(station[:, None] >= 0, np.asarray(scenario.map.stations)[station], 0.0)
+    return rows[:, 4:6], rows[:, 6:8]
+
+
+def arc_lengths(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"]:
+    """Metres along an ego's route at each station, along the centre line of the recorded lane.
+
+    The sideways step of a lane change does not count; beyond the end it stays.
+    """
+    stations = np.asarray(scenario.egos.route.stations[ego])
+    slot = np.asarray(scenario.egos.route.reference[ego])
+    centre = np.asarray(scenario.map.stations)[:, 4:6]
+    steps = np.zeros(len(slot))
+    row = np.arange(int(scenario.egos.route.length[ego]) - 1)
+    for lane in (slot[row + 1], slot[row]):  # the lane left behind, where it goes on, has the last word
+        here, there = stations[row, lane], stations[row + 1, lane]
+        known = (here >= 0) & (there >= 0)
+        steps[row + 1] = np.where(known, np.hypot(*(centre[there] - centre[here]).T), steps[row + 1])
+    return np.cumsum(steps).astype(np.float32)
+
+
+def place_on_route(
+    scenario: Scenario, ego: int, arc: Float[np.ndarray, "P"], time: int, near: int
+) -> tuple[int, float]:
+    """Station nearest to the logged position of an ego, searched from station `near` on, and metres along the route."""
+    centre, heading = reference_centres(scenario, ego)
+    position = np.asarray(scenario.log.agents.position)[time, int(scenario.egos.track[ego])]
+    length = int(scenario.egos.route.length[ego])
+    distance = np.hypot(*(centre[:length] - position).T)
+    distance[: max(near, 0)] = np.inf
+    route, own = reference_heights(scenario, ego), scenario.log.agents.height
+    if route is not None and own is not None:  # a route may pass above itself
+        height = np.asarray(own)[time, int(scenario.egos.track[ego])]
+        distance += 1e6 * (np.abs(route[:length] - height) > LEVELS_APART)
+    cursor = int(np.argmin(distance))
+    return cursor, float(arc[cursor] + (position - centre[cursor]) @ heading[cursor])
