@@ -36,6 +36,9 @@ ORDER = [
 ]
 """A file imports only from its own room and from rooms before it. `view` draws what it is given: see VIEW."""
 
+ORDER_OF_DATA = ["recordings", "readers", "generating", "roads", "routes", "compile", "store"]
+"""The rooms of `data` in the order of its flow: readers draw their own lanes, and need nothing of `roads`."""
+
 VIEW = {"types", "data", "sim"}
 """The page knows what a scene is, and nothing of environments, policies or learning."""
 
@@ -100,6 +103,17 @@ def test_view_draws_what_it_is_given(file):
 def test_data_calls_no_jax(file):
     assert rooms_imported(file) <= DATA_MAY_IMPORT | {"data"}
     assert not {name.split(".")[0] for name in imports(file)} & {"jax", "jaxlib", "equinox", "optax"}
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if room(file) == "data"], ids=lambda file: file.name)
+def test_imports_within_data_point_one_way(file):
+    parts = file.relative_to(PACKAGE / "data").parts
+    if parts == ("__init__.py",):
+        assert not imports(file)
+        return
+    before = ORDER_OF_DATA[: ORDER_OF_DATA.index(parts[0]) + 1]
+    names = [name.split(".") for name in imports(file)]
+    assert {name[2] for name in names if name[:2] == ["drivetrain", "data"] and len(name) > 2} <= set(before)
 
 
 @pytest.mark.parametrize("file", FILES, ids=NAMES)

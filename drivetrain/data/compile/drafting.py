@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from drivetrain.data.compile.track_heights import with_heights
 from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.roads.elements import Elements, elements_of
 from drivetrain.data.roads.lanes import Lanes, Mending, stations_of
-from drivetrain.data.roads.levels import levelled, with_heights
+from drivetrain.data.roads.levels import levelled
 from drivetrain.data.roads.map_extension import extend_map
 from drivetrain.data.roads.merges import snap_borders
 from drivetrain.data.routes.routing import Path, route

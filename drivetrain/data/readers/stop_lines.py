@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from jaxtyping import Float
 
+from drivetrain.data.recordings.polylines import arc_length
 from drivetrain.data.recordings.recording import Lane
 
 SQUARE = np.cos(np.radians(35.0))  # a stop line this near to square with a lane lies on it
@@ -63,7 +64,7 @@ def _crossing(
         beyond = (point - line[0]) @ (point - line[1]) > 0.0
         if abs(square) > SQUARE and not beyond:
             ends = [border[row] + share * (border[row + 1] - border[row]) for border in (lane.left, lane.right)]
-            along = length(middle[: row + 1]) + share * float(np.linalg.norm(chord))
+            along = arc_length(middle[: row + 1]) + share * float(np.linalg.norm(chord))
             return along, np.stack(ends), float(np.sign(square))
     return None
 
@@ -71,8 +72,3 @@ def _crossing(
 def centre(lane: Lane) -> Float[np.ndarray, "n 2"]:
     """The middle of a lane whose borders have the same stations."""
     return 0.5 * (lane.left + lane.right)
-
-
-def length(points: Float[np.ndarray, "n 2"]) -> float:
-    """The length of a polyline, m."""
-    return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())

@@ -14,6 +14,12 @@ from drivetrain.types import ControlKind, ElementKind
 
 Polyline = Float[np.ndarray, "n 2"]
 
+LEVELS_APART = 2.5
+"""What differs by more than this in height, m, lies above or below, not beside."""
+SPLITS = ("train", "val", "test")
+MAP_DT = 0.1
+"""Step, s, of the recording of a map without traffic, which has one step."""
+
 
 @dataclass(frozen=True)
 class Lane:
@@ -99,6 +105,21 @@ class Recording:
     marked: tuple[int, ...] = ()  # ids of tracks that the source marks as the ego
     origin: tuple[float, float] = (0.0, 0.0)  # what was subtracted from the source's coordinates
     notes: dict[str, int] = field(default_factory=dict)  # what was left out, derived or mended: counts by name
+
+
+def no_tracks() -> Tracks:
+    """No road user, at one step."""
+    none = np.zeros(0)
+    return Tracks(
+        id=np.zeros(0, np.int64),
+        kind=np.zeros(0, np.int32),
+        length=none,
+        width=none,
+        position=np.zeros((0, 1, 2)),
+        heading=np.zeros((0, 1)),
+        velocity=np.zeros((0, 1, 2)),
+        valid=np.zeros((0, 1), bool),
+    )
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 
 from drivetrain.data.recordings.file_heights import HEIGHTS, elevations, height_arrays, marked
 from drivetrain.data.recordings.json_fields import MAX_EXTENT, MAX_ID, Fields, refuse
-from drivetrain.data.recordings.recording import ControlLine, Feature, Lane, Light, Recording, Tracks
+from drivetrain.data.recordings.recording import SPLITS, ControlLine, Feature, Lane, Light, Recording, Tracks
 from drivetrain.data.recordings.unpacking import read_xz
 from drivetrain.types import AgentKind, ControlKind, ElementKind, LightState
 
@@ -122,7 +122,7 @@ def read_recording(path: str | Path) -> Recording:
             for i, f in enumerate(features)
         ),
         group=given.text("group"),
-        split=given.one_of("split", ("", "train", "val", "test")),
+        split=given.one_of("split", ("", *SPLITS)),
         source=given.text("source"),
         licence=given.text("licence"),
         marked=given.ids("marked"),

@@ -12,9 +12,9 @@ import numpy as np
 import shapely
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.data.recordings.recording import Recording
+from drivetrain.data.recordings.recording import LEVELS_APART, Recording
 from drivetrain.data.roads.lanes import SEAM, Lanes
-from drivetrain.data.roads.levels import LEVELS_APART, above, line_heights, nearest, raised
+from drivetrain.data.roads.levels import above, line_heights, nearest, raised
 from drivetrain.data.roads.map_extension import polygons
 from drivetrain.types import ElementKind
 

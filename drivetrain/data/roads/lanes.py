@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.data.recordings.recording import Lane, Polyline, Recording
+from drivetrain.data.recordings.polylines import arc_length, arc_lengths, at_shares
+from drivetrain.data.recordings.recording import Lane, Recording
 
 SPACING = 2.0
 """Distance between stations, m."""
@@ -95,20 +96,6 @@ class Mending:
     lanes_added_behind: int = 0  # lanes added behind it
 
 
-def arc_length(points: Polyline) -> float:
-    """The length of a polyline, m."""
-    return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
-
-
-def at_shares(points: Polyline, shares: Float[np.ndarray, "m"]) -> Float[np.ndarray, "m 2"]:
-    """Points of a polyline at shares 0…1 of its arc length; the ends are exact."""
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    at = shares * along[-1]
-    found = np.stack([np.interp(at, along, points[:, 0]), np.interp(at, along, points[:, 1])], axis=1)
-    found[0], found[-1] = points[0], points[-1]
-    return found
-
-
 def headings(lanes: Lanes) -> Float[np.ndarray, "Q 2"]:
     """The unit tangent of each lane's centre: central differences, one-sided at the ends."""
     centre, rows = lanes.centre, np.arange(len(lanes.left))
@@ -190,7 +177,7 @@ def _heights(sections: list[tuple[Lane, Float[np.ndarray, "_"]]]) -> Float[np.nd
     for lane, shares in sections:
         if lane.height is None:
             return None
-        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(lane.left, axis=0), axis=1))])
+        along = arc_lengths(lane.left)
         found.append(np.interp(shares * along[-1], along, lane.height))
     return np.concatenate(found)
 

@@ -10,11 +10,9 @@ import numpy as np
 import shapely
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.data.readers.centre_lines.lane_sampling import LEVELS_APART
-from drivetrain.data.recordings.recording import Recording, Tracks
+from drivetrain.data.recordings.recording import LEVELS_APART, Recording, Tracks
 from drivetrain.data.roads.lanes import Lanes
-from drivetrain.data.routes.map_matching import match
-from drivetrain.types import OBSERVED, VEHICLES
+from drivetrain.types import OBSERVED
 
 PLACE = 5.0
 """Two points nearer than this in plan, m, are at one place."""
@@ -79,23 +77,6 @@ def has_levels(recording: Recording, lanes: Lanes) -> bool:
     places = np.asarray(shapely.points(every[:, :2]))
     one, other = shapely.STRtree(places).query(places, predicate="dwithin", distance=PLACE)
     return bool(apart(every[one, 2], every[other, 2]).any())
-
-
-def with_heights(tracks: Tracks, lanes: Lanes) -> Tracks:
-    """The tracks with heights: measured, else of the lanes that vehicles are matched to, else of the nearest lane."""
-    if tracks.height is not None or lanes.height is None or not len(lanes.count):
-        return tracks
-    height = np.zeros(tracks.valid.shape)
-    for row in np.flatnonzero(tracks.valid.any(axis=1)):
-        steps = np.flatnonzero(tracks.valid[row])
-        position, angle = tracks.position[row, steps], tracks.heading[row, steps]
-        near = np.arange(len(lanes.left))
-        if tracks.kind[row] in VEHICLES:
-            found = match(lanes, position, np.stack([np.cos(angle), np.sin(angle)], axis=1))
-            if not isinstance(found, str):
-                near = np.flatnonzero(np.isin(lanes.lane, found.lanes))
-        height[row, steps] = lanes.height[near[nearest(lanes.centre[near], position)]]
-    return dataclasses.replace(tracks, height=height)
 
 
 def nearest(points: Float[np.ndarray, "n 2"], to: Float[np.ndarray, "m 2"]) -> Int[np.ndarray, "m"]:

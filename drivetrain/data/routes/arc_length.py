@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from drivetrain.data.readers.centre_lines.lane_sampling import LEVELS_APART
+from drivetrain.data.recordings.recording import LEVELS_APART
 from drivetrain.types import Scenario
 
 

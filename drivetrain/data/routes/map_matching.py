@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from drivetrain.data.readers.centre_lines.lane_sampling import LEVELS_APART
+from drivetrain.data.recordings.recording import LEVELS_APART
 from drivetrain.data.roads.lanes import Lanes, headings
 
 THINNED = 1.0

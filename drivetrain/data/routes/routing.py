@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt
 
-from drivetrain.data.readers.centre_lines.lane_sampling import LEVELS_APART
+from drivetrain.data.recordings.recording import LEVELS_APART
 from drivetrain.data.roads.lanes import SPACING, Lanes, headings
 from drivetrain.data.routes.map_matching import Match, match
 from drivetrain.data.routes.route_outline import route_flags

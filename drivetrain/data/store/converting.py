@@ -20,12 +20,12 @@ from drivetrain.data.compile.cropping import shorten
 from drivetrain.data.compile.padding import union
 from drivetrain.data.readers import READERS
 from drivetrain.data.recordings.provenance import counted
-from drivetrain.data.recordings.recording import Recording
+from drivetrain.data.recordings.recording import SPLITS, Recording
 from drivetrain.data.recordings.resampling import resample
 from drivetrain.data.recordings.smoothing import smooth
 from drivetrain.data.store.atomic_folder import publish
 from drivetrain.data.store.dataset_info import count, cropped_of, total
-from drivetrain.data.store.manifest import SPLITS, VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, is_plain
+from drivetrain.data.store.manifest import VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, is_plain
 from drivetrain.data.store.process_pool import spread
 from drivetrain.data.store.shards import NOTHING, pack_record, write_manifest
 from drivetrain.data.store.splitting import Gate, split_of

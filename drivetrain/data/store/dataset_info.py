@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from drivetrain.data.store.manifest import SPLITS, Scalar
+from drivetrain.data.recordings.recording import SPLITS
+from drivetrain.data.store.manifest import Scalar
 from drivetrain.data.store.shards import read_manifest
 
 CROPPED = "cropped_"

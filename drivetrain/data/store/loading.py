@@ -10,7 +10,8 @@ from jaxtyping import Bool
 
 from drivetrain.data.compile.compiling import Capacity
 from drivetrain.data.compile.padding import from_arrays, pad, to_arrays, union
-from drivetrain.data.store.manifest import SPLITS, Entry, Manifest
+from drivetrain.data.recordings.recording import SPLITS
+from drivetrain.data.store.manifest import Entry, Manifest
 from drivetrain.data.store.shards import read_manifest, read_scenarios
 from drivetrain.types import InputError, Scenario
 

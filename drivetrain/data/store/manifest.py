@@ -10,12 +10,11 @@ import types
 import typing
 
 from drivetrain.data.compile.compiling import Capacity
+from drivetrain.data.recordings.recording import SPLITS
 from drivetrain.types import InputError
 
 VERSION = 2
 """Version of the on-disk format; a folder of another version is refused."""
-
-SPLITS = ("train", "val", "test")
 
 Scalar = str | int | float
 

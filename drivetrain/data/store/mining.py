@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 
 from drivetrain.data.compile.padding import extent
+from drivetrain.data.recordings.recording import SPLITS
 from drivetrain.data.store.atomic_folder import MANIFEST
 from drivetrain.data.store.clips import clip_starts, cut_clip
 from drivetrain.data.store.difficulty import MEASURES
-from drivetrain.data.store.manifest import SPLITS, VERSION, Entry, Manifest, Scalar
+from drivetrain.data.store.manifest import VERSION, Entry, Manifest, Scalar
 from drivetrain.data.store.records import arrays_of
 from drivetrain.data.store.shards import (
     NOTHING,

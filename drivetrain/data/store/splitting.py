@@ -3,7 +3,8 @@
 import dataclasses
 import hashlib
 
-from drivetrain.data.store.manifest import SPLITS, Entry, Skipped
+from drivetrain.data.recordings.recording import SPLITS
+from drivetrain.data.store.manifest import Entry, Skipped
 from drivetrain.types import InputError
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}

@@ -7,7 +7,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivetrain.data.roads.lanes import at_shares, components, headings, stations_of
+from drivetrain.data.roads.lanes import components, headings, stations_of
 from drivetrain.data.roads.map_extension import AHEAD, BEHIND, extend_map, polygons
 from drivetrain.types import ElementKind
 
@@ -35,18 +35,6 @@ def test_neighbours_on_a_bend_are_beside_each_other_and_point_along_it():
     out = bend[turning] - np.array([0.0, radius])
     tangent = np.stack([-out[:, 1], out[:, 0]], 1) / np.linalg.norm(out, axis=1, keepdims=True)
     np.testing.assert_allclose(headings(lanes)[lanes.rows(0)][turning], tangent, atol=0.02)
-
-
-@given(st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=2, max_size=9), st.integers(2, 30))
-def test_points_at_shares_lie_where_shapely_interpolates(points, count):
-    line = np.array(points)
-    if np.linalg.norm(np.diff(line, axis=0), axis=1).sum() < 1.0:
-        return
-    shares = np.linspace(0.0, 1.0, count)
-    expected = shapely.get_coordinates(
-        shapely.line_interpolate_point(shapely.LineString(line), shares, normalized=True)
-    )
-    np.testing.assert_allclose(at_shares(line, shares), expected, atol=1e-6)
 
 
 def pulled_apart(gap: float):

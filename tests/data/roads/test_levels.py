@@ -13,7 +13,7 @@ from drivetrain.data.compile.padding import extent, pad, to_arrays
 from drivetrain.data.recordings.recording import Feature
 from drivetrain.data.recordings.resampling import resample
 from drivetrain.data.roads.lanes import stations_of
-from drivetrain.data.roads.levels import has_levels, with_heights
+from drivetrain.data.roads.levels import has_levels
 from drivetrain.data.routes.map_matching import match
 from drivetrain.types import ElementKind, InputError
 
@@ -154,10 +154,3 @@ def test_a_driveway_makes_no_levels():
     driveway = Feature(ElementKind.DRIVEWAY, outline, np.full(5, 5.0))
     made = scenes.recording([sloped_lane(LOW, (-100, 0), (100, 0))], (UNDER,), features=(driveway,))
     assert not has_levels(made, stations_of(made)[0])
-
-
-def test_those_on_foot_take_the_height_of_the_nearest_lane():
-    made = bridge(measured=False)
-    walker = scenes.Agent(((30.0, 4.0), (60.0, 4.0)), 1.0, kind=scenes.AgentKind.PEDESTRIAN)
-    on_foot = scenes.recording(made.lanes, (walker,)).tracks
-    assert not with_heights(on_foot, stations_of(made)[0]).height.any()

@@ -24,9 +24,8 @@ from drivetrain.data.generating.sumo.traffic import Body, Clip, look, tracks_of
 from drivetrain.data.readers.hardened_xml import parse, quote, read_bytes, refuse
 from drivetrain.data.readers.recorded import SUFFIX
 from drivetrain.data.recordings.provenance import counted
-from drivetrain.data.recordings.recording import Recording
+from drivetrain.data.recordings.recording import SPLITS, Recording
 from drivetrain.data.recordings.recording_files import write_recording
-from drivetrain.data.store.manifest import SPLITS
 from drivetrain.types import InputError
 
 Progress = Callable[[int, int, str], None]

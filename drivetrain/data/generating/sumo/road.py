@@ -13,6 +13,7 @@ import shapely.ops
 from jaxtyping import Float
 
 from drivetrain.data.generating.sumo.network import BICYCLES, CARS, MOTOR, Connection, NetLane, Network
+from drivetrain.data.recordings.polylines import arc_length, arc_lengths
 from drivetrain.data.recordings.recording import ControlLine, Feature, Lane, Light
 from drivetrain.types import ControlKind, ElementKind, LightState
 
@@ -139,7 +140,7 @@ def _pieces(network: Network, circle: shapely.Polygon, notes: Counter[str]) -> d
         low, high = (0.0, 1.0) if lanes[0].internal else _shares(near, circle)
         for lane in used:
             shape = _between(lane.shape, low, high)
-            if np.hypot(*np.diff(shape, axis=0).T).sum() >= (0.1 if lane.internal else SHORTEST):
+            if arc_length(shape) >= (0.1 if lane.internal else SHORTEST):
                 found[lane.id] = shape
     return found
 
@@ -176,7 +177,7 @@ def _raised(lane: Lane, source: NetLane, origin: Float[np.ndarray, "2"]) -> Lane
     """The lane with the heights of the nearest places on the network's lane, where that has some."""
     if source.height is None:
         return lane
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(source.shape, axis=0).T))])
+    along = arc_lengths(source.shape)
     at = shapely.line_locate_point(shapely.LineString(source.shape), shapely.points(lane.left + origin))
     return replace(lane, height=np.interp(at, along, source.height))
 

@@ -11,7 +11,6 @@ import shapely
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.data.readers.centre_lines.lane_sampling import (
-    LEVELS_APART,
     Beside,
     CentreLine,
     Samples,
@@ -21,6 +20,7 @@ from drivetrain.data.readers.centre_lines.lane_sampling import (
     left_of,
     segments_of,
 )
+from drivetrain.data.recordings.recording import LEVELS_APART
 from drivetrain.types import ElementKind
 
 HALF_WIDTH = (1.4, 2.5)  # m

@@ -26,17 +26,16 @@ from jaxtyping import Float, Int
 
 from drivetrain.data.readers.centre_lines.lane_borders import Paint, borders_of
 from drivetrain.data.readers.centre_lines.lane_sampling import (
-    LEVELS_APART,
     Beside,
     CentreLine,
     Samples,
-    arc_lengths,
     beside_of,
     left_of,
     sample,
     told_of,
 )
-from drivetrain.data.recordings.recording import Lane, Polyline
+from drivetrain.data.recordings.polylines import arc_lengths
+from drivetrain.data.recordings.recording import LEVELS_APART, Lane, Polyline
 
 JOINED = 0.5  # m
 JOINED_HEADING = np.cos(np.radians(45.0))

@@ -13,12 +13,12 @@ import numpy as np
 import shapely
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.data.recordings.recording import Polyline
+from drivetrain.data.recordings.polylines import arc_lengths
+from drivetrain.data.recordings.recording import LEVELS_APART
 
 BESIDE = (2.5, 5.0)  # m
 BESIDE_HEADING = np.cos(np.radians(20.0))
 SPACING = 2.0  # m, between samples
-LEVELS_APART = 2.5  # m; what differs more in height lies above or below, not beside
 ALONG = 1.0  # m, by which a stretch that a source gives may be short of a sample
 
 Vectors = Float[np.ndarray, "m 2"]
@@ -166,11 +166,6 @@ def beside_of(samples: Samples, whole: Samples, told: Told) -> Beside:
     along.reshape(-1)[ray] = whole.along[hit] + share * (whole.along[hit + 1] - whole.along[hit])
     off.reshape(-1)[ray] = distance
     return Beside(lane.T, along.T, off.T)
-
-
-def arc_lengths(points: Polyline) -> Float[np.ndarray, "n"]:
-    """How far along a line each of its points lies, m."""
-    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
 
 
 def left_of(heading: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "m 2"]:

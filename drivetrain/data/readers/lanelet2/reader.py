@@ -29,8 +29,7 @@ from drivetrain.data.readers.lanelet2.lanelets import (
 )
 from drivetrain.data.readers.lanelet2.rules import control_lines, read_rules, speed_limit
 from drivetrain.data.readers.lanelet2.tracks import Table, clip_tracks, read_table
-from drivetrain.data.readers.opendrive.reader import DT, no_tracks
-from drivetrain.data.recordings.recording import Feature, Lane, Recording, Tracks
+from drivetrain.data.recordings.recording import MAP_DT, Feature, Lane, Recording, Tracks, no_tracks
 from drivetrain.types import ElementKind, InputError
 
 MAPS = (".osm", ".osm.xz", ".osm.gz")
@@ -128,7 +127,7 @@ def _recording(item: str, map: str, name: str, table: Table | None, clip: int, n
     return Recording(
         name=name,
         file=item,
-        dt=DT if table is None else table.dt,
+        dt=MAP_DT if table is None else table.dt,
         tracks=tracks,
         lanes=lanes,
         control_lines=lines,

@@ -22,8 +22,8 @@ from jaxtyping import Float
 from drivetrain.data.readers.hardened_xml import number, refuse
 from drivetrain.data.readers.lanelet2.lanelets import Lanelet, Osm, Tags, id_of, tags_of
 from drivetrain.data.readers.stop_lines import Segment, crossed
+from drivetrain.data.recordings.polylines import at_shares
 from drivetrain.data.recordings.recording import ControlLine, Lane, Light
-from drivetrain.data.roads.lanes import at_shares
 from drivetrain.types import ControlKind, LightState
 
 UNITS = {"": 1.0 / 3.6, "km/h": 1.0 / 3.6, "kmh": 1.0 / 3.6, "mph": 0.44704, "m/s": 1.0, "mps": 1.0}

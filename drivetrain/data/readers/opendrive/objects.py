@@ -13,7 +13,8 @@ from jaxtyping import Float
 from drivetrain.data.readers.hardened_xml import number, quote, refuse
 from drivetrain.data.readers.opendrive.links import Node
 from drivetrain.data.readers.opendrive.roads import Road
-from drivetrain.data.readers.stop_lines import Place, Segment, centre, length
+from drivetrain.data.readers.stop_lines import Place, Segment, centre
+from drivetrain.data.recordings.polylines import arc_length
 from drivetrain.data.recordings.recording import Feature, Lane
 from drivetrain.types import ElementKind
 
@@ -122,5 +123,5 @@ def _under(where: str, net: Net, road: Road, element: Element) -> list[Place]:
         lane = net.lanes[row]
         if lane.drivable:
             middle = centre(lane)
-            near.append((float(np.min(np.linalg.norm(middle - point, axis=1))), row, length(middle)))
+            near.append((float(np.min(np.linalg.norm(middle - point, axis=1))), row, arc_length(middle)))
     return [Place(row, long) for off, row, long in sorted(near)[:1] if off < 2.5]

@@ -18,12 +18,11 @@ from drivetrain.data.readers.opendrive.objects import Net
 from drivetrain.data.readers.opendrive.roads import Key, Strip, read_roads, strips_of
 from drivetrain.data.readers.opendrive.signals import read_signals
 from drivetrain.data.readers.source_files import files_below
-from drivetrain.data.recordings.recording import Lane, Recording, Tracks
+from drivetrain.data.recordings.recording import MAP_DT, Lane, Recording, no_tracks
 
 SUFFIXES = (".xodr", ".xodr.xz", ".xodr.gz")
 MAX_EXTENT = 1e5  # m: float32 still resolves 8 mm at its far end
 ABOVE = 2.5  # m; lanes that cross with this between them lie on different levels
-DT = 0.1  # s; of the one step
 
 
 def find(source: str) -> list[str]:
@@ -62,7 +61,7 @@ def read(file: str) -> Recording:
     return Recording(
         name=_stem(file),
         file=file,
-        dt=DT,
+        dt=MAP_DT,
         tracks=no_tracks(),
         lanes=lanes,
         control_lines=signals.control_lines,
@@ -71,21 +70,6 @@ def read(file: str) -> Recording:
         source=", ".join(word for word in ("OpenDRIVE", *named) if word)[:200],
         origin=(float(origin[0]), float(origin[1])),
         notes={name: int(count) for name, count in notes.items() if count},
-    )
-
-
-def no_tracks() -> Tracks:
-    """No road user, at one step."""
-    none = np.zeros(0)
-    return Tracks(
-        id=np.zeros(0, np.int64),
-        kind=np.zeros(0, np.int32),
-        length=none,
-        width=none,
-        position=np.zeros((0, 1, 2)),
-        heading=np.zeros((0, 1)),
-        velocity=np.zeros((0, 1, 2)),
-        valid=np.zeros((0, 1), bool),
     )
 
 

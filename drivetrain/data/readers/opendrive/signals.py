@@ -21,7 +21,8 @@ from jaxtyping import Float
 from drivetrain.data.readers.hardened_xml import integer, number, quote, refuse
 from drivetrain.data.readers.opendrive.objects import Net, read_objects, words
 from drivetrain.data.readers.opendrive.roads import Road
-from drivetrain.data.readers.stop_lines import Place, Segment, centre, crossed, length
+from drivetrain.data.readers.stop_lines import Place, Segment, centre, crossed
+from drivetrain.data.recordings.polylines import arc_length, arc_lengths
 from drivetrain.data.recordings.recording import ControlLine, Feature, Lane, Light
 from drivetrain.types import ControlKind, LightState
 
@@ -137,7 +138,7 @@ def _governed(where: str, net: Net, road: Road, element: Element) -> list[Place]
             section = road.sections[key[1]]
             share = (s - section.start) / max(section.end - section.start, 1e-9)
             share = 0.0 if road.junction is not None else float(np.clip(share if along else 1.0 - share, 0.0, 1.0))
-            found.append(Place(row, share * length(centre(net.lanes[row]))))
+            found.append(Place(row, share * arc_length(centre(net.lanes[row]))))
     return found
 
 
@@ -154,7 +155,7 @@ def _control_lines(
         lane = lanes[place.lane]
         near = [(abs(at.along - place.along), at, ends) for at, ends in painted.get(lane.id, [])]
         for before in lane.predecessors:
-            rest = place.along + length(centre(lanes[before]))
+            rest = place.along + arc_length(centre(lanes[before]))
             near += [(abs(rest - at.along), at, ends) for at, ends in painted.get(before, [])]
         near = sorted((item for item in near if item[0] <= REACH), key=lambda item: item[0])
         if near:
@@ -171,7 +172,7 @@ def _control_lines(
 def _section_at(lane: Lane, along: float) -> Segment:
     """A lane's cross-section, `along` metres along its centre."""
     middle = centre(lane)
-    travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(middle, axis=0), axis=1))])
+    travelled = arc_lengths(middle)
     return np.array(
         [[np.interp(along, travelled, border[:, axis]) for axis in (0, 1)] for border in (lane.left, lane.right)]
     )

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.data.readers.centre_lines.lane_sampling import CentreLine, Links, arc_lengths
+from drivetrain.data.readers.centre_lines.lane_sampling import CentreLine, Links
 from drivetrain.data.readers.waymo.road import distinct
+from drivetrain.data.recordings.polylines import arc_lengths
 
 
 @dataclasses.dataclass(frozen=True)

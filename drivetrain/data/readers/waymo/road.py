@@ -14,10 +14,11 @@ from jaxtyping import Float
 
 from drivetrain.data.readers.centre_lines.lane_borders import Paint
 from drivetrain.data.readers.centre_lines.lane_recovery import Piece, recover
-from drivetrain.data.readers.centre_lines.lane_sampling import LEVELS_APART, SPACING, CentreLine, arc_lengths
+from drivetrain.data.readers.centre_lines.lane_sampling import SPACING, CentreLine
 from drivetrain.data.readers.hardened_xml import refuse
 from drivetrain.data.readers.waymo.controls import SeenLight, StopSign, lights_at, stop_lines_of
-from drivetrain.data.recordings.recording import ControlLine, Feature, Lane, Light
+from drivetrain.data.recordings.polylines import arc_lengths
+from drivetrain.data.recordings.recording import LEVELS_APART, ControlLine, Feature, Lane, Light
 from drivetrain.types import ElementKind, LightState
 
 Line = Float[np.ndarray, "_ 2"]  # one of several, each of its own length

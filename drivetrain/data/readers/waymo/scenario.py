@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.data.readers.centre_lines.lane_borders import Paint
-from drivetrain.data.readers.centre_lines.lane_sampling import CentreLine, Links, Stretch, arc_lengths
+from drivetrain.data.readers.centre_lines.lane_sampling import CentreLine, Links, Stretch
 from drivetrain.data.readers.hardened_xml import refuse
 from drivetrain.data.readers.waymo.controls import StopSign
 from drivetrain.data.readers.waymo.lights import Seen, lights_of
 from drivetrain.data.readers.waymo.road import BICYCLE_LANE, MARKS, MAX_EXTENT, MAX_POINTS, Drawing, distinct
 from drivetrain.data.readers.waymo.tracks import MAX_OBJECTS, MAX_STEPS, States
+from drivetrain.data.recordings.polylines import arc_lengths
 from drivetrain.data.recordings.recording import Feature
 from drivetrain.types import ElementKind
 

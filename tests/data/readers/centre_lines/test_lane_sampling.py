@@ -5,13 +5,13 @@ import shapely
 
 from drivetrain.data.readers.centre_lines.lane_sampling import (
     CentreLine,
-    arc_lengths,
     beside_of,
     cast,
     left_of,
     sample,
     told_of,
 )
+from drivetrain.data.recordings.polylines import arc_lengths
 
 
 def test_rays_meet_what_shapely_says_they_meet():
