@@ -11,7 +11,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from drivetrain.data.store.manifest import SPLITS, Manifest
+from drivetrain.data.recordings.recording import SPLITS
+from drivetrain.data.store.manifest import Manifest
 from drivetrain.evaluate.replay import read_replay
 from drivetrain.evaluate.tables import DRIVERS, baseline_table, difference_table, facts_list, interval_text, percent
 from drivetrain.types import InputError

@@ -7,7 +7,7 @@ Heights exist in the bank only where some road crosses above another. Everything
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from drivetrain.data.readers.centre_lines.lane_sampling import LEVELS_APART
+from drivetrain.data.recordings.recording import LEVELS_APART
 from drivetrain.types import Array
 
 STEEPEST = 0.1

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.data.readers.centre_lines.lane_sampling import LEVELS_APART
+from drivetrain.data.recordings.recording import LEVELS_APART
 from drivetrain.types import VEHICLES, Array, ControlKind, Log, Map, Scenario, record
 
 LINES = 4
