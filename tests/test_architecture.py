@@ -14,6 +14,7 @@ ORDER = [
     "__init__",
     "progress",
     "types",
+    "atomic",
     "geometry",
     "data",
     "sim",
@@ -47,7 +48,7 @@ BANNED_IMPORTS = {"pickle", "cloudpickle", "marshal", "shelve", "dill", "joblib"
 NETWORK = {"socket", "ssl", "ftplib", "smtplib", "requests", "httpx", "aiohttp", "urllib3", "xmlrpc", "telnetlib"}
 NETWORK |= {"http", "urllib.request", "socketserver", "webbrowser"}
 BANNED_CALLS = {"eval", "exec", "compile", "__import__", "hasattr"}
-DATA_MAY_IMPORT = {"types"}
+DATA_MAY_IMPORT = {"types", "atomic"}
 LEAST_WITHOUT_TEST = {"__init__.py", "__main__.py"}
 OF_THE_WHOLE = {"test_architecture.py", "test_readme.py", "test_examples.py", "test_survival.py", "test_quickstart.py"}
 

@@ -8,7 +8,6 @@ same bytes.
 
 import json
 import lzma
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import safetensors
 import safetensors.numpy
 from jaxtyping import Float, Int
 
+from drivetrain.atomic import write_atomically
 from drivetrain.data.recordings.file_heights import HEIGHTS, elevations, height_arrays, marked
 from drivetrain.data.recordings.json_fields import MAX_EXTENT, MAX_ID, Fields, refuse
 from drivetrain.data.recordings.recording import SPLITS, ControlLine, Feature, Lane, Light, Recording, Tracks
@@ -72,12 +72,7 @@ def write_recording(path: str | Path, recording: Recording) -> None:
     text = json.dumps(_described(recording), sort_keys=True, separators=(",", ":"), allow_nan=False)
     data = safetensors.numpy.save(arrays, {"recording": text})
     packed = lzma.compress(data, check=lzma.CHECK_SHA256, preset=6 | lzma.PRESET_EXTREME)
-    beside = path.with_name(f".{path.name}.part")
-    with open(beside, "wb") as stream:
-        stream.write(packed)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(beside, path)
+    write_atomically(path, packed)
 
 
 def read_recording(path: str | Path) -> Recording:

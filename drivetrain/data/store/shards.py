@@ -14,9 +14,10 @@ import numpy as np
 import safetensors.numpy
 from array_record.python.array_record_module import ArrayRecordReader
 
+from drivetrain.atomic import write_atomically
 from drivetrain.data.compile.compiling import Capacity
 from drivetrain.data.compile.padding import extent, from_arrays, pad, to_arrays, union
-from drivetrain.data.store.atomic_folder import MANIFEST, fresh_folder, sync_folder, write_synced
+from drivetrain.data.store.atomic_folder import MANIFEST, fresh_folder
 from drivetrain.data.store.manifest import VERSION, Entry, Manifest, Shard, Skipped, decode, encode
 from drivetrain.data.store.records import RECORDS_PER_SHARD, arrays_of, open_shard, read_record, shard_name, write_shard
 from drivetrain.types import OBSERVED, InputError, Scenario, replace
@@ -77,7 +78,7 @@ def write_manifest(folder: Path, manifest: Manifest, out: str | Path) -> None:
     """Write a manifest that can be read again, or raise `InputError`, which calls the folder `out`."""
     data = encode(manifest)
     decode(data, str(Path(out) / MANIFEST))
-    write_synced(folder / MANIFEST, data)
+    write_atomically(folder / MANIFEST, data)
 
 
 def _write_records(folder: Path, results: Iterator[Packed | Skipped], about: Manifest) -> Manifest:
@@ -192,6 +193,5 @@ def set_causes(folder: str | Path, causes: dict[str, Sequence[str | None]]) -> M
         egos = tuple(replace(ego, cause=cause) for ego, cause in zip(entry.egos, given, strict=True))
         entries.append(replace(entry, egos=egos))
     manifest = replace(manifest, recordings=tuple(entries))
-    write_synced(Path(folder) / MANIFEST, encode(manifest))
-    sync_folder(Path(folder))
+    write_atomically(Path(folder) / MANIFEST, encode(manifest))
     return manifest

@@ -19,9 +19,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from drivetrain.atomic import sync_folder, write_atomically
 from drivetrain.data.compile.compiling import MOST, Capacity
 from drivetrain.data.compile.padding import union
-from drivetrain.data.store.atomic_folder import empty, locked, sync_folder, write_synced
+from drivetrain.data.store.atomic_folder import empty, locked
 from drivetrain.data.store.manifest import VERSION, Entry, Shard, Skipped, parse, seal, unseal
 from drivetrain.data.store.records import RECORDS_PER_SHARD, shard_name, write_shard
 from drivetrain.data.store.shards import NOTHING, Packed
@@ -82,7 +83,7 @@ def open_work(out: Path, plan: Plan, overwrite: bool) -> Iterator[Path]:
             empty(folder)
             for name in ("parts", "shards"):
                 (folder / name).mkdir()
-            write_synced(folder / "plan.json", seal({"format": VERSION} | plan.describe()))
+            write_atomically(folder / "plan.json", seal({"format": VERSION} | plan.describe()))
             (folder / "dataset").mkdir()
             sync_folder(folder)
         else:
@@ -131,15 +132,10 @@ def write_part(folder: Path, number: int, result: Result, seen: str) -> None:
         data = result.data
     line = json.dumps(body | {"stamp": seen}, sort_keys=True, allow_nan=False).encode() + b"\n"
     path = folder / "parts" / f"{number:09d}"
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    content = line + data
     try:
-        with beside.open("wb") as file:
-            digest = hashlib.sha256(line)
-            digest.update(data)
-            file.writelines([digest.digest(), line, data])
-        os.replace(beside, path)
+        write_atomically(path, hashlib.sha256(content).digest() + content)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise InputError(f"{path}: {error.strerror} (make room, then run the same command again)") from None
 
 
@@ -189,7 +185,7 @@ def assemble(folder: Path, number: int, first: int, files: tuple[str, ...]) -> N
         shard = Shard("", 0, 0, "")
     done = Done(shard, capacity, tuple(entries), tuple(skipped), stamps)
     try:
-        write_synced(folder / "shards" / f"{number:05d}.json", seal({"format": VERSION} | dataclasses.asdict(done)))
+        write_atomically(folder / "shards" / f"{number:05d}.json", seal({"format": VERSION} | dataclasses.asdict(done)))
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror} (make room, then run the same command again)") from None
     for at in range(first, first + len(files)):
