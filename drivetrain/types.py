@@ -163,13 +163,26 @@ class Agents:
     height: Float[Array, "*time A"] | None = None  # m, of the road below; None: all on one level
 
 
+class Cross(enum.IntEnum):
+    """Columns of `Map.stations`: one cross-section of a lane."""
+
+    LEFT_X = 0
+    LEFT_Y = 1
+    RIGHT_X = 2
+    RIGHT_Y = 3
+    CENTRE_X = 4
+    CENTRE_Y = 5
+    COS = 6  # of the heading
+    SIN = 7
+    LIMIT = 8  # speed limit, m/s; 0: unknown
+
+
 @record
 class Map:
     """The road of one recording.
 
     `stations` packs a lane's cross-section, about every 2 m, in one row so that reading one is one contiguous read; its
-    columns are named by `Cross` (sim/route_tables.py) alone: left x, y · right x, y · centre x, y · heading cos, sin ·
-    speed limit (m/s, 0 where unknown). Lanes side by side in one direction have the same number of stations where the
+    columns are named by `Cross` alone. Lanes side by side in one direction have the same number of stations where the
     format says that they run in parallel.
 
     Heights stand only where some map of the dataset has levels that cross (`data/roads/levels.py`); else they are None,

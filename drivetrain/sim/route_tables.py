@@ -12,26 +12,12 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt
 
-from drivetrain.types import Array, Route, RouteFlag, record, replace
+from drivetrain.types import Array, Cross, Route, RouteFlag, record, replace
 
 BEFORE, AFTER = 16, 96
 """Rows of zeros before and after a route, so that a stretch may begin before it and end beyond it."""
 VECTOR = 16
 """float32 numbers in the widest vector registers: blocks of sides are whole vectors."""
-
-
-class Cross(IntEnum):
-    """Columns of `Map.stations`: one cross-section of a lane."""
-
-    LEFT_X = 0
-    LEFT_Y = 1
-    RIGHT_X = 2
-    RIGHT_Y = 3
-    CENTRE_X = 4
-    CENTRE_Y = 5
-    COS = 6
-    SIN = 7
-    LIMIT = 8
 
 
 class Row(IntEnum):

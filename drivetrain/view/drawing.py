@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.sim.route_tables import Cross
-from drivetrain.types import ControlKind, ElementKind, Log, Map, Route, RouteFlag
+from drivetrain.types import ControlKind, Cross, ElementKind, Log, Map, Route, RouteFlag
 from drivetrain.view.packing import MISSING, centimetres, pack, pack_path, pose_rows
 
 MARGINS = ("collision", "off_route", "off_road", "stop_line", "red_light")

@@ -15,13 +15,14 @@ from drivetrain.data.compile.cropping import agents_kept, crop_egos, crop_lines,
 from drivetrain.data.compile.drafting import Candidate, Draft, draft, route_lines
 from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.roads.elements import Elements
-from drivetrain.data.roads.lanes import Mending, headings
+from drivetrain.data.roads.lanes import Lanes, Mending, headings
 from drivetrain.data.roads.levels import line_heights
 from drivetrain.data.routes.routing import Path
 from drivetrain.types import (
     Agents,
     Bodies,
     ControlKind,
+    Cross,
     Egos,
     InputError,
     LightState,
@@ -208,8 +209,6 @@ def _heights(
 
 def _map(drafted: Draft, elements: Elements, capacity: Capacity) -> Map:
     lanes, recording, c = drafted.lanes, drafted.recording, capacity
-    limit = lanes.limit[lanes.lane][:, None]
-    stations = np.concatenate([lanes.left, lanes.right, lanes.centre, headings(lanes), limit], axis=1)
     successors = np.full((len(lanes.count), LINKS), -1)
     for lane, following in enumerate(lanes.successors):
         successors[lane, : len(following[:LINKS])] = following[:LINKS]
@@ -224,7 +223,7 @@ def _map(drafted: Draft, elements: Elements, capacity: Capacity) -> Map:
     return Map(
         elements=_padded(elements.segments, (c.elements, 4), np.float32),
         element_kind=_padded(elements.kind, (c.elements,), np.int32),
-        stations=_padded(stations, (c.stations, 9), np.float32),
+        stations=_padded(_cross_sections(lanes), (c.stations, len(Cross)), np.float32),
         station_lane=_padded(lanes.lane, (c.stations,), np.int32, -1),
         lane_first=_padded(lanes.first, (c.lanes,), np.int32),
         lane_count=_padded(lanes.count, (c.lanes,), np.int32),
@@ -238,6 +237,16 @@ def _map(drafted: Draft, elements: Elements, capacity: Capacity) -> Map:
         station_height=_heights(lanes.height, (c.stations,), c),
         line_height=_heights(line_heights(recording, lanes), (c.lines,), c),
     )
+
+
+def _cross_sections(lanes: Lanes) -> Float[np.ndarray, "Q 9"]:
+    sections = np.empty((len(lanes.left), len(Cross)))
+    sections[:, Cross.LEFT_X : Cross.RIGHT_X] = lanes.left
+    sections[:, Cross.RIGHT_X : Cross.CENTRE_X] = lanes.right
+    sections[:, Cross.CENTRE_X : Cross.COS] = lanes.centre
+    sections[:, Cross.COS : Cross.LIMIT] = headings(lanes)
+    sections[:, Cross.LIMIT] = lanes.limit[lanes.lane]
+    return sections
 
 
 def _log(recording: Recording, columns: Int[np.ndarray, "a"], capacity: Capacity) -> Log:

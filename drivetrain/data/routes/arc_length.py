@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from drivetrain.data.recordings.recording import LEVELS_APART
-from drivetrain.types import Scenario
+from drivetrain.types import Cross, Scenario
 
 
 def reference_stations(scenario: Scenario, ego: int) -> Int[np.ndarray, "P"]:
@@ -25,7 +25,7 @@ def reference_centres(scenario: Scenario, ego: int) -> tuple[Float[np.ndarray, "
     """Centre and heading of the recorded lane at each station of an ego's route; zeros beyond its end."""
     station = reference_stations(scenario, ego)
     rows = np.where(station[:, None] >= 0, np.asarray(scenario.map.stations)[station], 0.0)
-    return rows[:, 4:6], rows[:, 6:8]
+    return rows[:, Cross.CENTRE_X : Cross.COS], rows[:, Cross.COS : Cross.LIMIT]
 
 
 def arc_lengths(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"]:
@@ -35,7 +35,7 @@ def arc_lengths(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"]:
     """
     stations = np.asarray(scenario.egos.route.stations[ego])
     slot = np.asarray(scenario.egos.route.reference[ego])
-    centre = np.asarray(scenario.map.stations)[:, 4:6]
+    centre = np.asarray(scenario.map.stations)[:, Cross.CENTRE_X : Cross.COS]
     steps = np.zeros(len(slot))
     row = np.arange(int(scenario.egos.route.length[ego]) - 1)
     for lane in (slot[row + 1], slot[row]):  # the lane left behind, where it goes on, has the last word

@@ -8,7 +8,7 @@ import scenes
 
 from drivetrain.data.compile.compiling import compile_recording
 from drivetrain.data.recordings.recording import Recording
-from drivetrain.types import ElementKind, RouteFlag
+from drivetrain.types import Cross, ElementKind, RouteFlag
 
 HALF = scenes.WIDTH / 2
 
@@ -42,7 +42,7 @@ def test_a_car_that_goes_round_twice_has_every_lane_twice():
     )
     begins = lane[np.flatnonzero(np.diff(lane, prepend=-9))]
     assert len(begins) >= 9 and (np.diff(begins) % 4 == 1).all()
-    np.testing.assert_allclose(np.linalg.norm(station[:, 4:6], axis=1), 20.0, atol=0.3)
+    np.testing.assert_allclose(np.linalg.norm(station[:, Cross.CENTRE_X : Cross.COS], axis=1), 20.0, atol=0.3)
     assert float(scenario.egos.log_distance[0]) == pytest.approx(279.0, rel=0.02)
 
 
