@@ -1,10 +1,13 @@
 """Small scenarios of random numbers, of differing sizes, for tests of the on-disk format."""
 
+from pathlib import Path
+
 import numpy as np
 
 from drivetrain.data.compile.compiling import Capacity
 from drivetrain.data.compile.padding import from_arrays, shapes
 from drivetrain.data.store.manifest import EgoEntry, Entry
+from drivetrain.data.store.shards import read_manifest, read_scenarios
 from drivetrain.types import Scenario
 
 BOOLEAN = ("map.line_judged", "log.agents.valid")
@@ -26,6 +29,13 @@ FLOATING = {
 def sizes(seed: int) -> Capacity:
     """A capacity that differs with the seed."""
     return Capacity(3 + seed, 10, 5 + 2 * seed, 9 - seed, 4, 2, 2, 12 + seed, 3, 2)
+
+
+def read_one(folder: Path, name: str) -> Scenario:
+    """The scenario of one recording of a dataset."""
+    manifest = read_manifest(folder)
+    (wanted,) = [entry for entry in manifest.recordings if entry.name == name]
+    return next(read_scenarios(folder, manifest, [wanted]))
 
 
 def scenario(seed: int) -> Scenario:

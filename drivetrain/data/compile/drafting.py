@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from drivetrain.data.compile.track_heights import with_heights
 from drivetrain.data.recordings.recording import Recording
+from drivetrain.data.recordings.series import runs
 from drivetrain.data.roads.elements import Elements, elements_of
 from drivetrain.data.roads.lanes import Lanes, Mending, stations_of
 from drivetrain.data.roads.levels import levelled
@@ -70,10 +71,8 @@ def _candidates(recording: Recording) -> list[Candidate]:
     """Every vehicle with its longest unbroken stretch; short and parked ones say so."""
     tracks, found = recording.tracks, []
     for row in np.flatnonzero(np.isin(tracks.kind, VEHICLES) & tracks.valid.any(axis=1)):
-        edges = np.diff(np.concatenate([[0], tracks.valid[row].astype(int), [0]]))
-        starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-        longest = int(np.argmax(ends - starts))
-        first, last = int(starts[longest]), int(ends[longest]) - 1
+        longest = max(runs(tracks.valid[row]), key=lambda run: run.stop - run.start)
+        first, last = longest.start, longest.stop - 1
         path = tracks.position[row, first : last + 1]
         cause = ""
         if (last - first + 1) * recording.dt < SEEN - 1e-6:

@@ -14,3 +14,9 @@ def files_below(source: str, endings: str | tuple[str, ...]) -> list[str]:
     return sorted(
         os.path.join(folder, name) for folder, _, names in os.walk(source) for name in names if name.endswith(endings)
     )
+
+
+def stem(file: str, endings: tuple[str, ...]) -> str:
+    """A file's name without its folder and, where it has one of these, its ending."""
+    name = os.path.basename(file)
+    return next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name) or name

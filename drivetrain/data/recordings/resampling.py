@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.data.recordings.recording import Recording
+from drivetrain.data.recordings.series import wrapped
 from drivetrain.types import InputError
 
 MAX_STEPS = 100_000
@@ -29,13 +30,13 @@ def resample(recording: Recording, dt: float) -> Recording:
     before, after, share = _places(old, dt / recording.dt)
     tracks = recording.tracks
     valid = tracks.valid[:, before] & tracks.valid[:, after]
-    turn = (tracks.heading[:, after] - tracks.heading[:, before] + np.pi) % (2.0 * np.pi) - np.pi
+    turn = wrapped(tracks.heading[:, after] - tracks.heading[:, before])
     heading = tracks.heading[:, before] + share * turn
     changed = replace(
         tracks,
         position=_between(tracks.position, before, after, share, valid),
         velocity=_between(tracks.velocity, before, after, share, valid),
-        heading=np.where(valid, (heading + np.pi) % (2.0 * np.pi) - np.pi, 0.0),
+        heading=np.where(valid, wrapped(heading), 0.0),
         valid=valid,
         height=None
         if tracks.height is None

@@ -16,9 +16,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from drivetrain.data.recordings.recording import Recording, Tracks
+from drivetrain.data.recordings.series import runs, wrapped
 from drivetrain.types import InputError
 
 CUTOFF_HZ = 0.4  # NGSIM: accelerations become a driver's, positions move by 0.1 m
@@ -39,12 +40,6 @@ class SmoothingReport(NamedTuple):
     shift_p50: float
     shift_p95: float
     shift_max: float
-
-
-def runs(valid: Bool[np.ndarray, "T"]) -> list[slice]:
-    """The maximal runs of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], valid, [False]]).astype(np.int8)))
-    return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
 def smooth(recording: Recording, cutoff_hz: float = CUTOFF_HZ) -> tuple[Recording, SmoothingReport]:
@@ -121,11 +116,11 @@ def follow(
     angle = course[start] - _slip(path[start:], course[start:], lever)
     heading = np.full(len(path), angle)
     for step in range(start, len(path) - 1):
-        off = float(_wrap(angle - along[step]))
+        off = float(wrapped(angle - along[step]))
         if abs(off) < 0.5 * np.pi:  # rolling backwards turns nothing
             angle += 2.0 * np.arctan(np.tan(0.5 * off) * decay[step]) - off
         heading[step + 1] = angle
-    return _wrap(heading)
+    return wrapped(heading)
 
 
 def _slip(path: Float[np.ndarray, "n 2"], course: Float[np.ndarray, "n"], lever: float) -> float:
@@ -134,12 +129,8 @@ def _slip(path: Float[np.ndarray, "n 2"], course: Float[np.ndarray, "n"], lever:
     end = int(np.searchsorted(travelled, ENTRY))
     if end >= len(travelled):
         return 0.0
-    curvature = float(_wrap(course[end + 1] - course[0])) / float(travelled[end])
+    curvature = float(wrapped(course[end + 1] - course[0])) / float(travelled[end])
     return float(np.arcsin(np.clip(lever * curvature, -0.5, 0.5)))
-
-
-def _wrap(angle: np.ndarray | float) -> np.ndarray:
-    return np.asarray((angle + np.pi) % (2.0 * np.pi) - np.pi)
 
 
 def whittaker(values: Float[np.ndarray, "n k"], cutoff: float) -> Float[np.ndarray, "n k"]:

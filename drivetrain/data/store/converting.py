@@ -20,12 +20,12 @@ from drivetrain.data.compile.cropping import shorten
 from drivetrain.data.compile.padding import union
 from drivetrain.data.readers import READERS
 from drivetrain.data.recordings.provenance import counted
-from drivetrain.data.recordings.recording import SPLITS, Recording
+from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.recordings.resampling import resample
 from drivetrain.data.recordings.smoothing import smooth
 from drivetrain.data.store.atomic_folder import publish
 from drivetrain.data.store.dataset_info import count, cropped_of, total
-from drivetrain.data.store.manifest import VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, is_plain
+from drivetrain.data.store.manifest import VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, check_split, is_plain
 from drivetrain.data.store.process_pool import spread
 from drivetrain.data.store.shards import NOTHING, pack_record, write_manifest
 from drivetrain.data.store.splitting import Gate, split_of
@@ -97,8 +97,7 @@ def convert(
     if format not in READERS:
         raise InputError(f"{format}: unknown format (use one of {', '.join(sorted(READERS))})")
     dt, split, max_failures = settings.dt, settings.split, settings.max_failures
-    if split is not None and split not in SPLITS:
-        raise InputError(f"split: {split!r} (use one of {', '.join(SPLITS)})")
+    check_split("split", split)
     if not 0.02 <= dt <= 1.0:
         raise InputError(f"dt: {dt} s (use 0.02 to 1 s; 0.2 is usual)")
     plan = Plan(format, dt, __version__, find(format, sources)[: settings.limit], settings.capacity)

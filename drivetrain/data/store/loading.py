@@ -10,8 +10,7 @@ from jaxtyping import Bool
 
 from drivetrain.data.compile.compiling import Capacity
 from drivetrain.data.compile.padding import from_arrays, pad, to_arrays, union
-from drivetrain.data.recordings.recording import SPLITS
-from drivetrain.data.store.manifest import Entry, Manifest
+from drivetrain.data.store.manifest import Entry, Manifest, check_split
 from drivetrain.data.store.shards import read_manifest, read_scenarios
 from drivetrain.types import InputError, Scenario
 
@@ -76,8 +75,7 @@ def joint_capacity(parts: Sequence[Loaded] | Sequence[Manifest]) -> Capacity:
 
 def entries_of(folder: str | Path, manifest: Manifest, split: str | None, admitted_only: bool) -> list[Entry]:
     """The recordings of a split (None: all). Raises `InputError` where there is none; see `load`."""
-    if split is not None and split not in SPLITS:
-        raise InputError(f"{folder}: split: {split!r} (use one of {', '.join(SPLITS)})")
+    check_split(f"{folder}: split", split)
     entries = [entry for entry in manifest.recordings if split in (None, entry.split)]
     if admitted_only:
         if entries and not any(entry.egos for entry in entries):

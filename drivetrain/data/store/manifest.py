@@ -91,6 +91,12 @@ def is_plain(name: str) -> bool:
     return 0 < len(name) <= 200 and name.isprintable() and not set(name) & {"/", "\\"} and bool(name.strip(". "))
 
 
+def check_split(where: str, split: str | None) -> None:
+    """Raise `InputError`, starting with `where`, on what is neither a split nor None."""
+    if split is not None and split not in SPLITS:
+        raise InputError(f"{where}: {split!r} (use one of {', '.join(SPLITS)})")
+
+
 def encode(manifest: Manifest) -> bytes:
     """The manifest as JSON with its digest: the same manifest gives the same bytes."""
     body = dataclasses.asdict(manifest)

@@ -13,11 +13,10 @@ from typing import Literal
 import numpy as np
 
 from drivetrain.data.compile.padding import extent
-from drivetrain.data.recordings.recording import SPLITS
 from drivetrain.data.store.atomic_folder import MANIFEST
 from drivetrain.data.store.clips import clip_starts, cut_clip
 from drivetrain.data.store.difficulty import MEASURES
-from drivetrain.data.store.manifest import VERSION, Entry, Manifest, Scalar
+from drivetrain.data.store.manifest import VERSION, Entry, Manifest, Scalar, check_split
 from drivetrain.data.store.records import arrays_of
 from drivetrain.data.store.shards import (
     NOTHING,
@@ -174,8 +173,7 @@ def by_clips(
 
 def _open(folder: str | Path, split: str | None) -> tuple[Manifest, str]:
     """A dataset whose egos have been checked, and the checksum of its manifest."""
-    if split is not None and split not in SPLITS:
-        raise InputError(f"split: {split!r} (use one of {', '.join(SPLITS)})")
+    check_split("split", split)
     manifest = read_manifest(folder)
     egos = [ego for entry in manifest.recordings if split in (None, entry.split) for ego in entry.egos]
     if not any(ego.cause is None for ego in egos):

@@ -156,15 +156,6 @@ def unpack_record(data: bytes, capacity: Capacity, where: str) -> Scenario:
     return from_arrays(pad(arrays_of(data, where), capacity, where))
 
 
-def read_scenario(folder: str | Path, name: str) -> Scenario:
-    """One scenario by its recording's name."""
-    manifest = read_manifest(folder)
-    entries = [entry for entry in manifest.recordings if entry.name == name]
-    if not entries:
-        raise InputError(f"{folder}: {name}: no such recording (`data info` names them)")
-    return next(read_scenarios(folder, manifest, entries))
-
-
 def verify(folder: str | Path) -> Manifest:
     """Check every record's and shard's checksum. Raises `InputError` naming the first bad recording and its shard."""
     manifest = read_manifest(folder)

@@ -9,7 +9,8 @@ from scipy.sparse import diags, eye
 
 from drivetrain.data.readers.commonroad import reader as commonroad
 from drivetrain.data.recordings.recording import Recording, Tracks
-from drivetrain.data.recordings.smoothing import CUTOFF_HZ, REAR_AXLE, runs, smooth, whittaker
+from drivetrain.data.recordings.series import runs
+from drivetrain.data.recordings.smoothing import CUTOFF_HZ, REAR_AXLE, smooth, whittaker
 from drivetrain.types import AgentKind, InputError
 
 SCENES = Path(__file__).resolve().parents[3] / "datasets" / "ngsim" / "scenes"

@@ -5,13 +5,14 @@ import hashlib
 
 import numpy as np
 import pytest
+from fixtures_dataset import read_one
 from fixtures_drawn import install
 
 from drivetrain.data.readers import READERS
 from drivetrain.data.store.converting import convert
 from drivetrain.data.store.difficulty import MEASURES
 from drivetrain.data.store.mining import by_clips, by_difficulty, by_hours
-from drivetrain.data.store.shards import read_manifest, read_scenario, set_causes, verify
+from drivetrain.data.store.shards import read_manifest, set_causes, verify
 from drivetrain.types import InputError
 
 SECONDS = 6.0  # of a drawn drive: 30 steps of 0.2 s
@@ -59,7 +60,7 @@ def test_a_mined_dataset_names_its_parent_and_repeats_to_the_byte(folder, tmp_pa
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
     name = next(iter(names(tmp_path / "one")))
-    before, after = read_scenario(folder, name), read_scenario(tmp_path / "one", name)
+    before, after = read_one(folder, name), read_one(tmp_path / "one", name)
     np.testing.assert_array_equal(before.log.agents.position, after.log.agents.position)
     with pytest.raises(InputError, match="not empty"):
         by_hours(folder, tmp_path / "one", SECONDS / 3600.0)
@@ -92,7 +93,7 @@ def test_segments_are_cut_and_their_egos_drive_all_of_them(folder, tmp_path):
     for entry in manifest.recordings:
         name, start = entry.name.split("@")
         begun.add(int(start))
-        whole, segment = read_scenario(folder, name), read_scenario(tmp_path / "cut", entry.name)
+        whole, segment = read_one(folder, name), read_one(tmp_path / "cut", entry.name)
         assert entry.steps == int(segment.log.steps) == 21 == len(segment.log.lights)
         position = whole.log.agents.position[int(start) : int(start) + 21]
         np.testing.assert_array_equal(segment.log.agents.position, position)

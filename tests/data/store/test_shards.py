@@ -8,11 +8,11 @@ import os
 import jax
 import numpy as np
 import pytest
-from fixtures_dataset import entry, scenario, sizes
+from fixtures_dataset import entry, read_one, scenario, sizes
 
 from drivetrain.data.store.atomic_folder import fresh_folder
 from drivetrain.data.store.manifest import Skipped, encode
-from drivetrain.data.store.shards import read_manifest, read_scenario, set_causes, verify, write_dataset
+from drivetrain.data.store.shards import read_manifest, set_causes, verify, write_dataset
 from drivetrain.types import InputError
 
 SHARD = "scenarios-00000.array_record"
@@ -37,7 +37,7 @@ def test_a_scenario_comes_back_padded_by_the_documented_rule(folder):
     manifest = read_manifest(folder)
     assert manifest.capacity.agents == sizes(2).agents and manifest.capacity.stations == sizes(0).stations
     assert [s.file for s in manifest.skipped] == ["bad.xml"]
-    read, written = read_scenario(folder, "r1"), scenario(1)
+    read, written = read_one(folder, "r1"), scenario(1)
     assert jax.tree.structure(read) == jax.tree.structure(written)
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(read)]
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path in paths]
@@ -78,7 +78,7 @@ def test_a_truncated_shard_is_not_read(folder, share):
     data = (folder / SHARD).read_bytes()
     (folder / SHARD).write_bytes(data[: int(share * len(data))])
     with pytest.raises(InputError, match=f"{SHARD}: r2: the shard has"):
-        read_scenario(folder, "r2")
+        read_one(folder, "r2")
 
 
 def test_a_missing_shard_is_named(folder):
@@ -93,7 +93,7 @@ def test_a_swapped_record_is_not_taken_for_another(folder):
     lying = dataclasses.replace(manifest, recordings=(dataclasses.replace(first, position=1), *others))
     (folder / "manifest.json").write_bytes(encode(lying))
     with pytest.raises(InputError, match="r0: the record's checksum is wrong"):
-        read_scenario(folder, "r0")
+        read_one(folder, "r0")
 
 
 def spoiled(folder, change):

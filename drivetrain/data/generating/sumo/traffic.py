@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.data.recordings.recording import Tracks
+from drivetrain.data.recordings.series import wrapped
 from drivetrain.types import AgentKind
 
 KINDS = {
@@ -127,7 +128,7 @@ def tracks_of(clip: Clip, bodies: dict[str, Body], origin: tuple[float, float], 
     for row, sights in enumerate(states):
         for step, sight in sights.items():
             front[row, step], angle[row, step], valid[row, step] = (sight.x, sight.y), sight.angle, True
-    heading = np.where(valid, (np.pi / 2 - np.deg2rad(angle) + np.pi) % (2 * np.pi) - np.pi, 0.0)
+    heading = np.where(valid, wrapped(np.pi / 2 - np.deg2rad(angle)), 0.0)
     length = np.array([bodies[id].length for id in owner])
     direction = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
     on_foot = np.array([bodies[id].kind == AgentKind.PEDESTRIAN for id in owner], bool)

@@ -17,13 +17,13 @@ import shapely
 from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.local_frame import MAX_EXTENT
 from drivetrain.data.recordings.recording import Feature, Lane
 from drivetrain.data.recordings.unpacking import read_bytes
 from drivetrain.types import ElementKind
 
 MAX_LANES = 20_000
 MAX_POINTS = 1_000_000
-MAX_EXTENT = 50_000.0  # m from the scene's middle
 SHORTEST = 0.1  # m; a border or lane shorter than this is none
 GATE = (1.0, 12.0)  # m before and behind the end of a lane at the map's rim: there the outline is open
 GATE_SIDE = 1.0  # m beyond each border

@@ -16,9 +16,9 @@ import numpy as np
 
 from drivetrain.data.readers.commonroad.obstacles import read_obstacles, time_span, to_tracks
 from drivetrain.data.readers.commonroad.road import read_road
-from drivetrain.data.readers.commonroad.signals import MAX_EXTENT
 from drivetrain.data.readers.hardened_xml import number, parse, quote, refuse
-from drivetrain.data.readers.source_files import files_below
+from drivetrain.data.readers.source_files import files_below, stem
+from drivetrain.data.recordings.json_fields import MAX_EXTENT
 from drivetrain.data.recordings.recording import Recording, Tracks
 from drivetrain.data.recordings.unpacking import read_bytes
 
@@ -56,7 +56,7 @@ def read(file: str) -> Recording:
     _check_extent(file, tracks)
     row = _index_row(file)
     return Recording(
-        name=_stem(file),
+        name=stem(file, SUFFIXES),
         file=file,
         dt=dt,
         tracks=tracks,
@@ -71,11 +71,6 @@ def read(file: str) -> Recording:
         origin=road.origin,
         notes={name: count for name, count in notes.items() if count},
     )
-
-
-def _stem(file: str) -> str:
-    name = os.path.basename(file)
-    return next((name[: -len(suffix)] for suffix in reversed(SUFFIXES) if name.endswith(suffix)), name)
 
 
 def _check_extent(file: str, tracks: Tracks) -> None:

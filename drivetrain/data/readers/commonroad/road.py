@@ -8,8 +8,9 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from jaxtyping import Float
 
-from drivetrain.data.readers.commonroad.signals import MAX_EXTENT, Signs, control_lines, read_signs, speed
+from drivetrain.data.readers.commonroad.signals import Signs, control_lines, read_signs, speed
 from drivetrain.data.readers.hardened_xml import by_id, integer, points, references, refuse, texts
+from drivetrain.data.recordings.json_fields import MAX_EXTENT
 from drivetrain.data.recordings.recording import ControlLine, Feature, Lane, Light
 from drivetrain.types import ElementKind
 

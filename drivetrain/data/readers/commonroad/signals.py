@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import by_id, integer, number, point, points, references, refuse
+from drivetrain.data.recordings.json_fields import MAX_EXTENT
 from drivetrain.data.recordings.recording import ControlLine, Lane, Light
 from drivetrain.types import ControlKind, LightState
 
-MAX_EXTENT = 1e5  # m: float32 still resolves 8 mm at its far end
 MAX_SPEED_LIMIT = 100.0  # m/s
 TURN = np.deg2rad(30.0)  # a successor whose heading differs by more is a turn
 

@@ -17,9 +17,8 @@ from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import integer, number, refuse
 from drivetrain.data.readers.lanelet2.projection import to_utm, zone_of
+from drivetrain.data.recordings.json_fields import MAX_EXTENT
 from drivetrain.types import ElementKind
-
-MAX_EXTENT = 1e5  # m: float32 still resolves 8 mm at its far end
 
 SOLID = {"curbstone", "road_border", "guard_rail", "wall", "fence", "rail"}
 PLAIN = {"virtual", "pedestrian_marking", "zebra_marking", "zig-zag", "stop_line", "keepout"}

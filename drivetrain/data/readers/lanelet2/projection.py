@@ -7,6 +7,8 @@ below a micrometre within a zone.
 import numpy as np
 from jaxtyping import Float
 
+from drivetrain.data.recordings.series import wrapped
+
 A, F = 6378137.0, 1.0 / 298.257223563  # WGS 84: half the major axis, m; flattening
 K0, FALSE_EASTING = 0.9996, 500_000.0
 N = F / (2.0 - F)
@@ -29,8 +31,7 @@ def zone_of(longitude: float) -> int:
 
 def to_utm(latitude: Float[np.ndarray, "n"], longitude: Float[np.ndarray, "n"], zone: int) -> Float[np.ndarray, "n 2"]:
     """Easting and northing in metres, of degrees; southern northings are negative."""
-    phi, turn = np.radians(latitude), np.radians(longitude - (6.0 * zone - 183.0))
-    turn = (turn + np.pi) % (2.0 * np.pi) - np.pi
+    phi, turn = np.radians(latitude), wrapped(np.radians(longitude - (6.0 * zone - 183.0)))
     tau = np.tan(phi)
     sigma = np.sinh(E * np.arctanh(E * tau / np.hypot(1.0, tau)))
     conformal = tau * np.hypot(1.0, sigma) - sigma * np.hypot(1.0, tau)

@@ -20,7 +20,6 @@ from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import parse, quote, refuse
 from drivetrain.data.readers.lanelet2.lanelets import (
-    MAX_EXTENT,
     Lanelet,
     neighbours,
     read_lanelets,
@@ -29,6 +28,8 @@ from drivetrain.data.readers.lanelet2.lanelets import (
 )
 from drivetrain.data.readers.lanelet2.rules import control_lines, read_rules, speed_limit
 from drivetrain.data.readers.lanelet2.tracks import Table, clip_tracks, read_table
+from drivetrain.data.readers.source_files import stem
+from drivetrain.data.recordings.json_fields import MAX_EXTENT
 from drivetrain.data.recordings.recording import MAP_DT, Feature, Lane, Recording, Tracks, no_tracks
 from drivetrain.types import ElementKind, InputError
 
@@ -94,8 +95,7 @@ def read(item: str) -> Recording:
     path, mark, number = item.partition("#")
     notes: Counter[str] = Counter()
     if not TABLE.fullmatch(os.path.basename(path)):
-        name = next((os.path.basename(path)[: -len(ending)] for ending in reversed(MAPS) if path.endswith(ending)), "")
-        return _recording(path, path, name or os.path.basename(path), None, 0, notes)
+        return _recording(path, path, stem(path, MAPS), None, 0, notes)
     table = read_table(_tables(path))
     clip = int(number) if number.isascii() and number.isdigit() and len(number) < 9 else -1
     if not mark or not 0 <= clip < len(table.clips):

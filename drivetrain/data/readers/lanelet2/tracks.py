@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from drivetrain.data.readers.body_sizes import MAX_SIZE, SIZES
 from drivetrain.data.readers.hardened_xml import MAX_NUMBER, quote, refuse
 from drivetrain.data.recordings.recording import Tracks
+from drivetrain.data.recordings.series import wrapped
 from drivetrain.data.recordings.unpacking import check_file, read_bytes
 from drivetrain.types import AgentKind
 
@@ -212,7 +213,7 @@ def clip_tracks(file: str, table: Table, clip: int, origin: Float[np.ndarray, "2
     notes["pedestrians_or_bicycles"] += (
         len(np.unique(track[kind[track] == AgentKind.PEDESTRIAN])) if table.either else 0
     )
-    heading = (heading + np.pi) % (2.0 * np.pi) - np.pi
+    heading = wrapped(heading)
     return Tracks(
         id=table.ids[present],
         kind=kind,

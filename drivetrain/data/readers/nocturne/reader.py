@@ -19,6 +19,7 @@ from drivetrain.data.readers.ground_heights import ground_heights
 from drivetrain.data.readers.hardened_xml import quote, refuse
 from drivetrain.data.readers.local_frame import centred
 from drivetrain.data.readers.nocturne.roads import points, read_roads
+from drivetrain.data.readers.source_files import stem
 from drivetrain.data.readers.waymo.tracks import LICENCE, SOURCE
 from drivetrain.data.recordings.recording import Recording, Tracks
 from drivetrain.data.recordings.unpacking import read_bytes
@@ -48,10 +49,9 @@ def read(file: str) -> Recording:
     tracks = _tracks(file, scene, notes)
     tracks, origin = centred(f"{file}: objects", tracks)
     roads = read_roads(file, scene, origin, tracks.valid.shape[1])
-    name = next(Path(file).name.removesuffix(suffix) for suffix in (*SUFFIXES[::-1], "") if file.endswith(suffix))
     scenario = scene.get("scenario_id")
     return Recording(
-        name=name,
+        name=stem(file, SUFFIXES),
         file=file,
         dt=DT,
         tracks=tracks,

@@ -11,11 +11,11 @@ from jaxtyping import Float, Int
 from drivetrain.data.readers.centre_lines.lane_borders import Paint
 from drivetrain.data.readers.centre_lines.lane_sampling import CentreLine
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.local_frame import MAX_EXTENT
 from drivetrain.data.readers.waymo.controls import SeenLight, StopSign
 from drivetrain.data.readers.waymo.road import (
     BICYCLE_LANE,
     MARKS,
-    MAX_EXTENT,
     MAX_POINTS,
     STATES,
     Drawing,

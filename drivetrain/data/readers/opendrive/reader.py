@@ -4,7 +4,6 @@ Format: ASAM OpenDRIVE, https://www.asam.net/standards/detail/opendrive. A map h
 step and no tracks. Heights are those of the roads' elevation profiles.
 """
 
-import os
 from collections import Counter
 from dataclasses import replace
 
@@ -17,12 +16,11 @@ from drivetrain.data.readers.opendrive.links import Node, meetings, successors_o
 from drivetrain.data.readers.opendrive.objects import Net
 from drivetrain.data.readers.opendrive.roads import Key, Strip, read_roads, strips_of
 from drivetrain.data.readers.opendrive.signals import read_signals
-from drivetrain.data.readers.source_files import files_below
-from drivetrain.data.recordings.recording import MAP_DT, Lane, Recording, no_tracks
+from drivetrain.data.readers.source_files import files_below, stem
+from drivetrain.data.recordings.json_fields import MAX_EXTENT
+from drivetrain.data.recordings.recording import LEVELS_APART, MAP_DT, Lane, Recording, no_tracks
 
 SUFFIXES = (".xodr", ".xodr.xz", ".xodr.gz")
-MAX_EXTENT = 1e5  # m: float32 still resolves 8 mm at its far end
-ABOVE = 2.5  # m; lanes that cross with this between them lie on different levels
 
 
 def find(source: str) -> list[str]:
@@ -59,7 +57,7 @@ def read(file: str) -> Recording:
     header = root.find("header")
     named = [] if header is None else [header.get(key, "").strip() for key in ("name", "vendor")]
     return Recording(
-        name=_stem(file),
+        name=stem(file, SUFFIXES),
         file=file,
         dt=MAP_DT,
         tracks=no_tracks(),
@@ -140,16 +138,11 @@ def _crossings(strips: dict[Key, Strip]) -> int:
     """Lanes that lie above another, by the heights of their roads."""
     usable = [strip for strip in strips.values() if strip.usable]
     heights = np.concatenate([strip.height for strip in usable])
-    if np.ptp(heights) < ABOVE:
+    if np.ptp(heights) < LEVELS_APART:
         return 0
     centre = np.concatenate([0.5 * (strip.low + strip.high) for strip in usable])
     owner = np.repeat(np.arange(len(usable)), [len(strip.s) for strip in usable])
-    upper = np.flatnonzero(heights > heights.min() + ABOVE)
+    upper = np.flatnonzero(heights > heights.min() + LEVELS_APART)
     tree = shapely.STRtree(np.asarray(shapely.points(centre)))
     one, other = tree.query(shapely.points(centre[upper]), predicate="dwithin", distance=1.0)
-    return len(np.unique(owner[upper[one[heights[upper[one]] - heights[other] > ABOVE]]]))
-
-
-def _stem(file: str) -> str:
-    name = os.path.basename(file)
-    return next((name[: -len(suffix)] for suffix in reversed(SUFFIXES) if name.endswith(suffix)), name)
+    return len(np.unique(owner[upper[one[heights[upper[one]] - heights[other] > LEVELS_APART]]]))

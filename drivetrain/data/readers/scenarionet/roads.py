@@ -18,10 +18,10 @@ from drivetrain.data.readers.nocturne.roads import WORDS, read_roads
 from drivetrain.data.readers.scenarionet.lanes import limited, linked, outlined, points_of, text_of
 from drivetrain.data.readers.waymo.road import BICYCLE_LANE, MAX_POINTS, Roads
 from drivetrain.data.recordings.recording import Tracks
+from drivetrain.data.recordings.series import runs
 from drivetrain.types import LightState
 
 MAX_FEATURES = 50_000
-MAX_EXTENT = 50_000.0  # m from the scene's middle
 REACH = 200.0  # m from the tracks
 MARKS = {
     "ROAD_LINE_BROKEN_SINGLE_WHITE": 6,
@@ -148,8 +148,7 @@ def _parts(area: shapely.Geometry, points: Float[np.ndarray, "_ 3"], whole: bool
     kept = inside.copy()
     kept[1:] |= inside[:-1]
     kept[:-1] |= inside[1:]
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], kept, [False]]).astype(np.int8)))
-    return [points[start:stop] for start, stop in edges.reshape(-1, 2) if stop - start > 1]
+    return [points[run] for run in runs(kept) if run.stop - run.start > 1]
 
 
 # ------------------------------------------------------------------------------------------------------------- lights

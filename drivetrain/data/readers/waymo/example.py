@@ -15,11 +15,12 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.data.readers.centre_lines.lane_borders import Paint
 from drivetrain.data.readers.centre_lines.lane_sampling import CentreLine
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.local_frame import MAX_EXTENT
 from drivetrain.data.readers.waymo.controls import StopSign
 from drivetrain.data.readers.waymo.lights import Seen, lights_of
 from drivetrain.data.readers.waymo.messages import parse
 from drivetrain.data.readers.waymo.paths import Paths, with_paths
-from drivetrain.data.readers.waymo.road import BICYCLE_LANE, MARKS, MAX_EXTENT, MAX_POINTS, Drawing, distinct
+from drivetrain.data.readers.waymo.road import BICYCLE_LANE, MARKS, MAX_POINTS, Drawing, distinct
 from drivetrain.data.readers.waymo.tracks import MAX_OBJECTS, MAX_STEPS, States
 from drivetrain.data.recordings.recording import Feature
 from drivetrain.types import ElementKind

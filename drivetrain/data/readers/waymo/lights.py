@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivetrain.data.readers.hardened_xml import refuse
+from drivetrain.data.readers.local_frame import MAX_EXTENT
 from drivetrain.data.readers.waymo.controls import SeenLight
-from drivetrain.data.readers.waymo.road import MAX_EXTENT, STATES
+from drivetrain.data.readers.waymo.road import STATES
 from drivetrain.types import LightState
 
 MAX_STATES = 500_000

@@ -24,7 +24,6 @@ from drivetrain.types import ElementKind, LightState
 Line = Float[np.ndarray, "_ 2"]  # one of several, each of its own length
 
 MAX_POINTS = 2_000_000
-MAX_EXTENT = 50_000.0  # m from the scene's middle
 MAX_LENGTH = 500_000.0  # m of lines in a scene
 CELL = 10.0  # m; the squares in which crowding is counted
 MAX_CROWD = 5e6  # pairs of points, 2 m apart along their lines, in one square
