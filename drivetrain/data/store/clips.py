@@ -1,4 +1,4 @@
-"""A piece of a recording: its log cut to some steps, with the egos that are there for all of them."""
+"""A clip of a recording: its log cut to some steps, with the egos that are there for all of them."""
 
 import dataclasses
 
@@ -44,7 +44,7 @@ def cut_clip(entry: Entry, scenario: Scenario, start: int, steps: int) -> tuple[
 
 
 def clip_starts(entry: Entry, steps: int) -> list[int]:
-    """Where a segment of so many steps may begin: some ego that may be driven is there throughout."""
+    """Where a clip of so many steps may begin: some ego that may be driven is there throughout."""
     return [
         start
         for start in range(entry.steps - steps)

@@ -1,4 +1,4 @@
-"""Datasets selected from a dataset: nested subsets by hours, the hardest egos, random segments.
+"""Datasets selected from a dataset: nested subsets by hours, the hardest egos, random clips.
 
 A mined dataset is a dataset: it copies the records that it selects, so that it can be moved, checked and trained on
 alone, and names its parent's manifest by checksum. What was not selected for training stays where it was.
@@ -38,15 +38,15 @@ NOT_SELECTED = "not_selected"
 
 @component
 class Selection:
-    """What is selected from a dataset: by hours, by hardest, or as segments."""
+    """What is selected from a dataset: by hours, by hardest, or as clips."""
 
     hours: float | None = None  # recordings drawn until they last so long; the other splits whole
     hardest: Literal["dense", "turning", "near", "signals"] | None = None  # egos by a measure of difficulty
     share: float = 0.1  # of the egos that may be driven, the hardest
-    segments: int | None = None  # so many random segments, at most one of a recording
-    seconds: float = 10.0  # how long a segment lasts
+    clips: int | None = None  # so many random clips, at most one of a recording
+    seconds: float = 10.0  # how long a clip lasts
     split: Literal["train", "val", "test"] | None = (
-        None  # select from it; else from train (hours), test (segments), all
+        None  # select from it; else from train (hours), test (clips), all
     )
     seed: int = 0  # another seed, another draw
     overwrite: bool = False  # replace a dataset that stands there
@@ -54,13 +54,13 @@ class Selection:
 
 def select(folder: str | Path, out: str | Path, chosen: Selection, progress: Progress | None = None) -> Manifest:
     """A dataset selected in the one way that is given. Raises `InputError` where it is none, or more than one."""
-    if sum(way is not None for way in (chosen.hours, chosen.hardest, chosen.segments)) != 1:
-        raise InputError("mine: --hours, --hardest and --segments (give exactly one of them)")
+    if sum(way is not None for way in (chosen.hours, chosen.hardest, chosen.clips)) != 1:
+        raise InputError("mine: --hours, --hardest and --clips (give exactly one of them)")
     split, seed, overwrite = chosen.split, chosen.seed, chosen.overwrite
     if chosen.hours is not None:
         return by_hours(folder, out, chosen.hours, seed, split or "train", overwrite)
-    if chosen.segments is not None:
-        return by_clips(folder, out, chosen.segments, chosen.seconds, seed, split or "test", overwrite)
+    if chosen.clips is not None:
+        return by_clips(folder, out, chosen.clips, chosen.seconds, seed, split or "test", overwrite)
     return by_difficulty(folder, out, str(chosen.hardest), chosen.share, split, overwrite, progress)
 
 
@@ -144,9 +144,9 @@ def by_clips(
     split: str = "test",
     overwrite: bool = False,
 ) -> Manifest:
-    """Random segments of so many seconds, at most one of a recording, `count` of them; of one split.
+    """Random clips of so many seconds, at most one of a recording, `count` of them; of one split.
 
-    Every ego of a segment is there from its first step to its last. As with hours, fewer are a subset of more. The egos
+    Every ego of a clip is there from its first step to its last. As with hours, fewer are a subset of more. The egos
     are unchecked: admission comes next.
     """
     manifest, parent = _open(folder, split)
@@ -158,7 +158,7 @@ def by_clips(
         if possible := clip_starts(entry, steps):
             chosen[entry.name] = possible[int(_draw(seed, entry.name, "start") * len(possible))]
     if len(chosen) < count:
-        raise InputError(f"{folder}: {split}: {len(chosen)} recordings have a segment of {seconds:g} s (ask for fewer)")
+        raise InputError(f"{folder}: {split}: {len(chosen)} recordings have a clip of {seconds:g} s (ask for fewer)")
     entries = [entry for entry in manifest.recordings if entry.name in chosen]
 
     def records() -> Iterator[Packed]:
@@ -166,7 +166,7 @@ def by_clips(
             scenario = unpack_record(data, extent(arrays_of(data, entry.name)), entry.name)
             yield pack_record(*cut_clip(entry, scenario, chosen[entry.name], steps))
 
-    selection: dict[str, Scalar] = {"by": "segments", "count": count, "seconds": seconds, "seed": seed, "split": split}
+    selection: dict[str, Scalar] = {"by": "clips", "count": count, "seconds": seconds, "seed": seed, "split": split}
     about = Manifest(VERSION, manifest.dt, NOTHING, parent=parent, selection=selection)
     return write_packed(out, records(), about, overwrite)
 

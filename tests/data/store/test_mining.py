@@ -1,4 +1,4 @@
-"""Subsets that nest, egos that are hard, segments that fit: each a dataset of its own."""
+"""Subsets that nest, egos that are hard, clips that fit: each a dataset of its own."""
 
 import dataclasses
 import hashlib
@@ -86,26 +86,26 @@ def test_egos_that_are_not_hard_are_kept_out_and_zero_is_never_hard(folder, tmp_
     assert names(tmp_path / "val", "val") == names(folder, "val") and not names(tmp_path / "val", "train")
 
 
-def test_segments_are_cut_and_their_egos_drive_all_of_them(folder, tmp_path):
+def test_clips_are_cut_and_their_egos_drive_all_of_them(folder, tmp_path):
     by_clips(folder, tmp_path / "cut", 6, seconds=4.0, seed=3, split="train")
     manifest = verify(tmp_path / "cut")
     begun = set()
     for entry in manifest.recordings:
         name, start = entry.name.split("@")
         begun.add(int(start))
-        whole, segment = read_one(folder, name), read_one(tmp_path / "cut", entry.name)
-        assert entry.steps == int(segment.log.steps) == 21 == len(segment.log.lights)
+        whole, clip = read_one(folder, name), read_one(tmp_path / "cut", entry.name)
+        assert entry.steps == int(clip.log.steps) == 21 == len(clip.log.lights)
         position = whole.log.agents.position[int(start) : int(start) + 21]
-        np.testing.assert_array_equal(segment.log.agents.position, position)
+        np.testing.assert_array_equal(clip.log.agents.position, position)
         (ego,) = entry.egos
         assert (ego.first, ego.last, ego.cause) == (0, 20, "")
-        assert float(segment.egos.log_distance[0]) == pytest.approx(40.0, abs=0.3)  # 10 m/s for 4 s
+        assert float(clip.egos.log_distance[0]) == pytest.approx(40.0, abs=0.3)  # 10 m/s for 4 s
         moved = float(whole.egos.cursor[0]) + int(start)  # 2 m a step, 2 m a station
-        assert abs(int(segment.egos.cursor[0]) - moved) <= 1
+        assert abs(int(clip.egos.cursor[0]) - moved) <= 1
     assert len(begun) > 1 and len(manifest.recordings) == 6
     by_clips(folder, tmp_path / "fewer", 3, seconds=4.0, seed=3, split="train")
     assert names(tmp_path / "fewer") < names(tmp_path / "cut")
-    with pytest.raises(InputError, match="0 recordings have a segment of 10 s"):
+    with pytest.raises(InputError, match="0 recordings have a clip of 10 s"):
         by_clips(folder, tmp_path / "long", 1, split="train")
 
 
@@ -115,7 +115,7 @@ def test_a_dataset_without_admission_is_not_mined(folder, tmp_path):
         by_clips(tmp_path / "cut", tmp_path / "again", 1, seconds=2.0, split="train")
 
 
-def test_only_egos_that_may_be_driven_begin_a_segment(folder, tmp_path):
+def test_only_egos_that_may_be_driven_begin_a_clip(folder, tmp_path):
     by_hours(folder, tmp_path / "some", 4 * SECONDS / 3600.0)
     entries = [entry for entry in read_manifest(tmp_path / "some").recordings if entry.split == "train"]
     set_causes(tmp_path / "some", {entry.name: ["collision"] for entry in entries[1:]})
