@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.compile.cropping import agents_kept, crop_egos, crop_lines, elements_kept, lanes_beyond, shorten
 from drivetrain.data.compile.drafting import Candidate, Draft, draft, route_lines
 from drivetrain.data.recordings.recording import Recording
@@ -30,42 +31,10 @@ from drivetrain.types import (
     Map,
     Route,
     Scenario,
-    component,
 )
 
 LINKS = 4
 """Successors that `types.Map` keeps of each lane."""
-
-
-@component
-class Capacity:
-    """The fixed shapes of a dataset; the letters are those of `types`."""
-
-    agents: int  # A: road users of a recording
-    steps: int  # T
-    elements: int  # R: pieces of road edges, markings, crosswalks
-    stations: int  # Q: of all lanes of a map, one every 2 m
-    lanes: int  # N
-    lines: int  # S: stop lines, with or without a light
-    egos: int  # E: agents that could be controlled
-    route_stations: int  # P
-    route_lanes: int = 8  # L: side by side on a route
-    route_lines: int = 16  # K
-    levels: int = 0  # 1: some road crosses above another, and everything has a height
-
-
-MOST = Capacity(
-    agents=512,
-    steps=151,
-    elements=6000,
-    stations=1_000_000,
-    lanes=100_000,
-    lines=64,
-    egos=512,
-    route_stations=20_000,
-    levels=1,
-)
-"""What a dataset holds at most unless one says otherwise; what exceeds it is cropped (`cropping`), or refused."""
 
 
 @dataclass(frozen=True)

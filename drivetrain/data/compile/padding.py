@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from drivetrain.data.compile.compiling import Capacity
+from drivetrain.data.compile.capacity import Capacity
 from drivetrain.types import InputError, Scenario
 
 INDICES = frozenset(
@@ -95,11 +95,6 @@ def extent(arrays: dict[str, np.ndarray]) -> Capacity:
             if not letter.isdigit():
                 sizes[_LETTERS[letter]] = max(sizes[_LETTERS[letter]], size)
     return Capacity(**sizes, levels=int(not HEIGHTS.isdisjoint(arrays)))
-
-
-def union(first: Capacity, second: Capacity) -> Capacity:
-    """The least capacity that holds what either holds."""
-    return Capacity(**{name: max(size, vars(second)[name]) for name, size in vars(first).items()})
 
 
 @functools.cache

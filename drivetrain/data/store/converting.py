@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 
 from drivetrain import __version__
-from drivetrain.data.compile.compiling import MOST, Capacity, CompileReport, compile_within
+from drivetrain.data.compile.capacity import MOST, NOTHING, Capacity, union
+from drivetrain.data.compile.compiling import CompileReport, compile_within
 from drivetrain.data.compile.cropping import shorten
-from drivetrain.data.compile.padding import union
 from drivetrain.data.readers import READERS
 from drivetrain.data.recordings.provenance import counted
 from drivetrain.data.recordings.recording import Recording
@@ -27,7 +27,7 @@ from drivetrain.data.store.atomic_folder import publish
 from drivetrain.data.store.dataset_info import count, cropped_of, total
 from drivetrain.data.store.manifest import VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, check_split, is_plain
 from drivetrain.data.store.process_pool import spread
-from drivetrain.data.store.shards import NOTHING, pack_record, write_manifest
+from drivetrain.data.store.shards import pack_record, write_manifest
 from drivetrain.data.store.splitting import Gate, split_of
 from drivetrain.data.store.work_folder import (
     Plan,

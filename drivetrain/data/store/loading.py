@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from drivetrain.data.compile.compiling import Capacity
-from drivetrain.data.compile.padding import from_arrays, pad, to_arrays, union
+from drivetrain.data.compile.capacity import Capacity, union
+from drivetrain.data.compile.padding import from_arrays, pad, to_arrays
 from drivetrain.data.store.manifest import Entry, Manifest, check_split
 from drivetrain.data.store.shards import read_manifest, read_scenarios
 from drivetrain.types import InputError, Scenario

@@ -9,7 +9,7 @@ import json
 import types
 import typing
 
-from drivetrain.data.compile.compiling import Capacity
+from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.recordings.recording import SPLITS
 from drivetrain.types import InputError
 

@@ -12,21 +12,14 @@ from typing import Literal
 
 import numpy as np
 
+from drivetrain.data.compile.capacity import NOTHING
 from drivetrain.data.compile.padding import extent
 from drivetrain.data.store.atomic_folder import MANIFEST
 from drivetrain.data.store.clips import clip_starts, cut_clip
 from drivetrain.data.store.difficulty import MEASURES
 from drivetrain.data.store.manifest import VERSION, Entry, Manifest, Scalar, check_split
 from drivetrain.data.store.records import arrays_of
-from drivetrain.data.store.shards import (
-    NOTHING,
-    Packed,
-    pack_record,
-    read_manifest,
-    read_records,
-    unpack_record,
-    write_packed,
-)
+from drivetrain.data.store.shards import Packed, pack_record, read_manifest, read_records, unpack_record, write_packed
 from drivetrain.types import InputError, component
 
 Progress = Callable[[int, int, str], None]
@@ -45,9 +38,7 @@ class Selection:
     share: float = 0.1  # of the egos that may be driven, the hardest
     clips: int | None = None  # so many random clips, at most one of a recording
     seconds: float = 10.0  # how long a clip lasts
-    split: Literal["train", "val", "test"] | None = (
-        None  # select from it; else from train (hours), test (clips), all
-    )
+    split: Literal["train", "val", "test"] | None = None  # select from it; else from train (hours), test (clips), all
     seed: int = 0  # another seed, another draw
     overwrite: bool = False  # replace a dataset that stands there
 

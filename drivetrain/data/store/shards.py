@@ -15,15 +15,13 @@ import safetensors.numpy
 from array_record.python.array_record_module import ArrayRecordReader
 
 from drivetrain.atomic import write_atomically
-from drivetrain.data.compile.compiling import Capacity
-from drivetrain.data.compile.padding import extent, from_arrays, pad, to_arrays, union
+from drivetrain.data.compile.capacity import NOTHING, Capacity, union
+from drivetrain.data.compile.padding import extent, from_arrays, pad, to_arrays
 from drivetrain.data.store.atomic_folder import MANIFEST, fresh_folder
 from drivetrain.data.store.manifest import VERSION, Entry, Manifest, Shard, Skipped, decode, encode
 from drivetrain.data.store.records import RECORDS_PER_SHARD, arrays_of, open_shard, read_record, shard_name, write_shard
 from drivetrain.types import OBSERVED, InputError, Scenario, replace
 
-NOTHING = Capacity(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-"""The capacity that holds no scenario."""
 SHARDS_OPEN = 64
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
 from jaxtyping import Bool, Int
 
-from drivetrain.data.compile.compiling import Capacity
+from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.store.atomic_folder import MANIFEST
 from drivetrain.data.store.loading import admission_marks, entries_of
 from drivetrain.data.store.manifest import Entry, Manifest

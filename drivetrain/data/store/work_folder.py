@@ -20,12 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from drivetrain.atomic import sync_folder, write_atomically
-from drivetrain.data.compile.compiling import MOST, Capacity
-from drivetrain.data.compile.padding import union
+from drivetrain.data.compile.capacity import MOST, NOTHING, Capacity, union
 from drivetrain.data.store.atomic_folder import empty, locked
 from drivetrain.data.store.manifest import VERSION, Entry, Shard, Skipped, parse, seal, unseal
 from drivetrain.data.store.records import RECORDS_PER_SHARD, shard_name, write_shard
-from drivetrain.data.store.shards import NOTHING, Packed
+from drivetrain.data.store.shards import Packed
 from drivetrain.types import InputError
 
 Result = Packed | Skipped

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import scenes
 
-from drivetrain.data.compile.compiling import Capacity, capacity_of, compile_recording, draft, measure, pack
+from drivetrain.data.compile.capacity import Capacity
+from drivetrain.data.compile.compiling import capacity_of, compile_recording, draft, measure, pack
 from drivetrain.data.readers.commonroad import reader as commonroad
 from drivetrain.types import AgentKind, ControlKind, InputError, LightState, RouteFlag
 

@@ -10,7 +10,8 @@ import shapely
 from fixtures_drawn import Drawn, drive
 
 from drivetrain.commands import data as command
-from drivetrain.data.compile.compiling import MOST, Capacity, compile_recording, compile_within, draft, measure
+from drivetrain.data.compile.capacity import MOST, Capacity
+from drivetrain.data.compile.compiling import compile_recording, compile_within, draft, measure
 from drivetrain.data.compile.padding import to_arrays
 from drivetrain.data.readers import READERS
 from drivetrain.data.recordings.recording import ControlLine, Feature

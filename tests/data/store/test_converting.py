@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from fixtures_drawn import Drawn, drive
 
-from drivetrain.data.compile.compiling import Capacity, compile_recording, measure
+from drivetrain.data.compile.capacity import Capacity
+from drivetrain.data.compile.compiling import compile_recording, measure
 from drivetrain.data.compile.padding import from_arrays, pad, to_arrays
 from drivetrain.data.readers import READERS
 from drivetrain.data.store.converting import Settings, convert, find
