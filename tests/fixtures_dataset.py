@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drivetrain.data.compile.compiling import Capacity
+from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.compile.padding import from_arrays, shapes
 from drivetrain.data.store.manifest import EgoEntry, Entry
 from drivetrain.data.store.shards import read_manifest, read_scenarios

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from drivetrain.data.compile.compiling import Capacity
+from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.store.loading import admission_marks, entries_of, joint_capacity
 from drivetrain.data.store.manifest import Entry, Manifest
 from drivetrain.data.store.shards import read_manifest, read_records, unpack_record

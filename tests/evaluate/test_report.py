@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from drivetrain.data.compile.compiling import Capacity
+from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.store.manifest import EgoEntry, Entry, Manifest
 from drivetrain.evaluate.benchmark import compare, summarise
 from drivetrain.evaluate.replay import write_replay
