@@ -29,20 +29,26 @@ def reference_centres(scenario: Scenario, ego: int) -> tuple[Float[np.ndarray, "
 
 
 def arc_lengths(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"]:
-    """Metres along an ego's route at each station, along the centre line of the recorded lane.
+    """Metres along an ego's route at each station; beyond the end it stays. See `route_arc_lengths`."""
+    route, centre = scenario.egos.route, np.asarray(scenario.map.stations)[:, Cross.CENTRE_X : Cross.COS]
+    arc = route_arc_lengths(np.asarray(route.stations[ego]), np.asarray(route.reference[ego]), centre)
+    return arc.astype(np.float32)
 
-    The sideways step of a lane change does not count; beyond the end it stays.
+
+def route_arc_lengths(
+    stations: Int[np.ndarray, "P L"], reference: Int[np.ndarray, "P"], centre: Float[np.ndarray, "Q 2"]
+) -> Float[np.ndarray, "P"]:
+    """Metres along a route at each station, along the centre line of the recorded lane.
+
+    The sideways step of a lane change does not count.
     """
-    stations = np.asarray(scenario.egos.route.stations[ego])
-    slot = np.asarray(scenario.egos.route.reference[ego])
-    centre = np.asarray(scenario.map.stations)[:, Cross.CENTRE_X : Cross.COS]
-    steps = np.zeros(len(slot))
-    row = np.arange(int(scenario.egos.route.length[ego]) - 1)
-    for lane in (slot[row + 1], slot[row]):  # the lane left behind, where it goes on, has the last word
+    steps = np.zeros(len(reference))
+    row = np.arange(len(reference) - 1)
+    for lane in (reference[row + 1], reference[row]):  # the lane left behind, where it goes on, has the last word
         here, there = stations[row, lane], stations[row + 1, lane]
         known = (here >= 0) & (there >= 0)
         steps[row + 1] = np.where(known, np.hypot(*(centre[there] - centre[here]).T), steps[row + 1])
-    return np.cumsum(steps).astype(np.float32)
+    return np.cumsum(steps)
 
 
 def place_on_route(

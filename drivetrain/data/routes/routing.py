@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, UInt
 
 from drivetrain.data.recordings.recording import LEVELS_APART
 from drivetrain.data.roads.lanes import SPACING, Lanes, headings
+from drivetrain.data.routes.arc_length import route_arc_lengths
 from drivetrain.data.routes.map_matching import Match, match
 from drivetrain.data.routes.route_outline import route_flags
 from drivetrain.data.routes.slot_table import Segment, SlotTable, Strip, linked_rows
@@ -65,19 +66,6 @@ def route(
     low = max(before + first - BEHIND, 0)
     high = min(before + driven + last + AHEAD, len(table.reference) - 1)
     return _finish(lanes, table, low, high, position, height)
-
-
-def arc_lengths(
-    stations: Int[np.ndarray, "P L"], reference: Int[np.ndarray, "P"], centre: Float[np.ndarray, "Q 2"]
-) -> Float[np.ndarray, "P"]:
-    """Metres along a route at each station, along the centres of the reference; a step aside does not count."""
-    rows = np.arange(len(reference) - 1)
-    here, there = stations[rows, reference[:-1]], stations[rows + 1, reference[:-1]]
-    beside = there < 0  # the slot ends: measure along the next one
-    here = np.where(beside, stations[rows, reference[1:]], here)
-    there = np.where(beside, stations[rows + 1, reference[1:]], there)
-    step = np.where((here >= 0) & (there >= 0), np.linalg.norm(centre[there] - centre[here], axis=1), 0.0)
-    return np.concatenate([[0.0], np.cumsum(step)])
 
 
 # ------------------------------------------------------------------------------------------------------------- segments
@@ -204,7 +192,7 @@ def _finish(
     stations, reference = table.stations[low : high + 1], table.reference[low : high + 1]
     linked = linked_rows(lanes, stations)
     centre, tangent = lanes.centre, headings(lanes)
-    arc = arc_lengths(stations, reference, centre)
+    arc = route_arc_lengths(stations, reference, centre)
     on = stations[np.arange(len(reference)), reference]
     far = [np.linalg.norm(centre[on] - position[step], axis=1) for step in (0, -1)]
     if height is not None and lanes.height is not None:  # a route may pass above itself

@@ -7,7 +7,8 @@ import shapely
 
 from drivetrain.data.roads.lanes import stations_of
 from drivetrain.data.roads.map_extension import extend_map
-from drivetrain.data.routes.routing import AHEAD, BEHIND, arc_lengths, route
+from drivetrain.data.routes.arc_length import route_arc_lengths
+from drivetrain.data.routes.routing import AHEAD, BEHIND, route
 from drivetrain.types import RouteFlag
 
 WIDTH = scenes.WIDTH
@@ -176,7 +177,7 @@ def test_a_car_that_jumps_to_an_unconnected_lane_has_no_route():
 def test_distance_along_a_route_does_not_count_the_step_aside():
     centre = np.array([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0], [0.0, 3.5], [2.0, 3.5], [4.0, 3.5]])
     stations = np.array([[0, 3], [1, 4], [2, 5]])
-    np.testing.assert_allclose(arc_lengths(stations, np.array([0, 1, 1]), centre), [0.0, 2.0, 4.0])
+    np.testing.assert_allclose(route_arc_lengths(stations, np.array([0, 1, 1]), centre), [0.0, 2.0, 4.0])
 
 
 def test_moving_the_scene_moves_nothing_in_the_route():
