@@ -58,18 +58,18 @@ def draft(recording: Recording) -> Draft:
     recording = dataclasses.replace(recording, tracks=with_heights(recording.tracks, lanes))
     candidates, paths = [], []
     for candidate in _candidates(recording):
-        found = candidate.cause or _path(recording, lanes, candidate)
-        if isinstance(found, str):
-            candidate = dataclasses.replace(candidate, cause=found)
+        path_or_cause = candidate.cause or _path(recording, lanes, candidate)
+        if isinstance(path_or_cause, str):
+            candidate = dataclasses.replace(candidate, cause=path_or_cause)
         else:
-            paths.append(found)
+            paths.append(path_or_cause)
         candidates.append(candidate)
     return Draft(recording, lanes, mending, elements_of(recording, lanes), tuple(candidates), tuple(paths))
 
 
 def _candidates(recording: Recording) -> list[Candidate]:
     """Every vehicle with its longest unbroken stretch; short and parked ones say so."""
-    tracks, found = recording.tracks, []
+    tracks, candidates = recording.tracks, []
     for row in np.flatnonzero(np.isin(tracks.kind, VEHICLES) & tracks.valid.any(axis=1)):
         longest = max(runs(tracks.valid[row]), key=lambda run: run.stop - run.start)
         first, last = longest.start, longest.stop - 1
@@ -79,8 +79,10 @@ def _candidates(recording: Recording) -> list[Candidate]:
             cause = "short"
         elif _moved(path) < MOVED:
             cause = "parked"
-        found.append(Candidate(int(row), int(tracks.id[row]), AgentKind(int(tracks.kind[row])), first, last, cause))
-    return found
+        candidates.append(
+            Candidate(int(row), int(tracks.id[row]), AgentKind(int(tracks.kind[row])), first, last, cause)
+        )
+    return candidates
 
 
 def _moved(path: Float[np.ndarray, "t 2"]) -> float:

@@ -119,14 +119,14 @@ def _axes() -> dict[str, list[str]]:
 @functools.cache
 def _annotations(cls: Any, prefix: str = "") -> dict[str, str]:
     """Dotted path → letters of the axes, for every array below a record class."""
-    found = {}
+    letters = {}
     for field in dataclasses.fields(cls):
         inner: Any = field.type
         if dataclasses.is_dataclass(inner):
-            found |= _annotations(inner, f"{prefix}{field.name}.")
+            letters |= _annotations(inner, f"{prefix}{field.name}.")
         else:
-            found[prefix + field.name] = typing.get_args(inner)[0].dim_str  # a union of array types, of one shape
-    return found
+            letters[prefix + field.name] = typing.get_args(inner)[0].dim_str  # a union of array types, of one shape
+    return letters
 
 
 def _build(cls: Any, arrays: dict[str, np.ndarray], prefix: str) -> Any:

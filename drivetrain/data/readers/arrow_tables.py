@@ -33,10 +33,10 @@ def read_table(
         if check_file(file).st_size > MAX_BYTES:
             refuse(file, f"larger than {MAX_BYTES >> 20} MiB", "split the recording")
         table = _open(file, [*columns, *optional])
-        found = {}
+        arrays = {}
         for name, kind in {**columns, **optional}.items():
             if name in table.column_names:
-                found[name] = _column(f"{file}: {name}", table[name], kind)
+                arrays[name] = _column(f"{file}: {name}", table[name], kind)
             elif name in columns:
                 refuse(f"{file}: {name}", "no such column", "name a file of Argoverse 2")
     except InputError:
@@ -45,7 +45,7 @@ def read_table(
         refuse(file, f"cannot be read: {quote(error.strerror or str(error))}", "restore the file")
     except (pa.ArrowException, MemoryError, ValueError, OverflowError, UnicodeDecodeError) as error:
         refuse(file, f"damaged table: {quote(' '.join(str(error).split()))}", "restore the file")
-    return found
+    return arrays
 
 
 def _open(file: str, wanted: list[str]) -> Any:

@@ -79,10 +79,10 @@ def point(where: str, element: Element) -> tuple[float, float]:
 
 def points(where: str, parent: Element | None, least: int) -> Float[np.ndarray, "n 2"]:
     """All `point` children, at least `least` of them."""
-    found = [] if parent is None else [point(where, element) for element in parent.findall("point")]
-    if len(found) < least:
-        refuse(where, f"{len(found)} points", f"give at least {least}")
-    return np.array(found, np.float64).reshape(-1, 2)
+    coordinates = [] if parent is None else [point(where, element) for element in parent.findall("point")]
+    if len(coordinates) < least:
+        refuse(where, f"{len(coordinates)} points", f"give at least {least}")
+    return np.array(coordinates, np.float64).reshape(-1, 2)
 
 
 def references(where: str, element: Element, tag: str) -> Iterator[int]:

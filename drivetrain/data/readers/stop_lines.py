@@ -35,7 +35,7 @@ def crossed(lanes: tuple[Lane, ...], lines: list[Segment]) -> list[tuple[int, Pl
         return []
     centres = [centre(lanes[row]) for row in usable]
     tree = shapely.STRtree(np.array([shapely.LineString(points) for points in centres], object))
-    found = []
+    crossings = []
     for index, line in enumerate(lines):
         across = (line[1] - line[0]) / max(float(np.linalg.norm(line[1] - line[0])), 1e-9)
         normal = np.array([-across[1], across[0]])
@@ -46,8 +46,8 @@ def crossed(lanes: tuple[Lane, ...], lines: list[Segment]) -> list[tuple[int, Pl
                 hits.append((usable[at], *hit))
         if hits:
             leading = min(hits, key=lambda hit: float(np.linalg.norm(hit[2].mean(axis=0) - line.mean(axis=0))))[3]
-            found += [(index, Place(row, along), ends) for row, along, ends, way in hits if way == leading]
-    return found
+            crossings += [(index, Place(row, along), ends) for row, along, ends, way in hits if way == leading]
+    return crossings
 
 
 def _crossing(

@@ -46,13 +46,13 @@ def elevations(
     steps = arrays.get("elevation", np.zeros(0, np.int32))
     if sum(counts) != len(steps):
         refuse(f"{file}: elevation", "not the heights of the lines that have some")
-    found: list[Float[np.ndarray, "_"] | None] = []
+    heights: list[Float[np.ndarray, "_"] | None] = []
     first = 0
     for count in counts:
         part = steps[first : first + count]
         first += count
-        found.append(np.cumsum(part, dtype=np.int32) * MILLIMETRE if count else None)
-    return found
+        heights.append(np.cumsum(part, dtype=np.int32) * MILLIMETRE if count else None)
+    return heights
 
 
 def _steps(values: np.ndarray) -> np.ndarray:

@@ -72,7 +72,7 @@ def _edges(lanes: Lanes) -> list[Points]:
     shapes = polygons(lanes)
     if lanes.height is None:
         return _outline(shapes)
-    apart, tree, found = above(lanes, shapes), shapely.STRtree(shapes), []
+    apart, tree, edges = above(lanes, shapes), shapely.STRtree(shapes), []
     for lane in range(len(shapes)):
         near = np.sort(tree.query(shapes[lane], predicate="dwithin", distance=SEAM))
         own, rows = shapely.buffer(shapes[lane], SEAM / 10), lanes.rows(lane)
@@ -82,8 +82,8 @@ def _edges(lanes: Lanes) -> list[Points]:
                 if isinstance(line, shapely.LineString) and line.length > SEAM / 2:
                     points = shapely.get_coordinates(line)
                     height = lanes.height[rows][nearest(lanes.centre[rows], points)]
-                    found.append(np.column_stack([points, height]))
-    return found
+                    edges.append(np.column_stack([points, height]))
+    return edges
 
 
 def _outline(shapes: np.ndarray) -> list[Points]:

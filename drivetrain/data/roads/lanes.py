@@ -144,11 +144,11 @@ def stations_of(recording: Recording) -> tuple[Lanes, Mending]:
 
 def inverse(links: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
     """Predecessors from successors."""
-    found: list[list[int]] = [[] for _ in links]
+    sources: list[list[int]] = [[] for _ in links]
     for source, targets in enumerate(links):
         for target in targets:
-            found[target].append(source)
-    return tuple(tuple(sorted(f)) for f in found)
+            sources[target].append(source)
+    return tuple(tuple(sorted(f)) for f in sources)
 
 
 def components(size: int, links: list[tuple[int, int]]) -> Indices:
@@ -173,28 +173,28 @@ def _length(lane: Lane) -> float:
 
 def _heights(sections: list[tuple[Lane, Float[np.ndarray, "_"]]]) -> Float[np.ndarray, "Q"] | None:
     """The height of each station, m; None where some lane has none."""
-    found = [np.zeros(0)]
+    heights = [np.zeros(0)]
     for lane, shares in sections:
         if lane.height is None:
             return None
         along = arc_lengths(lane.left)
-        found.append(np.interp(shares * along[-1], along, lane.height))
-    return np.concatenate(found)
+        heights.append(np.interp(shares * along[-1], along, lane.height))
+    return np.concatenate(heights)
 
 
 def _neighbours(lanes: list[Lane], row: dict[int, int]) -> tuple[Int[np.ndarray, "N 2"], int]:
     """Neighbours that run beside each other from end to end, and how many others were dropped. Always mutual."""
-    found, dropped = np.full((len(lanes), 2), -1), 0
+    neighbours, dropped = np.full((len(lanes), 2), -1), 0
     pairs = {(i, row[lane.left_neighbour]) for i, lane in enumerate(lanes) if lane.left_neighbour in row}
     pairs |= {(row[lane.right_neighbour], i) for i, lane in enumerate(lanes) if lane.right_neighbour in row}
     for index, other in sorted(pairs):
         gap = lanes[index].left[[0, -1]] - lanes[other].right[[0, -1]]
         beside = bool((np.linalg.norm(gap, axis=1) < BESIDE).all())
-        if index != other and beside and found[index, 0] < 0 and found[other, 1] < 0:
-            found[index, 0], found[other, 1] = other, index
+        if index != other and beside and neighbours[index, 0] < 0 and neighbours[other, 1] < 0:
+            neighbours[index, 0], neighbours[other, 1] = other, index
         else:
             dropped += 1
-    return found, dropped
+    return neighbours, dropped
 
 
 def _groups(

@@ -88,12 +88,12 @@ def line_heights(recording: Recording, lanes: Lanes) -> Float[np.ndarray, "S"] |
     """The height of each control line: its lane's where it lies, else the nearest lane's; None without levels."""
     if lanes.height is None or not len(lanes.count):
         return None
-    found, row = [], {int(id): index for index, id in enumerate(lanes.id) if id >= 0}
+    heights, row = [], {int(id): index for index, id in enumerate(lanes.id) if id >= 0}
     for line in recording.control_lines:
         rows = lanes.rows(row[line.lane]) if line.lane in row else slice(0, len(lanes.left))
         middle = line.ends.mean(axis=0)[None]
-        found.append(lanes.height[rows][nearest(lanes.centre[rows], middle)[0]])
-    return np.array(found, float)
+        heights.append(lanes.height[rows][nearest(lanes.centre[rows], middle)[0]])
+    return np.array(heights, float)
 
 
 def on_level(
@@ -105,27 +105,27 @@ def on_level(
     """Whether a lane lies, at each point, on the level of a station."""
     if lanes.height is None:
         return np.ones(len(points), bool)
-    found = np.zeros(len(points), bool)
+    level = np.zeros(len(points), bool)
     for row in range(len(points)):
         rows = lanes.rows(int(lane[row]))
         at = int(((lanes.centre[rows] - points[row]) ** 2).sum(axis=1).argmin())
-        found[row] = abs(lanes.height[rows][at] - lanes.height[station[row]]) <= LEVELS_APART
-    return found
+        level[row] = abs(lanes.height[rows][at] - lanes.height[station[row]]) <= LEVELS_APART
+    return level
 
 
 def above(lanes: Lanes, shapes: np.ndarray) -> Bool[np.ndarray, "N N"]:
     """Which lanes' surfaces meet in plan, and lie on different levels where they are nearest to each other."""
-    found = np.zeros((len(lanes.count), len(lanes.count)), bool)
+    crossing = np.zeros((len(lanes.count), len(lanes.count)), bool)
     if lanes.height is None:
-        return found
+        return crossing
     centre, height = lanes.centre, lanes.height
     for one, other in shapely.STRtree(shapes).query(shapes, predicate="intersects").T.tolist():
         if one < other:
             a, b = lanes.rows(one), lanes.rows(other)
             gap = ((centre[a][:, None] - centre[b]) ** 2).sum(axis=-1)
             i, j = np.unravel_index(int(gap.argmin()), gap.shape)
-            found[one, other] = found[other, one] = abs(height[a][i] - height[b][j]) > LEVELS_APART
-    return found
+            crossing[one, other] = crossing[other, one] = abs(height[a][i] - height[b][j]) > LEVELS_APART
+    return crossing
 
 
 def raised(lanes: Lanes, points: Float[np.ndarray, "n 2"], height: np.ndarray | None) -> Float[np.ndarray, "n _"]:

@@ -65,15 +65,15 @@ def _direction(lanes: Lanes, lane: int, forward: bool) -> Float[np.ndarray, "2"]
 def _open_ends(lanes: Lanes, tree: shapely.STRtree, forward: bool) -> list[int]:
     """Lanes that end at the map's edge: nothing follows them, their neighbours, or ahead of them."""
     links = lanes.successors if forward else lanes.predecessors
-    found = []
+    open_ends = []
     for lane in range(len(lanes.count)):
         if any(links[other] for other in lanes.chain(lane)):
             continue
         row = lanes.rows(lane).stop - 1 if forward else lanes.rows(lane).start
         probes = lanes.centre[row] + np.linspace(1.0, PROBE, 6)[:, None] * _direction(lanes, lane, forward)
         if not len(_met(lanes, tree, probes, np.full(len(probes), row))):
-            found.append(lane)
-    return found
+            open_ends.append(lane)
+    return open_ends
 
 
 def _met(

@@ -22,26 +22,26 @@ LAP = 0.01
 def snap_borders(lanes: Lanes, mending: Mending) -> tuple[Lanes, Mending]:
     """The lanes with their tapers, gaps narrower than a seam closed between them: the later lane's border moves."""
     left, right = lanes.left.copy(), lanes.right.copy()
-    found, moved, shift = [], 0, 0.0
+    merges, moved, shift = [], 0, 0.0
     ahead = headings(lanes)
     for lane, beside in _touching(lanes):
         for side, (own, other) in enumerate(((left, right), (right, left))):
             rows, border = lanes.rows(lane), shapely.LineString(other[lanes.rows(beside)])
             for first, last in _runs(_near(lanes, ahead, own[rows], border, lane, beside)):
-                found.append(Merge(lane, beside, first, last))
+                merges.append(Merge(lane, beside, first, last))
                 if lane > beside:
                     at = np.arange(rows.start + first, rows.start + last + 1)
                     target = _onto(border, own[at], ahead[at], side)
                     step = np.linalg.norm(target - own[at], axis=1)
                     moved, shift = moved + int((step > LAP + 1e-3).sum()), max(shift, float(step.max()))
                     own[at] = target
-    lanes = dataclasses.replace(lanes, left=left, right=right, merges=tuple(found))
+    lanes = dataclasses.replace(lanes, left=left, right=right, merges=tuple(merges))
     return lanes, dataclasses.replace(mending, points=mending.points + moved, shift=max(mending.shift, shift))
 
 
 def _touching(lanes: Lanes) -> list[tuple[int, int]]:
     """Pairs of lanes, both ways round, of which an end of one lies on the border of the other; the later lane first."""
-    number, found = len(lanes.count), set()
+    number, pairs = len(lanes.count), set()
     if not number:
         return []
     ends = np.stack([lanes.first, lanes.first + lanes.count - 1], axis=1).reshape(-1)
@@ -51,8 +51,8 @@ def _touching(lanes: Lanes) -> list[tuple[int, int]]:
         for lane, beside in zip((point // 2).tolist(), border.tolist(), strict=True):
             linked = (*lanes.successors[lane], *lanes.predecessors[lane], *lanes.neighbours[lane].tolist(), lane)
             if beside not in linked:
-                found |= {(lane, beside), (beside, lane)}
-    return sorted(found, key=lambda pair: (-max(pair), -min(pair), -pair[0]))
+                pairs |= {(lane, beside), (beside, lane)}
+    return sorted(pairs, key=lambda pair: (-max(pair), -min(pair), -pair[0]))
 
 
 def _near(

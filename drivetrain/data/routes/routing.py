@@ -164,7 +164,7 @@ def _permit(lanes: Lanes, segments: list[Segment]) -> None:
 
 def _strips(lanes: Lanes, count: int, chain: set[int], before: set[int], after: set[int]) -> list[Strip]:
     """The tapers beside a bundle of so many stations that come from the bundle before or lead into the one after."""
-    found: dict[int, Strip] = {}
+    strips: dict[int, Strip] = {}
     for merge in lanes.merges:
         lane, last = merge.lane, int(lanes.count[merge.lane]) - 1
         if merge.beside not in chain or lane in chain:
@@ -175,9 +175,9 @@ def _strips(lanes: Lanes, count: int, chain: set[int], before: set[int], after: 
             strip = Strip(lane, 0, min(merge.last, count - 1), 0)
         else:
             continue
-        if lane not in found or strip.last - strip.first > found[lane].last - found[lane].first:
-            found[lane] = strip
-    return list(found.values())
+        if lane not in strips or strip.last - strip.first > strips[lane].last - strips[lane].first:
+            strips[lane] = strip
+    return list(strips.values())
 
 
 def _finish(

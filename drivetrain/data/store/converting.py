@@ -232,9 +232,9 @@ class Course:
     """What is left of a plan: files to convert, and shards to assemble once all their files are."""
 
     def __init__(self, folder: Path, plan: Plan, together: int):
-        """Looks through the work folder; `found` is what came of the files that need not be converted again."""
+        """Looks through the work folder; `known` is what came of the files that need not be converted again."""
         self.folder, self.plan = folder, plan
-        self.found: list[Entry | Skipped] = []
+        self.known: list[Entry | Skipped] = []
         self.ready: deque[Task] = deque()
         self.open: deque[Task] = deque()
         self.missing: dict[int, int] = {}  # files by shard
@@ -242,10 +242,10 @@ class Course:
             numbers = plan.of_shard(shard)
             done = read_done(folder, shard, plan.files[numbers.start : numbers.stop])
             if done is not None:
-                self.found += [*done.entries, *done.skipped]
+                self.known += [*done.entries, *done.skipped]
                 continue
             kept = {number: read_part(folder, number, plan.files[number]) for number in numbers}
-            self.found += [_told(result) for result in kept.values() if result is not None]
+            self.known += [_told(result) for result in kept.values() if result is not None]
             missing = [number for number, result in kept.items() if result is None]
             self.missing[shard] = len(missing)
             for first in range(0, len(missing), together):
@@ -288,8 +288,8 @@ def _convert_all(folder: Path, plan: Plan, workers: int, gate: Gate, progress: P
         if progress is not None:
             progress(done, len(plan.files), file)
 
-    tell(course.found, "")
-    course.found.clear()
+    tell(course.known, "")
+    course.known.clear()
     for task, told in spread(perform, course.following, min(workers, max(1, len(course.open)))):
         course.finished(task)
         if told:

@@ -98,16 +98,18 @@ def by_difficulty(
         raise InputError(f"{measure}: unknown measure (use one of {', '.join(MEASURES)})")
     manifest, parent = _open(folder, split)
     entries = [entry for entry in manifest.recordings if split in (None, entry.split)]
-    found: dict[str, list[float]] = {}
+    difficulty: dict[str, list[float]] = {}
     for done, (entry, data) in enumerate(read_records(folder, manifest, entries), start=1):
         scenario = unpack_record(data, extent(arrays_of(data, entry.name)), entry.name)
         rows = range(len(entry.egos))
-        found[entry.name] = [MEASURES[measure](scenario, row) if entry.egos[row].cause is None else 0.0 for row in rows]
+        difficulty[entry.name] = [
+            MEASURES[measure](scenario, row) if entry.egos[row].cause is None else 0.0 for row in rows
+        ]
         if progress is not None:
             progress(done, len(entries), entry.name)
-    admitted = [v for e in entries for v, ego in zip(found[e.name], e.egos, strict=True) if ego.cause is None]
+    admitted = [v for e in entries for v, ego in zip(difficulty[e.name], e.egos, strict=True) if ego.cause is None]
     least = float(np.sort(admitted)[::-1][max(round(share * len(admitted)), 1) - 1])
-    kept = [_restricted(entry, found[entry.name], least) for entry in entries]
+    kept = [_restricted(entry, difficulty[entry.name], least) for entry in entries]
     kept = [entry for entry in kept if any(ego.cause is None for ego in entry.egos)]
     if not kept:
         raise InputError(f"{folder}: {measure}: 0 for every ego (choose another measure)")

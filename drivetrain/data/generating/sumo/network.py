@@ -79,10 +79,10 @@ class Network:
 
     def edges(self) -> dict[str, list[NetLane]]:
         """Lanes by edge, from right to left."""
-        found: dict[str, list[NetLane]] = {}
+        by_edge: dict[str, list[NetLane]] = {}
         for lane in self.lanes.values():
-            found.setdefault(lane.edge, []).append(lane)
-        return {edge: sorted(lanes, key=lambda lane: lane.index) for edge, lanes in found.items()}
+            by_edge.setdefault(lane.edge, []).append(lane)
+        return {edge: sorted(lanes, key=lambda lane: lane.index) for edge, lanes in by_edge.items()}
 
 
 def read_network(file: str) -> Network:
@@ -207,11 +207,11 @@ def _shape(where: str, text: str | None, least: int) -> Float[np.ndarray, "_ 2"]
         if len(parts) not in (2, 3):
             refuse(where, f"{quote(word)} is no point", "write x,y")
         points.append((number(where, parts[0]), number(where, parts[1])))
-    found = np.array(points, np.float64).reshape(-1, 2)
-    found = found[_fresh(found)]
-    if len(found) < min(least, 2):
+    corners = np.array(points, np.float64).reshape(-1, 2)
+    corners = corners[_fresh(corners)]
+    if len(corners) < min(least, 2):
         refuse(where, "all points coincide", "give a line of some length")
-    return found
+    return corners
 
 
 def _fresh(points: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:

@@ -129,7 +129,7 @@ def _forward(border: Shape, shape: Shape) -> Shape:
 def _pieces(network: Network, circle: shapely.Polygon, notes: Counter[str]) -> dict[str, Shape]:
     """The centre lines within the circle, by lane: all lanes of an edge are cut at the same shares of their length."""
     turning_back = {c.via for c in network.connections if c.turn_back}
-    found: dict[str, Shape] = {}
+    shapes: dict[str, Shape] = {}
     for lanes in network.edges().values():
         used = [lane for lane in lanes if lane.allowed & (MOTOR | BICYCLES) and lane.id not in turning_back]
         near = [lane for lane in lanes if circle.intersects(shapely.LineString(lane.shape))]
@@ -141,8 +141,8 @@ def _pieces(network: Network, circle: shapely.Polygon, notes: Counter[str]) -> d
         for lane in used:
             shape = _between(lane.shape, low, high)
             if arc_length(shape) >= (0.1 if lane.internal else SHORTEST):
-                found[lane.id] = shape
-    return found
+                shapes[lane.id] = shape
+    return shapes
 
 
 def _shares(lanes: list[NetLane], circle: shapely.Polygon) -> tuple[float, float]:
@@ -289,12 +289,12 @@ def _edges(network: Network, circle: shapely.Polygon) -> list[Shape]:
     open_ground = shapely.difference(shapely.union_all(surfaces), shapely.union_all(walks))
     union = shapely.union_all([*roads, open_ground])
     union = union.buffer(0.25, join_style="mitre").buffer(-0.25, join_style="mitre")
-    found = []
+    edges = []
     for part in shapely.get_parts(union):
         if not isinstance(part, shapely.Polygon) or part.area < 1.0:
             continue
         part = shapely.orient_polygons(part, exterior_cw=False)
         for ring in (part.exterior, *part.interiors):
             cut = shapely.line_merge(shapely.LineString(ring).intersection(circle), directed=True)
-            found += [shapely.get_coordinates(line) for line in shapely.get_parts(cut) if line.length > 0.5]
-    return found
+            edges += [shapely.get_coordinates(line) for line in shapely.get_parts(cut) if line.length > 0.5]
+    return edges

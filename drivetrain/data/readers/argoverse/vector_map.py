@@ -115,14 +115,16 @@ def _points(where: str, value: Any, origin: Float[np.ndarray, "2"], budget: Coun
     if budget["points"] < 0:
         refuse(where, f"more than {MAX_POINTS} points in the map", "cut the map")
     try:
-        found = np.array([(item["x"], item["y"], item.get("z", 0.0)) for item in value], np.float64).reshape(-1, 3)
-        found -= (*origin, 0.0)
+        coordinates = np.array([(item["x"], item["y"], item.get("z", 0.0)) for item in value], np.float64).reshape(
+            -1, 3
+        )
+        coordinates -= (*origin, 0.0)
     except (AttributeError, TypeError, KeyError, ValueError, OverflowError):
         refuse(where, "not a list of points with x and y", "restore the file")
-    if not (np.abs(found) < MAX_EXTENT).all():
+    if not (np.abs(coordinates) < MAX_EXTENT).all():
         refuse(where, f"a point more than {MAX_EXTENT:g} m from the tracks, or not finite", "drop the point")
-    fresh = np.linalg.norm(np.diff(found[:, :2], axis=0), axis=1) > 1e-3
-    return found[np.concatenate([np.ones(min(len(found), 1), bool), fresh])]
+    fresh = np.linalg.norm(np.diff(coordinates[:, :2], axis=0), axis=1) > 1e-3
+    return coordinates[np.concatenate([np.ones(min(len(coordinates), 1), bool), fresh])]
 
 
 # -------------------------------------------------------------------------------------------------------------- lanes

@@ -50,12 +50,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Borders:
-    """Borders of pieces of lanes: where, of what kind, and how many of them were given or found."""
+    """Borders of pieces of lanes: where, of what kind, and how many of them were given or painted."""
 
     offsets: Float[np.ndarray, "m 2"]  # m from the centre, left and right of each sample
     kinds: list[tuple[ElementKind, ElementKind]]  # left and right of each piece
     given: int  # at a line that the source names
-    found: int  # at a line that lies where a border may be
+    painted: int  # at a line that lies where a border may be
 
 
 def borders_of(
@@ -69,7 +69,7 @@ def borders_of(
     """The borders of pieces (which `samples` name as owners), cut from the lanes `owner_of` of some centre lines."""
     line = _lines(samples, paint, centres, owner_of)
     offsets = np.empty((len(samples.owner), 2))
-    kinds, given, found = [], 0, 0
+    kinds, given, painted = [], 0, 0
     edges = np.searchsorted(samples.owner, np.arange(len(neighbours) + 1))
     for piece in range(len(neighbours)):
         rows, bicycle = slice(edges[piece], edges[piece + 1]), centres[owner_of[piece]].bicycle
@@ -84,11 +84,11 @@ def borders_of(
                 offsets[rows, side] = _filled(beside.distance[rows, side] / 2, between)
             elif drawn and (told or not bicycle):
                 offsets[rows, side] = _median(_filled(line.distance[rows, side], seen))
-                given, found = given + told, found + (not told)
+                given, painted = given + told, painted + (not told)
             else:
                 offsets[rows, side] = BICYCLE_HALF_WIDTH if bicycle else DEFAULT_HALF_WIDTH
         kinds.append((words[0], words[1]))
-    return Borders(offsets, kinds, given, found)
+    return Borders(offsets, kinds, given, painted)
 
 
 def _lines(

@@ -102,8 +102,8 @@ def recover(centres: Sequence[CentreLine], paint: Sequence[Paint]) -> tuple[tupl
         "lane_neighbours_derived": level - given,
         "lane_borders_between_neighbours": level,
         "lane_borders_given": borders.given,
-        "lane_borders_painted": borders.found,
-        "lane_borders_by_default_width": 2 * len(pieces) - level - borders.given - borders.found,
+        "lane_borders_painted": borders.painted,
+        "lane_borders_by_default_width": 2 * len(pieces) - level - borders.given - borders.painted,
     }
     return tuple(pieces), notes
 
@@ -164,7 +164,7 @@ def _neighbours(
         lane = int(beside.lane[row, side])
         inner = np.searchsorted(cuts[lane][1:-1], beside.along[row, side], side="right")
         seen[row, side] = piece_first[lane] + inner
-    found = np.full((len(bounds), 2), -1)
+    neighbours = np.full((len(bounds), 2), -1)
     edges = np.searchsorted(samples.owner, np.arange(len(bounds) + 1))
     for piece in range(len(bounds)):
         rows = slice(edges[piece], edges[piece + 1])
@@ -175,9 +175,9 @@ def _neighbours(
             if pieces[best] >= 0 and counts[best] >= NEIGHBOUR_SHARE * counts.sum():
                 other = int(pieces[best])
                 if _level(samples, rows, slice(edges[other], edges[other + 1])):
-                    found[piece, side] = other
-    back = np.stack([found[found[:, 0], 1], found[found[:, 1], 0]], axis=1)
-    return np.where((found >= 0) & (back == np.arange(len(found))[:, None]), found, -1)
+                    neighbours[piece, side] = other
+    back = np.stack([neighbours[neighbours[:, 0], 1], neighbours[neighbours[:, 1], 0]], axis=1)
+    return np.where((neighbours >= 0) & (back == np.arange(len(neighbours))[:, None]), neighbours, -1)
 
 
 def _level(samples: Samples, rows: slice, other: slice) -> bool:

@@ -128,15 +128,15 @@ def control_lines(
     drawn = element.find("stopLine")
     holders = [element] if drawn is None else [element, drawn]
     refs = list(dict.fromkeys(id for holder in holders for id in references(where, holder, "trafficLightRef")))
-    found = [id for id in refs if id in signs.lights]
-    notes["dangling_references"] += len(refs) - len(found)
+    known = [id for id in refs if id in signs.lights]
+    notes["dangling_references"] += len(refs) - len(known)
     stop = any(id in signs.stops for holder in holders for id in references(where, holder, "trafficSignRef"))
-    if drawn is None and not found and not stop:
+    if drawn is None and not known and not stop:
         return []
     ends = _line_ends(f"{where}: stopLine", drawn, lane, origin)
     lines = [ControlLine(ends, lane.id, ControlKind.STOP_SIGN if stop else ControlKind.LINE)]
-    if found:
-        lights = _governing(lane, lanes, found, signs)
+    if known:
+        lights = _governing(lane, lanes, known, signs)
         lines = [ControlLine(ends, lane.id, ControlKind.LIGHT, id) for id in lights]
     notes["stop_lines_derived"] += len(lines) if drawn is None or drawn.find("point") is None else 0
     return lines
@@ -157,11 +157,11 @@ def _line_ends(
     return ends if leftward >= 0.0 else ends[::-1].copy()
 
 
-def _governing(lane: Lane, lanes: dict[int, Lane], found: list[int], signs: Signs) -> list[int]:
+def _governing(lane: Lane, lanes: dict[int, Lane], known: list[int], signs: Signs) -> list[int]:
     """Of several lights at one line, those for the turns that the lane leads to; all, where none matches."""
     turns = {signs.turns.get(id) or _turn(lanes[id]) for id in lane.successors}
-    fit = [id for id in found if signs.directions[id] == "all" or any(turn in signs.directions[id] for turn in turns)]
-    return fit or found
+    fit = [id for id in known if signs.directions[id] == "all" or any(turn in signs.directions[id] for turn in turns)]
+    return fit or known
 
 
 def _turn(lane: Lane) -> str:

@@ -168,7 +168,7 @@ def _positions(file: str, nodes: dict[int, Element], placed: bool) -> Float[np.n
 
 def read_lanelets(file: str, osm: Osm, notes: Counter[str]) -> list[Lanelet]:
     """Every lanelet, and again in the other direction where vehicles may use it both ways."""
-    found: list[Lanelet] = []
+    lanelets: list[Lanelet] = []
     for id, relation in osm.relations.items():
         tags = tags_of(relation)
         if tags.get("type") != "lanelet":
@@ -193,12 +193,12 @@ def read_lanelets(file: str, osm: Osm, notes: Counter[str]) -> list[Lanelet]:
         notes["dangling_references"] += sum(rule not in osm.relations for rule in rules)
         kept = tuple(rule for rule in dict.fromkeys(rules) if rule in osm.relations)
         drivable = any(user.split(":")[0] == VEHICLE for user in users)
-        found.append(Lanelet(id, *aligned, subtype, drivable, tags, kept))
+        lanelets.append(Lanelet(id, *aligned, subtype, drivable, tags, kept))
         if drivable and not _one_way(tags, subtype):
             notes["lanelets_used_both_ways"] += 1
             left, right = aligned[1].reversed(), aligned[0].reversed()
-            found.append(Lanelet(id, left, right, subtype, drivable, tags, kept))
-    return found
+            lanelets.append(Lanelet(id, left, right, subtype, drivable, tags, kept))
+    return lanelets
 
 
 def _users(tags: Tags, subtype: str) -> set[str]:
@@ -256,12 +256,12 @@ def neighbours(lanelets: list[Lanelet]) -> list[tuple[int | None, int | None]]:
     """Rows of the lanelets left and right of each, in the same direction and for the same users."""
     by_right = {(one.right.way, one.right.turned, one.drivable): row for row, one in enumerate(lanelets)}
     by_left = {(one.left.way, one.left.turned, one.drivable): row for row, one in enumerate(lanelets)}
-    found = []
+    beside = []
     for row, one in enumerate(lanelets):
         left = by_right.get((one.left.way, one.left.turned, one.drivable))
         right = by_left.get((one.right.way, one.right.turned, one.drivable))
-        found.append((None if left == row else left, None if right == row else right))
-    return found
+        beside.append((None if left == row else left, None if right == row else right))
+    return beside
 
 
 def successors(lanelets: list[Lanelet]) -> list[tuple[int, ...]]:
@@ -269,8 +269,8 @@ def successors(lanelets: list[Lanelet]) -> list[tuple[int, ...]]:
     starts: dict[tuple[int, int], list[int]] = {}
     for row, one in enumerate(lanelets):
         starts.setdefault((one.left.nodes[0], one.right.nodes[0]), []).append(row)
-    found = []
+    following = []
     for row, one in enumerate(lanelets):
         ahead = starts.get((one.left.nodes[-1], one.right.nodes[-1]), [])
-        found.append(tuple(other for other in ahead if lanelets[other].id != one.id and other != row))
-    return found
+        following.append(tuple(other for other in ahead if lanelets[other].id != one.id and other != row))
+    return following

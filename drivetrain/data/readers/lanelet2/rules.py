@@ -74,14 +74,14 @@ def speed_limit(file: str, lanelet: Lanelet, rules: dict[int, Rule], osm: Osm) -
     own = lanelet.tags.get("speed_limit") or lanelet.tags.get("speed_limit:vehicle")
     if own:
         return _speed(where, own) or 0.0
-    found = []
+    speeds = []
     for id in lanelet.rules:
         rule = rules.get(id)
         if rule is not None and rule.subtype == "speed_limit":
             said = [rule.tags[key] for key in LIMIT_TAGS if key in rule.tags]
             said += [osm.ways[way].tags.get("subtype", "") for way in rule.ways.get("refers", [])]
-            found += [speed for text in said if (speed := _speed(f"{file}: relation {id}", text)) is not None]
-    return min(found, default=0.0)
+            speeds += [speed for text in said if (speed := _speed(f"{file}: relation {id}", text)) is not None]
+    return min(speeds, default=0.0)
 
 
 def _speed(where: str, text: str) -> float | None:
@@ -206,6 +206,6 @@ def _bare_lines(
         shares = np.linspace(0.0, 1.0, max(len(lane.left), len(lane.right)))
         borders = {"left": at_shares(lane.left, shares), "right": at_shares(lane.right, shares)}
         level.append(replace(lane, height=None, **borders))
-    found = crossed(tuple(level), drawn)
-    notes["stop_lines_without_a_lane"] += len(drawn) - len({line for line, _, _ in found})
-    return [ControlLine(ends, lanes[place.lane].id, ControlKind.LINE) for _, place, ends in found]
+    crossings = crossed(tuple(level), drawn)
+    notes["stop_lines_without_a_lane"] += len(drawn) - len({line for line, _, _ in crossings})
+    return [ControlLine(ends, lanes[place.lane].id, ControlKind.LINE) for _, place, ends in crossings]

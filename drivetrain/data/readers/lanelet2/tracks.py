@@ -122,16 +122,16 @@ def _read_file(file: str) -> tuple[np.ndarray, np.ndarray, Float[np.ndarray, "r 
         if not stream:
             refuse(file, "no rows", "leave the file out")
         names = _column(stream, [header.index("track_id"), header.index("agent_type")], f"U{NAME}")
-        found = _column(stream, [header.index(name) for name in numeric], "f8")
+        cells = _column(stream, [header.index(name) for name in numeric], "f8")
     except ValueError as error:
         refuse(file, f"not a table: {quote(str(error))}", "restore the file")
     names = np.char.strip(names)
     if (np.char.str_len(names) >= NAME).any():
         refuse(f"{file}: track_id", f"a word of {NAME} characters or more", "restore the file")
-    numbers = np.full((len(found), 9), np.nan)
+    numbers = np.full((len(cells), 9), np.nan)
     for column, name in enumerate((*NEEDED[1:3], *NEEDED[4:], *EXTRA)):
         if name in numeric:
-            numbers[:, column] = found[:, numeric.index(name)]
+            numbers[:, column] = cells[:, numeric.index(name)]
     _check(file, numbers, [name in numeric for name in EXTRA])
     return names[:, 0], names[:, 1], numbers
 

@@ -114,12 +114,12 @@ def _lights(file: str, states: Any, origin: Float[np.ndarray, "2"], steps: int) 
 def _stop_point(where: str, entry: dict[str, Any]) -> Float[np.ndarray, "2"]:
     """A light's stop point: the median of those given, which do not move."""
     try:
-        found = np.array([np.atleast_1d(np.array(entry[key], np.float64)) for key in ("x", "y")])
+        places = np.array([np.atleast_1d(np.array(entry[key], np.float64)) for key in ("x", "y")])
     except (KeyError, TypeError, ValueError, OverflowError):
         refuse(where, "no stop point x, y", "restore the file")
-    if not found.size or found.ndim != 2 or not (np.abs(found) < 1e9).all():
+    if not places.size or places.ndim != 2 or not (np.abs(places) < 1e9).all():
         refuse(where, "stop points that are not finite numbers", "restore the file")
-    return np.median(found, axis=1)
+    return np.median(places, axis=1)
 
 
 def _states(where: str, entry: dict[str, Any], steps: int) -> Int[np.ndarray, "T"]:

@@ -25,19 +25,19 @@ Node = tuple[Key, bool]
 
 def meetings(file: str, root: Element, roads: dict[str, Road], notes: Counter[str]) -> list[Meeting]:
     """Every pair of lane ends that the document joins. Links to what is not there are counted."""
-    found: dict[Meeting, None] = {}
+    pairs: dict[Meeting, None] = {}
     for road in roads.values():
         for meeting in _of_road(file, road, roads, notes):
-            found[meeting] = None
+            pairs[meeting] = None
     for junction in root.findall("junction"):
         for connection in junction.findall("connection"):
             for meeting in _of_connection(file, junction.get("id", ""), connection, roads, notes):
-                found[meeting] = None
-    return list(found)
+                pairs[meeting] = None
+    return list(pairs)
 
 
 def _of_road(file: str, road: Road, roads: dict[str, Road], notes: Counter[str]) -> list[Meeting]:
-    found = []
+    pairs = []
     beyond = {END: _linked_end(road, "successor", roads, notes), START: _linked_end(road, "predecessor", roads, notes)}
     for row, section in enumerate(road.sections):
         for id, lane in section.lanes.items():
@@ -54,10 +54,10 @@ def _of_road(file: str, road: Road, roads: dict[str, Road], notes: Counter[str])
                     if not id or not other:
                         continue
                     if other in roads[met[0][0]].sections[met[0][1]].lanes:
-                        found.append(((road.id, row, id), end, *met))
+                        pairs.append(((road.id, row, id), end, *met))
                     else:
                         notes["dangling_references"] += 1
-    return found
+    return pairs
 
 
 def _linked_end(road: Road, tag: str, roads: dict[str, Road], notes: Counter[str]) -> tuple[str, int, bool] | None:
@@ -93,13 +93,13 @@ def _of_connection(
         tuple(integer(f"{file}: junction {quote(junction)}: laneLink", link.get(key), -1000, 1000) for key in _ENDS)
         for link in connection.findall("laneLink")
     ] or [(id, id) for id in leading.sections[row].lanes if id]
-    found = []
+    meetings = []
     for one, other in pairs:
         if one in incoming.sections[own].lanes and other in leading.sections[row].lanes:
-            found.append(((incoming.id, own, one), end, (leading.id, row, other), at_end))
+            meetings.append(((incoming.id, own, one), end, (leading.id, row, other), at_end))
         else:
             notes["dangling_references"] += 1
-    return found
+    return meetings
 
 
 _ENDS = ("from", "to")
@@ -119,11 +119,11 @@ def _incoming_end(incoming: Road, junction: str, leading: Road, at_end: bool) ->
     return END if gap[END] <= gap[START] else START
 
 
-def successors_of(strips: dict[Key, Strip], found: list[Meeting], notes: Counter[str]) -> dict[Node, tuple[Node, ...]]:
+def successors_of(strips: dict[Key, Strip], pairs: list[Meeting], notes: Counter[str]) -> dict[Node, tuple[Node, ...]]:
     """The lanes that follow each lane, by travel: lanes that are none pass on what follows them."""
     ahead: dict[Node, set[Node]] = {(strip.key, along): set() for strip in strips.values() for along in strip.along}
     behind: dict[Node, set[Node]] = {node: set() for node in ahead}
-    for one, one_end, other, other_end in found:
+    for one, one_end, other, other_end in pairs:
         if one not in strips or other not in strips or one == other:
             continue
         linked = False

@@ -142,7 +142,7 @@ def _road(where: str, id: str, element: Element, notes: Counter[str]) -> Road:
 
 def _sections(where: str, road: Element, length: float) -> tuple[Section, ...]:
     """The lane sections of a road, by s."""
-    found = []
+    parts = []
     for tag in ("lanes/laneSection", "type"):
         if len(road.findall(tag)) > MAX_PARTS:
             refuse(f"{where}: {tag}", f"more than {MAX_PARTS}", "split the road")
@@ -157,10 +157,10 @@ def _sections(where: str, road: Element, length: float) -> tuple[Section, ...]:
                         f"{where}: laneSection {start:g}: lane {id}", "two lanes with this id", "make the ids unique"
                     )
                 lanes[id] = lane
-        found.append((min(max(start, 0.0), length), lanes))
-    found.sort(key=lambda item: item[0])
-    ends = [start for start, _ in found[1:]] + [length]
-    sections = [Section(start, end, start, end, lanes) for (start, lanes), end in zip(found, ends, strict=True)]
+        parts.append((min(max(start, 0.0), length), lanes))
+    parts.sort(key=lambda item: item[0])
+    ends = [start for start, _ in parts[1:]] + [length]
+    sections = [Section(start, end, start, end, lanes) for (start, lanes), end in zip(parts, ends, strict=True)]
     return tuple(_absorbed(sections))
 
 
@@ -186,20 +186,20 @@ def strips_of(file: str, road: Road, notes: Counter[str]) -> list[Strip]:
     offset = cubics(f"{where}: laneOffset", road.element.findall("lanes/laneOffset"))
     height = cubics(f"{where}: elevation", road.element.findall("elevationProfile/elevation"))
     limits = _limits(f"{where}: type", road)
-    found = []
+    strips = []
     for row, section in enumerate(road.sections):
-        found += _strips_of_section(where, road, row, section, (offset, height), limits, notes)
-    return found
+        strips += _strips_of_section(where, road, row, section, (offset, height), limits, notes)
+    return strips
 
 
 def _limits(where: str, road: Road) -> list[tuple[float, float]]:
     """The road's speed limit from each s on."""
-    found = []
+    limits = []
     for element in road.element.findall("type"):
         limit = element.find("speed")
         start = number(f"{where}: s", element.get("s"))
-        found.append((start, 0.0 if limit is None else _limit(f"{where}: speed", limit)))
-    return sorted(found)
+        limits.append((start, 0.0 if limit is None else _limit(f"{where}: speed", limit)))
+    return sorted(limits)
 
 
 def _limit(where: str, element: Element) -> float:
@@ -284,9 +284,9 @@ def _strips_of_section(
 def _stations(start: float, end: float, knots: Float[np.ndarray, "_"]) -> Float[np.ndarray, "n"]:
     """Stations from start to end: at most `STEP` apart, and at every knot."""
     even = np.linspace(start, end, max(int(np.ceil((end - start) / STEP)), 1) + 1)
-    found = np.sort(np.concatenate([even, knots]))
-    apart = np.diff(found, prepend=-np.inf) > NEAREST
-    inside = found[apart & (found > start + NEAREST) & (found < end - NEAREST)]
+    stations = np.sort(np.concatenate([even, knots]))
+    apart = np.diff(stations, prepend=-np.inf) > NEAREST
+    inside = stations[apart & (stations > start + NEAREST) & (stations < end - NEAREST)]
     return np.concatenate([[start], inside, [end]])
 
 

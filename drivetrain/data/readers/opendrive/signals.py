@@ -128,7 +128,7 @@ def _governed(where: str, net: Net, road: Road, element: Element) -> list[Place]
     for validity in element.findall("validity"):
         ends = [integer(f"{where}: validity", validity.get(key), -1000, 1000) for key in ("fromLane", "toLane")]
         spans.append((min(ends), max(ends)))
-    found = []
+    places = []
     for (key, along), row in net.at(road, s):
         if spans:
             meant = any(low <= key[2] <= high for low, high in spans)
@@ -138,8 +138,8 @@ def _governed(where: str, net: Net, road: Road, element: Element) -> list[Place]
             section = road.sections[key[1]]
             share = (s - section.start) / max(section.end - section.start, 1e-9)
             share = 0.0 if road.junction is not None else float(np.clip(share if along else 1.0 - share, 0.0, 1.0))
-            found.append(Place(row, share * arc_length(centre(net.lanes[row]))))
-    return found
+            places.append(Place(row, share * arc_length(centre(net.lanes[row]))))
+    return places
 
 
 def _control_lines(

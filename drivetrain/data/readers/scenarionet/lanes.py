@@ -103,14 +103,14 @@ def _denied(roads: Roads, given: dict[int, Any], lanes: dict[str, int]) -> set[f
         listed[number] = {lanes[name] for name in names if name in lanes}
     if not any(listed.values()):
         return set()
-    found = set()
+    denied = set()
     for row, lane in enumerate(roads.lanes):
         for other in (lane.left_neighbour, lane.right_neighbour):
             if other is not None:
                 one, two = roads.sources[row], roads.sources[other]
                 if two not in listed[one] and one not in listed[two]:
-                    found.add(frozenset((row, other)))
-    return found
+                    denied.add(frozenset((row, other)))
+    return denied
 
 
 def outlined(roads: Roads, given: dict[int, Any], origin: Float[np.ndarray, "2"], notes: dict[str, int]) -> Roads:
@@ -144,10 +144,10 @@ def _on_outline(
     ray, _, distance, _ = cast(centre, out, OUTLINE[1], start, end)
     ray, first = np.unique(ray, return_index=True)
     plausible = distance[first] >= OUTLINE[0]
-    ray, found = ray[plausible], distance[first][plausible]
+    ray, away = ray[plausible], distance[first][plausible]
     if 2 * len(ray) <= len(centre):
         return None
-    offset = np.interp(np.arange(len(centre)), ray, found)
+    offset = np.interp(np.arange(len(centre)), ray, away)
     return centre + offset[:, None] * out
 
 

@@ -254,7 +254,7 @@ def _kind(item: dict[str, Any]) -> AgentKind:
     word = text_of(metadata.get("type")).lower() if isinstance(metadata, dict) else ""
     kind = KINDS.get(text_of(item.get("type")), AgentKind.OTHER)
     if kind in (AgentKind.CAR, AgentKind.BICYCLE):
-        return next((found for part, found in SUBTYPES if part in word), kind)
+        return next((subtype for part, subtype in SUBTYPES if part in word), kind)
     return kind
 
 

@@ -96,13 +96,13 @@ def _features(file: str, items: dict[Any, Any]) -> dict[str, tuple[dict[str, Any
     """Every feature with its points in space: a polygon's where it is an area, a point where it is a stop sign."""
     if len(items) > MAX_FEATURES:
         refuse(f"{file}: map_features", f"{len(items)} of them", f"give at most {MAX_FEATURES}")
-    found: dict[str, tuple[dict[str, Any], Float[np.ndarray, "_ 3"]]] = {}
+    features: dict[str, tuple[dict[str, Any], Float[np.ndarray, "_ 3"]]] = {}
     total = 0
     for key, feature in items.items():
         where = f"{file}: map_features: {quote(str(key))}"
         if not isinstance(feature, dict) or not isinstance(feature.get("type"), str):
             refuse(where, "no dict with a type", "restore the file")
-        if str(key) in found:
+        if str(key) in features:
             refuse(where, "two features with this id", "make the ids unique")
         word = "polygon" if _is_area(feature) else "position" if feature["type"] == "STOP_SIGN" else "polyline"
         value = feature.get(word)
@@ -112,8 +112,8 @@ def _features(file: str, items: dict[Any, Any]) -> dict[str, tuple[dict[str, Any
         total += len(line)
         if total > MAX_POINTS:
             refuse(f"{file}: map_features", f"more than {MAX_POINTS} points", "split the scene")
-        found[str(key)] = (feature, line)
-    return found
+        features[str(key)] = (feature, line)
+    return features
 
 
 def _entry(name: str, feature: dict[str, Any], dataset: str, points: Float[np.ndarray, "_ 3"]) -> dict[str, Any] | None:
@@ -158,7 +158,7 @@ def _lights(
     file: str, states: dict[Any, Any], features: dict[str, Any], dataset: str, lanes: dict[str, int]
 ) -> dict[str, dict[str, Any]]:
     """The lights as `nocturne.roads` reads them, by the number of their lane; negative where it is not there."""
-    found: dict[str, dict[str, Any]] = {}
+    lights: dict[str, dict[str, Any]] = {}
     for key, item in states.items():
         where = f"{file}: dynamic_map_states: {quote(str(key))}"
         if not isinstance(item, dict) or not isinstance(item.get("state"), dict):
@@ -175,11 +175,11 @@ def _lights(
         if not len(places):
             refuse(f"{where}: stop_point", "no point", "give the place at which one stops")
         x, y = places[0]
-        number = lanes.get(lane, -1 - len(found))
-        if str(number) in found:
+        number = lanes.get(lane, -1 - len(lights))
+        if str(number) in lights:
             refuse(where, "two lights for one lane", "keep one")
-        found[str(number)] = {"x": [x], "y": [y], "state": [_word(word) for word in words]}
-    return found
+        lights[str(number)] = {"x": [x], "y": [y], "state": [_word(word) for word in words]}
+    return lights
 
 
 def _first(value: Any) -> Any:

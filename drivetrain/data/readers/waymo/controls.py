@@ -54,7 +54,7 @@ def _places(
     pieces: tuple[Piece, ...], point: Float[np.ndarray, "2"], rows: Sequence[int] | Int[np.ndarray, "_"]
 ) -> list[Place]:
     """The nearest place of each of some pieces to a point, nearest first."""
-    found = []
+    places = []
     for row in rows:
         centre = pieces[row].centre
         along = np.diff(centre, axis=0)
@@ -63,8 +63,8 @@ def _places(
         distance = np.linalg.norm(gap - share[:, None] * along, axis=1)
         section = int(np.argmin(distance))
         side = along[section, 0] * gap[section, 1] - along[section, 1] * gap[section, 0]
-        found.append(Place(int(row), section, float(share[section]), float(np.copysign(distance[section], side))))
-    return sorted(found, key=lambda place: abs(place.off))
+        places.append(Place(int(row), section, float(share[section]), float(np.copysign(distance[section], side))))
+    return sorted(places, key=lambda place: abs(place.off))
 
 
 def _ends(piece: Piece, place: Place) -> Float[np.ndarray, "2 2"]:

@@ -48,17 +48,17 @@ def read_columns(where: str, data: bytes) -> Columns | None:
         kinds = (("floats", np.float64), ("integers", np.int64))
         with np.errstate(invalid="ignore"):  # of signalling NaNs; a NaN is refused where it counts
             given = [(getattr(entry.value, name).value, kind) for name, kind in kinds if entry.value.HasField(name)]
-            found = [np.array(values, kind) for values, kind in given]
-        columns[key] = found[0] if found else list(entry.value.bytes.value)
+            lists = [np.array(values, kind) for values, kind in given]
+        columns[key] = lists[0] if lists else list(entry.value.bytes.value)
     return columns if "state/id" in columns else None
 
 
 def read_id(where: str, columns: Columns) -> bytes:
     """The scenario's id; empty where the record has none."""
-    found = columns.get("scenario/id")
-    if found is not None and not (isinstance(found, list) and len(found) == 1):
+    column = columns.get("scenario/id")
+    if column is not None and not (isinstance(column, list) and len(column) == 1):
         refuse(f"{where}: scenario/id", "not one word", "restore the record")
-    return found[0] if found else b""
+    return column[0] if column else b""
 
 
 def read_times(where: str, columns: Columns) -> Float[np.ndarray, "T"]:
@@ -165,11 +165,11 @@ def _lines(
     unique, owner = np.unique(keys, axis=0, return_inverse=True)
     order = np.argsort(owner, kind="stable")
     parts = np.split(points[order], np.cumsum(np.bincount(owner))[:-1]) if len(rows) else []
-    found = [(int(id), int(type), part) for (id, type), part in zip(unique.tolist(), parts, strict=True)]
-    lanes = [id for id, type, _ in found if type in LANES]
+    lines = [(int(id), int(type), part) for (id, type), part in zip(unique.tolist(), parts, strict=True)]
+    lanes = [id for id, type, _ in lines if type in LANES]
     if len(set(lanes)) != len(lanes) or any(id < 0 for id in lanes):
         refuse(f"{where}: roadgraph_samples/id", "one id of two lanes, or none", "restore the record")
-    return found
+    return lines
 
 
 def _paths(where: str, columns: Columns, origin: Float[np.ndarray, "2"]) -> Paths:
@@ -225,18 +225,18 @@ def _steps(where: str, columns: Columns, part: str) -> int:
 def _by_step(where: str, columns: Columns, name: str) -> Float[np.ndarray, "I T"]:
     """A column of the objects' states, past, current and future in a row."""
     objects = len(columns["state/id"])
-    found = [np.zeros((objects, 0))]
+    spans = [np.zeros((objects, 0))]
     for part in PARTS:
         if steps := _steps(where, columns, part):
             values = _numbers(where, columns, f"state/{part}/{name}")
             if len(values) != objects * steps:
                 refuse(f"{where}: state/{part}/{name}", "not as long as the other columns", "restore the record")
-            found.append(values.reshape(objects, steps).astype(np.float64))
-    return np.concatenate(found, axis=1)
+            spans.append(values.reshape(objects, steps).astype(np.float64))
+    return np.concatenate(spans, axis=1)
 
 
 def _numbers(where: str, columns: Columns, name: str) -> Numbers:
-    found = columns.get(name)
-    if not isinstance(found, np.ndarray):
+    column = columns.get(name)
+    if not isinstance(column, np.ndarray):
         refuse(f"{where}: {name}", "missing, or not numbers", "give records of the Waymo Open Motion Dataset")
-    return found
+    return column

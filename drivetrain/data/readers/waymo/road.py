@@ -140,15 +140,15 @@ def _bridged(kept: list[CentreLine], all_lines: Sequence[CentreLine]) -> list[Ce
         return kept
     result = []
     for line in kept:
-        waiting, found, passed = list(line.links.successors) if line.links else [], [], set()
+        waiting, following, passed = list(line.links.successors) if line.links else [], [], set()
         while waiting:
             id = waiting.pop()
             if (short := left_out.get(id)) is None or short.links is None:
-                found.append(id)
+                following.append(id)
             elif id not in passed:
                 passed.add(id)
                 waiting += short.links.successors
-        links = dataclasses.replace(line.links, successors=tuple(sorted(set(found)))) if line.links else None
+        links = dataclasses.replace(line.links, successors=tuple(sorted(set(following)))) if line.links else None
         result.append(dataclasses.replace(line, links=links))
     return result
 
@@ -164,7 +164,7 @@ def _features(
     centre = np.concatenate([piece.centre for piece in pieces])
     height = np.concatenate([_height(piece.centre, centre_of[piece.source]) for piece in pieces])
     tree = shapely.STRtree(np.asarray(shapely.points(centre)))
-    turned, found = 0, []
+    turned, features = 0, []
     for edge in edges:
         along = np.diff(edge.points, axis=0)
         middle = edge.points[:-1] + along / 2
@@ -173,9 +173,9 @@ def _features(
         side = np.sign(along[:, 0] * to_lane[:, 1] - along[:, 1] * to_lane[:, 0])
         wrong = float((side * np.linalg.norm(along, axis=1)).sum()) < 0
         own = edge.height[::-1] if wrong and edge.height is not None else edge.height
-        found.append(Feature(edge.kind, edge.points[::-1] if wrong else edge.points, own))
+        features.append(Feature(edge.kind, edge.points[::-1] if wrong else edge.points, own))
         turned += int(wrong)
-    return found + lines, turned
+    return features + lines, turned
 
 
 def _height(points: Float[np.ndarray, "n 2"], line: CentreLine) -> Float[np.ndarray, "n"]:

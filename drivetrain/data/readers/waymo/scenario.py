@@ -114,10 +114,10 @@ def _check_points(where: str, scenario: Any) -> None:
 
 def _points(where: str, points: Iterable[Any], origin: Float[np.ndarray, "2"]) -> Float[np.ndarray, "n 3"]:
     """Points with their heights, in the recording's frame."""
-    found = np.array([(p.x, p.y, p.z) for p in points], np.float64).reshape(-1, 3) - (*origin, 0.0)
-    if not (np.abs(found) < MAX_EXTENT).all():
+    coordinates = np.array([(p.x, p.y, p.z) for p in points], np.float64).reshape(-1, 3) - (*origin, 0.0)
+    if not (np.abs(coordinates) < MAX_EXTENT).all():
         refuse(where, f"a point more than {MAX_EXTENT:g} m away, or not finite", "drop the point")
-    return found
+    return coordinates
 
 
 def _lane(where: str, feature: Any, origin: Float[np.ndarray, "2"], notes: dict[str, int]) -> CentreLine:

@@ -79,11 +79,11 @@ def _sizes(
     """Each object's median length and width, m, and how many have none and stand at their kind's."""
     result, unsized = np.empty((len(ids), 2)), 0
     for row in range(len(ids)):
-        found = np.median(size[row][valid[row]], axis=0)
-        if not (np.abs(found) < MAX_SIZE).all():  # NaN fails this too
-            refuse(f"{where}: track {ids[row]}: size", f"{found[0]:g} m by {found[1]:g} m", "give a road user's size")
-        unsized += bool((found <= 0).any())
-        result[row] = np.where(found > 0, found, SIZES[AgentKind(kind[row])])
+        median = np.median(size[row][valid[row]], axis=0)
+        if not (np.abs(median) < MAX_SIZE).all():  # NaN fails this too
+            refuse(f"{where}: track {ids[row]}: size", f"{median[0]:g} m by {median[1]:g} m", "give a road user's size")
+        unsized += bool((median <= 0).any())
+        result[row] = np.where(median > 0, median, SIZES[AgentKind(kind[row])])
     return result, unsized
 
 
