@@ -14,15 +14,15 @@ from drivetrain.data.roads.lanes import SPACING, Lanes, Mending, components, inv
 from drivetrain.data.roads.levels import on_level
 
 AHEAD = 120.0
-"""Length of a run-out, m."""
+"""Length of a lane added ahead, m."""
 BEHIND = 30.0
-"""Length of a run-in, m."""
+"""Length of a lane added behind, m."""
 PROBE = 16.0
 """A lane that has other lanes this far, m, beyond its end ends on the map, not at its edge."""
 
 
 def extend_map(lanes: Lanes, mending: Mending) -> tuple[Lanes, Mending]:
-    """The lanes with run-outs and run-ins, appended; neighbours stay neighbours beyond the edge."""
+    """The lanes with what goes on ahead and behind, appended; neighbours stay neighbours beyond the edge."""
     if not len(lanes.count):
         return lanes, mending
     shapes = polygons(lanes)

@@ -16,11 +16,11 @@ from drivetrain.data.roads.levels import apart
 ALONG = 0.9
 """Two lanes run the same way where the cosine between them is above this."""
 LAP = 0.01
-"""Welded borders lap by this, m: chords of a bend would leave slivers between them."""
+"""Snapped borders lap by this, m: chords of a bend would leave slivers between them."""
 
 
 def snap_borders(lanes: Lanes, mending: Mending) -> tuple[Lanes, Mending]:
-    """The lanes with their tapers, gaps narrower than a seam closed between them: the later lane's border moves."""
+    """The lanes with their merges, gaps narrower than a seam closed between them: the later lane's border moves."""
     left, right = lanes.left.copy(), lanes.right.copy()
     merges, moved, shift = [], 0, 0.0
     ahead = headings(lanes)

@@ -163,7 +163,7 @@ def _permit(lanes: Lanes, segments: list[Segment]) -> None:
 
 
 def _strips(lanes: Lanes, count: int, chain: set[int], before: set[int], after: set[int]) -> list[Strip]:
-    """The tapers beside a bundle of so many stations that come from the bundle before or lead into the one after."""
+    """The merges beside a bundle of so many stations that come from the bundle before or lead into the one after."""
     strips: dict[int, Strip] = {}
     for merge in lanes.merges:
         lane, last = merge.lane, int(lanes.count[merge.lane]) - 1

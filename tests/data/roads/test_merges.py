@@ -66,7 +66,7 @@ def test_no_sliver_stays_between_a_ramp_and_the_road(gap):
     assert shapely.box(62.0, -1.0, 99.0, 1.0).difference(union).area < 1e-9
 
 
-def test_a_wide_gap_is_no_taper():
+def test_a_wide_gap_is_no_merge():
     recording = merge(0.8)
     lanes, mending = stations_of(recording)
     found, after = snap_borders(lanes, mending)
