@@ -21,7 +21,7 @@ class Place(NamedTuple):
     """A place on a lane: its row, and how far along its centre, m."""
 
     lane: int
-    along: float
+    arc: float
 
 
 def crossed(lanes: tuple[Lane, ...], lines: list[Segment]) -> list[tuple[int, Place, Segment]]:
@@ -46,7 +46,7 @@ def crossed(lanes: tuple[Lane, ...], lines: list[Segment]) -> list[tuple[int, Pl
                 hits.append((usable[at], *hit))
         if hits:
             leading = min(hits, key=lambda hit: float(np.linalg.norm(hit[2].mean(axis=0) - line.mean(axis=0))))[3]
-            crossings += [(index, Place(row, along), ends) for row, along, ends, way in hits if way == leading]
+            crossings += [(index, Place(row, arc), ends) for row, arc, ends, way in hits if way == leading]
     return crossings
 
 
@@ -64,8 +64,8 @@ def _crossing(
         beyond = (point - line[0]) @ (point - line[1]) > 0.0
         if abs(square) > SQUARE and not beyond:
             ends = [border[row] + share * (border[row + 1] - border[row]) for border in (lane.left, lane.right)]
-            along = arc_length(middle[: row + 1]) + share * float(np.linalg.norm(chord))
-            return along, np.stack(ends), float(np.sign(square))
+            arc = arc_length(middle[: row + 1]) + share * float(np.linalg.norm(chord))
+            return arc, np.stack(ends), float(np.sign(square))
     return None
 
 

@@ -25,8 +25,8 @@ def _steps(points: Polyline) -> Float[np.ndarray, "_"]:
 
 def at_shares(points: Polyline, shares: Float[np.ndarray, "m"]) -> Float[np.ndarray, "m 2"]:
     """Points of a polyline at shares 0…1 of its arc length; the ends are exact."""
-    along = arc_lengths(points)
-    at = shares * along[-1]
-    between = np.stack([np.interp(at, along, points[:, 0]), np.interp(at, along, points[:, 1])], axis=1)
+    arc = arc_lengths(points)
+    at = shares * arc[-1]
+    between = np.stack([np.interp(at, arc, points[:, 0]), np.interp(at, arc, points[:, 1])], axis=1)
     between[0], between[-1] = points[0], points[-1]
     return between

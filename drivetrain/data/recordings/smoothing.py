@@ -109,14 +109,14 @@ def follow(
     if not moving.any() or np.median(np.cos(course - recorded)[moving]) < 0.0:
         return recorded
     pieces = np.diff(path, axis=0)
-    along = np.arctan2(pieces[:, 1], pieces[:, 0])
+    bearing = np.arctan2(pieces[:, 1], pieces[:, 0])
     weight = np.clip((0.5 * (speed[1:] + speed[:-1]) - STILL) / (MOVING - STILL), 0.0, 1.0)
     decay = np.exp(-weight * np.linalg.norm(pieces, axis=1) / lever)
     start = int(np.argmax(moving))
     angle = course[start] - _slip(path[start:], course[start:], lever)
     heading = np.full(len(path), angle)
     for step in range(start, len(path) - 1):
-        off = float(wrapped(angle - along[step]))
+        off = float(wrapped(angle - bearing[step]))
         if abs(off) < 0.5 * np.pi:  # rolling backwards turns nothing
             angle += 2.0 * np.arctan(np.tan(0.5 * off) * decay[step]) - off
         heading[step + 1] = angle

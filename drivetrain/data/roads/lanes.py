@@ -177,8 +177,8 @@ def _heights(sections: list[tuple[Lane, Float[np.ndarray, "_"]]]) -> Float[np.nd
     for lane, shares in sections:
         if lane.height is None:
             return None
-        along = arc_lengths(lane.left)
-        heights.append(np.interp(shares * along[-1], along, lane.height))
+        arc = arc_lengths(lane.left)
+        heights.append(np.interp(shares * arc[-1], arc, lane.height))
     return np.concatenate(heights)
 
 

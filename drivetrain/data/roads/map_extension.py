@@ -88,15 +88,15 @@ def _append(lanes: Lanes, bundle: list[int], tree: shapely.STRtree, forward: boo
     """One bundle of neighbours continued side by side, in their mean direction, until it would meet a recorded lane."""
     direction = np.mean([_direction(lanes, lane, forward) for lane in bundle], axis=0)
     direction = direction / np.linalg.norm(direction)
-    along = SPACING * np.arange(1 + round((AHEAD if forward else BEHIND) / SPACING))
+    arc = SPACING * np.arange(1 + round((AHEAD if forward else BEHIND) / SPACING))
     ends = np.array([lanes.rows(lane).stop - 1 if forward else lanes.rows(lane).start for lane in bundle])
-    probes = lanes.centre[ends][:, None] + along[None, 1:, None] * direction
+    probes = lanes.centre[ends][:, None] + arc[None, 1:, None] * direction
     met = np.zeros(probes.shape[:2], bool)
     met.reshape(-1)[_met(lanes, tree, probes.reshape(-1, 2), np.repeat(ends, probes.shape[1]))] = True
-    free = int(np.argmax(met.any(axis=0))) if met.any() else len(along) - 1
-    along = along[: max(free, 1) + 1] if forward else along[: max(free, 1) + 1][::-1]
-    offsets = along[:, None] * direction
-    size, number, count = len(lanes.count), len(bundle), len(along)
+    free = int(np.argmax(met.any(axis=0))) if met.any() else len(arc) - 1
+    arc = arc[: max(free, 1) + 1] if forward else arc[: max(free, 1) + 1][::-1]
+    offsets = arc[:, None] * direction
+    size, number, count = len(lanes.count), len(bundle), len(arc)
     new = {lane: size + index for index, lane in enumerate(bundle)}
     successors = [list(s) for s in lanes.successors] + [[] for _ in bundle]
     for lane in bundle:

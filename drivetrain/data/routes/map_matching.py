@@ -98,10 +98,10 @@ def _costs(
         rows = lanes.rows(lane)
         offset = position[:, None] - centre[rows]
         index = (offset[..., 0] ** 2 + offset[..., 1] ** 2).argmin(axis=1)
-        offset, along = offset[np.arange(len(position)), index], tangent[rows][index]
-        forward = (offset * along).sum(axis=1)
-        lateral = offset[:, 1] * along[:, 0] - offset[:, 0] * along[:, 1]
-        agree = (heading * along).sum(axis=1)
+        offset, direction = offset[np.arange(len(position)), index], tangent[rows][index]
+        forward = (offset * direction).sum(axis=1)
+        lateral = offset[:, 1] * direction[:, 0] - offset[:, 0] * direction[:, 1]
+        agree = (heading * direction).sum(axis=1)
         end = (index == 0) & (forward < 0) | (index == int(lanes.count[lane]) - 1) & (forward > 0)
         beyond = np.where(end, np.abs(forward), 0.0)
         on = (np.abs(lateral) < half[rows][index] + REACH) & (beyond < REACH) & (agree > TURNED)

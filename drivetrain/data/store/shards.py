@@ -45,8 +45,8 @@ def pack_record(entry: Entry, scenario: Scenario) -> Packed:
 def _span(arrays: dict[str, np.ndarray]) -> tuple[float, float]:
     """What the road elements that are observed span along x and y, m."""
     ends = arrays["map.elements"][np.isin(arrays["map.element_kind"], OBSERVED)].reshape(-1, 2)
-    along = np.ptp(ends, axis=0) if len(ends) else np.zeros(2)
-    return float(along[0]), float(along[1])
+    span = np.ptp(ends, axis=0) if len(ends) else np.zeros(2)
+    return float(span[0]), float(span[1])
 
 
 def write_dataset(

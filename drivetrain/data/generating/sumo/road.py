@@ -177,9 +177,9 @@ def _raised(lane: Lane, source: NetLane, origin: Float[np.ndarray, "2"]) -> Lane
     """The lane with the heights of the nearest places on the network's lane, where that has some."""
     if source.height is None:
         return lane
-    along = arc_lengths(source.shape)
+    arc = arc_lengths(source.shape)
     at = shapely.line_locate_point(shapely.LineString(source.shape), shapely.points(lane.left + origin))
-    return replace(lane, height=np.interp(at, along, source.height))
+    return replace(lane, height=np.interp(at, arc, source.height))
 
 
 def _connected(

@@ -105,7 +105,7 @@ def _lines(
     ray, segment, off, _ = cast(*rays, GIVEN_HALF_WIDTH[1], start, end)
     level = np.abs(height[segment] - samples.height[ray % count]) < LEVELS_APART
     ray, row, off = ray[level], owner[segment[level]], off[level]
-    told = _told_lines(centres, paint).of(lane[ray % count], ray // count, row, samples.along[ray % count])
+    told = _told_lines(centres, paint).of(lane[ray % count], ray // count, row, samples.arc[ray % count])
     told &= off >= GIVEN_HALF_WIDTH[0]
     nearest = np.unique(ray, return_index=True)[1]
     nearest = nearest[(off[nearest] >= HALF_WIDTH[0]) & (off[nearest] <= HALF_WIDTH[1])]

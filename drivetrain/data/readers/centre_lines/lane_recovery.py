@@ -123,9 +123,9 @@ def _without_short(samples: Samples, beside: Beside) -> Beside:
     for side in (0, 1):
         starts = _stretches(samples.owner, lane[:, side])
         for first, last in zip(starts[:-1], starts[1:], strict=True):
-            if samples.along[last - 1] - samples.along[first] < SHORTEST_STRETCH:
+            if samples.arc[last - 1] - samples.arc[first] < SHORTEST_STRETCH:
                 lane[first:last, side] = -1
-    return Beside(lane, beside.along, beside.distance)
+    return Beside(lane, beside.arc, beside.distance)
 
 
 def _cuts(samples: Samples, beside: Beside, lengths: Float[np.ndarray, "_"]) -> list[Float[np.ndarray, "_"]]:
@@ -137,7 +137,7 @@ def _cuts(samples: Samples, beside: Beside, lengths: Float[np.ndarray, "_"]) -> 
     for side in (0, 1):
         starts = _stretches(samples.owner, beside.lane[:, side])
         inner = [row for row in starts[1:-1] if samples.owner[row] == samples.owner[row - 1]]
-        waiting += [(int(samples.owner[row]), float(samples.along[row - 1 : row + 1].mean())) for row in inner]
+        waiting += [(int(samples.owner[row]), float(samples.arc[row - 1 : row + 1].mean())) for row in inner]
     while waiting:
         lane, at = waiting.pop()
         if min(abs(at - cut) for cut in cuts[lane]) < SHORTEST_PIECE:
@@ -146,7 +146,7 @@ def _cuts(samples: Samples, beside: Beside, lengths: Float[np.ndarray, "_"]) -> 
         row = first[lane] + round(at / lengths[lane] * (count[lane] - 1))
         for side in (0, 1):
             if beside.lane[row, side] >= 0:
-                level = beside.along[row, side] + at - samples.along[row]
+                level = beside.arc[row, side] + at - samples.arc[row]
                 waiting.append((int(beside.lane[row, side]), float(level)))
     return [np.array(sorted(cut)) for cut in cuts]
 
@@ -162,7 +162,7 @@ def _neighbours(
     seen = np.full((len(samples.owner), 2), -1)
     for row, side in np.argwhere(beside.lane >= 0):
         lane = int(beside.lane[row, side])
-        inner = np.searchsorted(cuts[lane][1:-1], beside.along[row, side], side="right")
+        inner = np.searchsorted(cuts[lane][1:-1], beside.arc[row, side], side="right")
         seen[row, side] = piece_first[lane] + inner
     neighbours = np.full((len(bounds), 2), -1)
     edges = np.searchsorted(samples.owner, np.arange(len(bounds) + 1))

@@ -62,7 +62,7 @@ class Samples:
     """Points along lanes, in order."""
 
     owner: Int[np.ndarray, "m"]  # row of the lane
-    along: Float[np.ndarray, "m"]  # m from the lane's start
+    arc: Float[np.ndarray, "m"]  # m from the lane's start
     position: Float[np.ndarray, "m 2"]
     heading: Float[np.ndarray, "m 2"]
     height: Float[np.ndarray, "m"]
@@ -80,13 +80,13 @@ class Told:
         owner: Int[np.ndarray, "h"],
         side: Int[np.ndarray, "h"],
         other: Int[np.ndarray, "h"],
-        along: Float[np.ndarray, "h"],
+        arc: Float[np.ndarray, "h"],
     ) -> Bool[np.ndarray, "h"]:
         """Whether the source says of each place along a lane that the other lies on that side."""
         return np.array(
             [
                 any(part.first - ALONG <= at <= part.last + ALONG for part in self.stretches.get((a, b, c), ()))
-                for a, b, c, at in zip(owner.tolist(), side.tolist(), other.tolist(), along.tolist(), strict=True)
+                for a, b, c, at in zip(owner.tolist(), side.tolist(), other.tolist(), arc.tolist(), strict=True)
             ],
             bool,
         )
@@ -97,7 +97,7 @@ class Beside:
     """What runs left (column 0) and right (1) of each sample: a lane (−1: none), where on it, how far off."""
 
     lane: Int[np.ndarray, "m 2"]
-    along: Float[np.ndarray, "m 2"]
+    arc: Float[np.ndarray, "m 2"]
     distance: Float[np.ndarray, "m 2"]
 
 
@@ -157,15 +157,15 @@ def beside_of(samples: Samples, whole: Samples, told: Told) -> Beside:
     kept = agree & level & (distance >= BESIDE[0]) & (whole.owner[hit] != samples.owner[sample])
     ray, hit, distance, share, sample = ray[kept], hit[kept], distance[kept], share[kept], sample[kept]
     owner = samples.owner[sample]
-    kept = ~told.lanes[owner] | told.of(owner, ray // max(count, 1), whole.owner[hit], samples.along[sample])
+    kept = ~told.lanes[owner] | told.of(owner, ray // max(count, 1), whole.owner[hit], samples.arc[sample])
     ray, hit, distance, share = ray[kept], hit[kept], distance[kept], share[kept]
     nearest = np.unique(ray, return_index=True)[1]
     ray, hit, distance, share = ray[nearest], hit[nearest], distance[nearest], share[nearest]
-    lane, along, off = np.full((2, count), -1), np.zeros((2, count)), np.zeros((2, count))
+    lane, arc, off = np.full((2, count), -1), np.zeros((2, count)), np.zeros((2, count))
     lane.reshape(-1)[ray] = whole.owner[hit]
-    along.reshape(-1)[ray] = whole.along[hit] + share * (whole.along[hit + 1] - whole.along[hit])
+    arc.reshape(-1)[ray] = whole.arc[hit] + share * (whole.arc[hit + 1] - whole.arc[hit])
     off.reshape(-1)[ray] = distance
-    return Beside(lane.T, along.T, off.T)
+    return Beside(lane.T, arc.T, off.T)
 
 
 def left_of(heading: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "m 2"]:
@@ -179,7 +179,7 @@ def _cross(a: Float[np.ndarray, "m 2"], b: Float[np.ndarray, "m 2"]) -> Float[np
 
 def sample(centres: Sequence[CentreLine], cuts: Sequence[Float[np.ndarray, "_"]]) -> Samples:
     """Points about every 2 m of each piece between cuts, both ends included. Rows of `owner` are pieces, in order."""
-    owner, along, position, heading, height = [], [], [], [], []
+    owner, arc, position, heading, height = [], [], [], [], []
     piece = 0
     for centre, cut in zip(centres, cuts, strict=True):
         at = arc_lengths(centre.points)
@@ -190,9 +190,9 @@ def sample(centres: Sequence[CentreLine], cuts: Sequence[Float[np.ndarray, "_"]]
             chord = np.stack([x[2] - x[0], y[2] - y[0]], axis=1)
             norm = np.linalg.norm(chord, axis=1, keepdims=True)
             owner.append(np.full(len(places), piece))
-            along.append(places)
+            arc.append(places)
             position.append(np.stack([x[1], y[1]], axis=1))
             heading.append(np.where(norm > 1e-6, chord / np.where(norm > 1e-6, norm, 1.0), np.array([1.0, 0.0])))
             height.append(np.zeros(len(places)) if centre.height is None else np.interp(places, at, centre.height))
             piece += 1
-    return Samples(*(np.concatenate(part) for part in (owner, along, position, heading, height)))
+    return Samples(*(np.concatenate(part) for part in (owner, arc, position, heading, height)))

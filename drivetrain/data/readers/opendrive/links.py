@@ -121,14 +121,16 @@ def _incoming_end(incoming: Road, junction: str, leading: Road, at_end: bool) ->
 
 def successors_of(strips: dict[Key, Strip], pairs: list[Meeting], notes: Counter[str]) -> dict[Node, tuple[Node, ...]]:
     """The lanes that follow each lane, by travel: lanes that are none pass on what follows them."""
-    ahead: dict[Node, set[Node]] = {(strip.key, along): set() for strip in strips.values() for along in strip.along}
+    ahead: dict[Node, set[Node]] = {
+        (strip.key, forward): set() for strip in strips.values() for forward in strip.forward
+    }
     behind: dict[Node, set[Node]] = {node: set() for node in ahead}
     for one, one_end, other, other_end in pairs:
         if one not in strips or other not in strips or one == other:
             continue
         linked = False
-        for a in strips[one].along:
-            for b in strips[other].along:
+        for a in strips[one].forward:
+            for b in strips[other].forward:
                 leaves, enters = a == one_end, b != other_end
                 if leaves != enters:
                     continue

@@ -48,7 +48,7 @@ def read(file: str) -> Recording:
     ahead = successors_of(strips, meetings(file, root, roads, notes), notes)
     lanes, number = lanes_of(strips, ahead, origin)
     notes["lanes_too_short_or_narrow"] += sum(not strip.usable for strip in strips.values())
-    notes["lanes_used_both_ways"] += sum(strip.usable and len(strip.along) > 1 for strip in strips.values())
+    notes["lanes_used_both_ways"] += sum(strip.usable and len(strip.forward) > 1 for strip in strips.values())
     notes["lanes_crossing_above_others"] += _crossings(strips)
     of_section: dict[tuple[str, int], list[tuple[Node, int]]] = {}
     for node, row in number.items():
@@ -82,9 +82,9 @@ def lanes_of(
             behind[target].append(number[node])
     lanes = []
     for node, targets in ahead.items():
-        key, along = node
+        key, forward = node
         strip = strips[key]
-        sides = [_beside(strips, key, along, other) for other in strip.beside]
+        sides = [_beside(strips, key, forward, other) for other in strip.beside]
         lane = Lane(
             id=number[node],
             left=strip.high - origin,
@@ -99,18 +99,18 @@ def lanes_of(
             drivable=strip.drivable,
             height=strip.height,
         )
-        lanes.append(lane if along else _turned(lane))
+        lanes.append(lane if forward else _turned(lane))
     return tuple(lanes), number
 
 
-def _beside(strips: dict[Key, Strip], key: Key, along: bool, other: int | None) -> Node | None:
+def _beside(strips: dict[Key, Strip], key: Key, forward: bool, other: int | None) -> Node | None:
     """The lane at one border, where it is of the same use and runs the same way."""
     if other is None:
         return None
     beside = strips.get((key[0], key[1], other))
-    if beside is None or along not in beside.along or beside.drivable != strips[key].drivable:
+    if beside is None or forward not in beside.forward or beside.drivable != strips[key].drivable:
         return None
-    return beside.key, along
+    return beside.key, forward
 
 
 def _turned(lane: Lane) -> Lane:

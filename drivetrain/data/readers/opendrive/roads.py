@@ -64,7 +64,7 @@ class Strip:
 
     key: Key
     drivable: bool
-    along: tuple[bool, ...]  # directions of travel: True along s; two for a lane used both ways
+    forward: tuple[bool, ...]  # directions of travel: True along s; two for a lane used both ways
     s: Float[np.ndarray, "n"]
     low: Float[np.ndarray, "n 2"]
     high: Float[np.ndarray, "n 2"]
@@ -263,7 +263,7 @@ def _strips_of_section(
             Strip(
                 key=(road.id, row, id),
                 drivable=kind in DRIVING,
-                along=_directions(where, road, id, section.lanes[id], kind),
+                forward=_directions(where, road, id, section.lanes[id], kind),
                 s=s,
                 low=position + borders.get(low, centre)[:, None] * normal,
                 high=position + borders.get(high, centre)[:, None] * normal,
@@ -332,10 +332,10 @@ def _longest(records: Sequence[tuple[float, Value]], section: Section, default: 
 
 
 def _directions(where: str, road: Road, id: int, lane: Element, kind: str) -> tuple[bool, ...]:
-    along = (id < 0) != road.left_hand
+    forward = (id < 0) != road.left_hand
     direction = lane.get("direction", "standard")
     if direction not in ("standard", "reversed", "both"):
         refuse(f"{where}: lane {id}: direction", quote(direction), "standard, reversed or both")
     if direction == "both" or kind == "bidirectional":
-        return (along, not along)
-    return (along != (direction == "reversed"),)
+        return (forward, not forward)
+    return (forward != (direction == "reversed"),)

@@ -129,15 +129,15 @@ def _governed(where: str, net: Net, road: Road, element: Element) -> list[Place]
         ends = [integer(f"{where}: validity", validity.get(key), -1000, 1000) for key in ("fromLane", "toLane")]
         spans.append((min(ends), max(ends)))
     places = []
-    for (key, along), row in net.at(road, s):
+    for (key, forward), row in net.at(road, s):
         if spans:
             meant = any(low <= key[2] <= high for low, high in spans)
         else:
-            meant = element.get("orientation", "none") in ("none", "+" if along else "-")
+            meant = element.get("orientation", "none") in ("none", "+" if forward else "-")
         if meant and net.lanes[row].drivable:
             section = road.sections[key[1]]
             share = (s - section.start) / max(section.end - section.start, 1e-9)
-            share = 0.0 if road.junction is not None else float(np.clip(share if along else 1.0 - share, 0.0, 1.0))
+            share = 0.0 if road.junction is not None else float(np.clip(share if forward else 1.0 - share, 0.0, 1.0))
             places.append(Place(row, share * arc_length(centre(net.lanes[row]))))
     return places
 
@@ -153,15 +153,15 @@ def _control_lines(
     taken: set[Place] = set()
     for place, light in demands:
         lane = lanes[place.lane]
-        near = [(abs(at.along - place.along), at, ends) for at, ends in painted.get(lane.id, [])]
+        near = [(abs(at.arc - place.arc), at, ends) for at, ends in painted.get(lane.id, [])]
         for before in lane.predecessors:
-            rest = place.along + arc_length(centre(lanes[before]))
-            near += [(abs(rest - at.along), at, ends) for at, ends in painted.get(before, [])]
+            rest = place.arc + arc_length(centre(lanes[before]))
+            near += [(abs(rest - at.arc), at, ends) for at, ends in painted.get(before, [])]
         near = sorted((item for item in near if item[0] <= REACH), key=lambda item: item[0])
         if near:
             taken.add(near[0][1])
         notes["stop_lines_derived" if not near else "stop_lines_as_painted"] += 1
-        ends = near[0][2] if near else _section_at(lane, place.along)
+        ends = near[0][2] if near else _section_at(lane, place.arc)
         kind = ControlKind.STOP_SIGN if light is None else ControlKind.LIGHT
         lines.append(ControlLine(ends, lane.id, kind, light))
     for lane, marks in painted.items():
@@ -169,10 +169,10 @@ def _control_lines(
     return lines
 
 
-def _section_at(lane: Lane, along: float) -> Segment:
-    """A lane's cross-section, `along` metres along its centre."""
+def _section_at(lane: Lane, arc: float) -> Segment:
+    """A lane's cross-section, `arc` metres along its centre."""
     middle = centre(lane)
     travelled = arc_lengths(middle)
     return np.array(
-        [[np.interp(along, travelled, border[:, axis]) for axis in (0, 1)] for border in (lane.left, lane.right)]
+        [[np.interp(arc, travelled, border[:, axis]) for axis in (0, 1)] for border in (lane.left, lane.right)]
     )

@@ -155,10 +155,10 @@ def _stretched(line: ControlLine, before: Lane, after: Lane) -> ControlLine:
     """A control line from border to border again, where its lane's borders moved."""
     ends = []
     for end, old, new in zip(line.ends, (before.left, before.right), (after.left, after.right), strict=True):
-        along = np.diff(old, axis=0)
-        share = ((end - old[:-1]) * along).sum(axis=1) / np.maximum((along**2).sum(axis=1), 1e-12)
+        chord = np.diff(old, axis=0)
+        share = ((end - old[:-1]) * chord).sum(axis=1) / np.maximum((chord**2).sum(axis=1), 1e-12)
         share = np.clip(share, 0.0, 1.0)
-        at = int(np.argmin(np.linalg.norm(end - old[:-1] - share[:, None] * along, axis=1)))
+        at = int(np.argmin(np.linalg.norm(end - old[:-1] - share[:, None] * chord, axis=1)))
         ends.append((1 - share[at]) * new[at] + share[at] * new[at + 1])
     return dataclasses.replace(line, ends=np.array(ends))
 

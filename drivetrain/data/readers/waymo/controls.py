@@ -57,12 +57,12 @@ def _places(
     places = []
     for row in rows:
         centre = pieces[row].centre
-        along = np.diff(centre, axis=0)
+        chord = np.diff(centre, axis=0)
         gap = point - centre[:-1]
-        share = np.clip((gap * along).sum(axis=1) / np.maximum((along**2).sum(axis=1), 1e-12), 0.0, 1.0)
-        distance = np.linalg.norm(gap - share[:, None] * along, axis=1)
+        share = np.clip((gap * chord).sum(axis=1) / np.maximum((chord**2).sum(axis=1), 1e-12), 0.0, 1.0)
+        distance = np.linalg.norm(gap - share[:, None] * chord, axis=1)
         section = int(np.argmin(distance))
-        side = along[section, 0] * gap[section, 1] - along[section, 1] * gap[section, 0]
+        side = chord[section, 0] * gap[section, 1] - chord[section, 1] * gap[section, 0]
         places.append(Place(int(row), section, float(share[section]), float(np.copysign(distance[section], side))))
     return sorted(places, key=lambda place: abs(place.off))
 

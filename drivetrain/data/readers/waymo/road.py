@@ -166,12 +166,12 @@ def _features(
     tree = shapely.STRtree(np.asarray(shapely.points(centre)))
     turned, features = 0, []
     for edge in edges:
-        along = np.diff(edge.points, axis=0)
-        middle = edge.points[:-1] + along / 2
+        chord = np.diff(edge.points, axis=0)
+        middle = edge.points[:-1] + chord / 2
         level = np.zeros(len(middle)) if edge.height is None else (edge.height[:-1] + edge.height[1:]) / 2
         to_lane = _to_nearest(tree, centre, height, middle, level)
-        side = np.sign(along[:, 0] * to_lane[:, 1] - along[:, 1] * to_lane[:, 0])
-        wrong = float((side * np.linalg.norm(along, axis=1)).sum()) < 0
+        side = np.sign(chord[:, 0] * to_lane[:, 1] - chord[:, 1] * to_lane[:, 0])
+        wrong = float((side * np.linalg.norm(chord, axis=1)).sum()) < 0
         own = edge.height[::-1] if wrong and edge.height is not None else edge.height
         features.append(Feature(edge.kind, edge.points[::-1] if wrong else edge.points, own))
         turned += int(wrong)

@@ -127,9 +127,9 @@ def _lane(where: str, feature: Any, origin: Float[np.ndarray, "2"], notes: dict[
         refuse(f"{where}: speed_limit_mph", f"{limit:g}", f"give miles an hour, 0 to {MAX_SPEED_LIMIT:g}")
     notes["lanes_interpolating"] = notes.get("lanes_interpolating", 0) + lane.interpolating
     notes["lane_speed_limits_given"] = notes.get("lane_speed_limits_given", 0) + (limit > 0)
-    along = arc_lengths(points[:, :2]) if len(points) else np.zeros(1)
-    left, right = (_stretches(along, parts, "lane") for parts in (lane.left, lane.right))
-    borders = [_stretches(along, parts, "feature") for parts in (lane.left_borders, lane.right_borders)]
+    arc = arc_lengths(points[:, :2]) if len(points) else np.zeros(1)
+    left, right = (_stretches(arc, parts, "lane") for parts in (lane.left, lane.right))
+    borders = [_stretches(arc, parts, "feature") for parts in (lane.left_borders, lane.right_borders)]
     line = distinct(points)
     return CentreLine(
         id=feature.id,
@@ -141,11 +141,11 @@ def _lane(where: str, feature: Any, origin: Float[np.ndarray, "2"], notes: dict[
     )
 
 
-def _stretches(along: Float[np.ndarray, "n"], parts: Iterable[Any], field: str) -> tuple[Stretch, ...]:
+def _stretches(arc: Float[np.ndarray, "n"], parts: Iterable[Any], field: str) -> tuple[Stretch, ...]:
     """Stretches from indices of a lane's points to metres along it."""
-    last = len(along) - 1
+    last = len(arc) - 1
     return tuple(
-        Stretch(getattr(part, field), *(float(along[min(max(row, 0), last)]) for row in (part.first, part.last)))
+        Stretch(getattr(part, field), *(float(arc[min(max(row, 0), last)]) for row in (part.first, part.last)))
         for part in parts
     )
 

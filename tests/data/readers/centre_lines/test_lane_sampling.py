@@ -45,7 +45,7 @@ def test_samples_follow_an_arc():
     length = arc_lengths(line.points)[-1]
     samples = sample([line], [np.array([0.0, length])])
     np.testing.assert_allclose(samples.position[[0, -1]], line.points[[0, -1]], atol=1e-9)
-    assert np.abs(np.diff(samples.along) - 2.0).max() < 0.1
+    assert np.abs(np.diff(samples.arc) - 2.0).max() < 0.1
     np.testing.assert_allclose(left_of(samples.heading), -samples.position / 30.0, atol=0.03)
 
 
@@ -63,5 +63,5 @@ def test_what_runs_beside_is_level_and_goes_the_same_way():
     np.testing.assert_array_equal(beside.lane[own & (x > 30.1), 0], 1)
     np.testing.assert_array_equal(beside.lane[own & (x < 29.9), 0], -1)
     np.testing.assert_array_equal(beside.lane[own, 1], -1)  # the lane on the right comes the other way
-    np.testing.assert_allclose(beside.along[own & (x > 30.1), 0], x[own & (x > 30.1)] - 30.0, atol=1e-6)
+    np.testing.assert_allclose(beside.arc[own & (x > 30.1), 0], x[own & (x > 30.1)] - 30.0, atol=1e-6)
     np.testing.assert_allclose(beside.distance[samples.owner == 1, 0], 4.5)
