@@ -118,7 +118,7 @@ def route_lines(drafted: Draft, path: Path) -> list[tuple[float, int]]:
 
 def _station(lanes: Lanes, lane: int, point: Float[np.ndarray, "2"]) -> float:
     """Where a point lies along a lane, in stations from its first, between them by projection."""
-    centre = lanes.centre[lanes.rows(lane)]
+    centre = lanes.centre[lanes.stations(lane)]
     chord = np.diff(centre, axis=0)
     length = np.maximum((chord**2).sum(axis=1), 1e-12)
     share = np.clip(((point - centre[:-1]) * chord).sum(axis=1) / length, 0.0, 1.0)

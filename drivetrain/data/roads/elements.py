@@ -75,13 +75,13 @@ def _edges(lanes: Lanes) -> list[Points]:
     apart, tree, edges = above(lanes, shapes), shapely.STRtree(shapes), []
     for lane in range(len(shapes)):
         near = np.sort(tree.query(shapes[lane], predicate="dwithin", distance=SEAM))
-        own, rows = shapely.buffer(shapes[lane], SEAM / 10), lanes.rows(lane)
+        own, stations = shapely.buffer(shapes[lane], SEAM / 10), lanes.stations(lane)
         for ring in _outline(shapes[near[~apart[lane, near]]]):
             part = shapely.line_merge(shapely.intersection(shapely.LineString(ring), own), directed=True)
             for line in shapely.get_parts(part):
                 if isinstance(line, shapely.LineString) and line.length > SEAM / 2:
                     points = shapely.get_coordinates(line)
-                    height = lanes.height[rows][nearest(lanes.centre[rows], points)]
+                    height = lanes.height[stations][nearest(lanes.centre[stations], points)]
                     edges.append(np.column_stack([points, height]))
     return edges
 
@@ -102,8 +102,8 @@ def _caps(lanes: Lanes) -> shapely.Geometry:
     """The far ends of lanes beyond the map's edge, where the outline stays open."""
     caps = []
     for lane in np.flatnonzero(lanes.added):
-        rows = lanes.rows(int(lane))
-        for end, links in ((rows.start, lanes.predecessors), (rows.stop - 1, lanes.successors)):
+        stations = lanes.stations(int(lane))
+        for end, links in ((stations.start, lanes.predecessors), (stations.stop - 1, lanes.successors)):
             if not links[int(lane)]:
                 caps.append(shapely.LineString([lanes.left[end], lanes.right[end]]))
     return shapely.union_all(np.array(caps, object)) if caps else shapely.MultiLineString()
@@ -124,13 +124,13 @@ def _borders(recording: Recording, lanes: Lanes, edges: list[Points]) -> Drawn:
     by_id = {lane.id: lane for lane in recording.lanes}
     wanted: Drawn = []
     for index in np.flatnonzero(~lanes.added):
-        lane, rows = by_id[int(lanes.id[index])], lanes.rows(int(index))
+        lane, stations = by_id[int(lanes.id[index])], lanes.stations(int(index))
         beside = int(lanes.neighbours[index, 0])
         kinds = [lane.left_border, *([by_id[int(lanes.id[beside])].right_border] if beside >= 0 else [])]
-        height = None if lanes.height is None else lanes.height[rows]
-        wanted.append((max(kinds, key=_strength), raised(lanes, lanes.left[rows], height)))
+        height = None if lanes.height is None else lanes.height[stations]
+        wanted.append((max(kinds, key=_strength), raised(lanes, lanes.left[stations], height)))
         if lanes.neighbours[index, 1] < 0:
-            wanted.append((lane.right_border, raised(lanes, lanes.right[rows], height)))
+            wanted.append((lane.right_border, raised(lanes, lanes.right[stations], height)))
     for lane in recording.lanes:
         if not lane.drivable:
             wanted.append((ElementKind.BIKE_BORDER, raised(lanes, lane.left, lane.height)))

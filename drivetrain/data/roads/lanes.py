@@ -69,7 +69,7 @@ class Lanes:
         """Lanes that continue the map beyond its edge."""
         return self.id < 0
 
-    def rows(self, lane: int) -> slice:
+    def stations(self, lane: int) -> slice:
         """The stations of a lane."""
         return slice(int(self.first[lane]), int(self.first[lane] + self.count[lane]))
 
@@ -98,9 +98,9 @@ class Mending:
 
 def headings(lanes: Lanes) -> Float[np.ndarray, "Q 2"]:
     """The unit tangent of each lane's centre: central differences, one-sided at the ends."""
-    centre, rows = lanes.centre, np.arange(len(lanes.left))
+    centre, station = lanes.centre, np.arange(len(lanes.left))
     start, end = lanes.first[lanes.lane], (lanes.first + lanes.count - 1)[lanes.lane]
-    tangent = centre[np.minimum(rows + 1, end)] - centre[np.maximum(rows - 1, start)]
+    tangent = centre[np.minimum(station + 1, end)] - centre[np.maximum(station - 1, start)]
     norm = np.linalg.norm(tangent, axis=1, keepdims=True)
     return np.where(norm > 1e-6, tangent / np.where(norm > 1e-6, norm, 1.0), np.array([1.0, 0.0]))
 
@@ -223,12 +223,12 @@ def _mend(lanes: Lanes) -> tuple[Float[np.ndarray, "Q 2"], Float[np.ndarray, "Q 
     points = np.concatenate([lanes.left, lanes.right])
     pairs: list[tuple[int, int]] = []
     for lane in range(len(lanes.count)):
-        rows, other = lanes.rows(lane), int(lanes.neighbours[lane, 0])
+        stations, other = lanes.stations(lane), int(lanes.neighbours[lane, 0])
         if other >= 0:
             start = int(lanes.first[other])
-            pairs += [(rows.start + i, size + start + i) for i in range(int(lanes.count[lane]))]
+            pairs += [(stations.start + i, size + start + i) for i in range(int(lanes.count[lane]))]
         for following in lanes.successors[lane]:
-            end, start = rows.stop - 1, int(lanes.first[following])
+            end, start = stations.stop - 1, int(lanes.first[following])
             pairs += [(end, start), (size + end, size + start)]
     links = [pair for pair in pairs if np.linalg.norm(points[pair[0]] - points[pair[1]]) < SEAM]
     root = components(2 * size, links)

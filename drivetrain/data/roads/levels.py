@@ -51,8 +51,8 @@ def _from_one_zero(tracks: Tracks, lanes: Lanes) -> bool:
     """Whether half of all places on tracks lie on the level of the lane nearest in plan."""
     if tracks.height is None or lanes.height is None or not len(lanes.left) or not tracks.valid.any():
         return True
-    rows = nearest(lanes.centre, tracks.position[tracks.valid][::SAMPLED])
-    gap = tracks.height[tracks.valid][::SAMPLED] - lanes.height[rows]
+    station = nearest(lanes.centre, tracks.position[tracks.valid][::SAMPLED])
+    gap = tracks.height[tracks.valid][::SAMPLED] - lanes.height[station]
     return bool(np.median(np.abs(gap)) <= LEVELS_APART)
 
 
@@ -90,9 +90,9 @@ def line_heights(recording: Recording, lanes: Lanes) -> Float[np.ndarray, "S"] |
         return None
     heights, row = [], {int(id): index for index, id in enumerate(lanes.id) if id >= 0}
     for line in recording.control_lines:
-        rows = lanes.rows(row[line.lane]) if line.lane in row else slice(0, len(lanes.left))
+        stations = lanes.stations(row[line.lane]) if line.lane in row else slice(0, len(lanes.left))
         middle = line.ends.mean(axis=0)[None]
-        heights.append(lanes.height[rows][nearest(lanes.centre[rows], middle)[0]])
+        heights.append(lanes.height[stations][nearest(lanes.centre[stations], middle)[0]])
     return np.array(heights, float)
 
 
@@ -107,9 +107,9 @@ def on_level(
         return np.ones(len(points), bool)
     level = np.zeros(len(points), bool)
     for row in range(len(points)):
-        rows = lanes.rows(int(lane[row]))
-        at = int(((lanes.centre[rows] - points[row]) ** 2).sum(axis=1).argmin())
-        level[row] = abs(lanes.height[rows][at] - lanes.height[station[row]]) <= LEVELS_APART
+        stations = lanes.stations(int(lane[row]))
+        at = int(((lanes.centre[stations] - points[row]) ** 2).sum(axis=1).argmin())
+        level[row] = abs(lanes.height[stations][at] - lanes.height[station[row]]) <= LEVELS_APART
     return level
 
 
@@ -121,7 +121,7 @@ def above(lanes: Lanes, shapes: np.ndarray) -> Bool[np.ndarray, "N N"]:
     centre, height = lanes.centre, lanes.height
     for one, other in shapely.STRtree(shapes).query(shapes, predicate="intersects").T.tolist():
         if one < other:
-            a, b = lanes.rows(one), lanes.rows(other)
+            a, b = lanes.stations(one), lanes.stations(other)
             gap = ((centre[a][:, None] - centre[b]) ** 2).sum(axis=-1)
             i, j = np.unravel_index(int(gap.argmin()), gap.shape)
             crossing[one, other] = crossing[other, one] = abs(height[a][i] - height[b][j]) > LEVELS_APART

@@ -40,8 +40,8 @@ def polygons(lanes: Lanes) -> np.ndarray:
     """Each lane's surface, valid also where the borders cross."""
     shapes = []
     for lane in range(len(lanes.count)):
-        rows = lanes.rows(lane)
-        shapes.append(shapely.Polygon(np.concatenate([lanes.left[rows], lanes.right[rows][::-1]])))
+        stations = lanes.stations(lane)
+        shapes.append(shapely.Polygon(np.concatenate([lanes.left[stations], lanes.right[stations][::-1]])))
     return shapely.make_valid(np.array(shapes, object))
 
 
@@ -57,7 +57,7 @@ def _extend(lanes: Lanes, recorded: Lanes, tree: shapely.STRtree, forward: bool)
 
 def _direction(lanes: Lanes, lane: int, forward: bool) -> Float[np.ndarray, "2"]:
     """Out of the map: the unit direction of a lane's last 10 m."""
-    centre = lanes.centre[lanes.rows(lane)]
+    centre = lanes.centre[lanes.stations(lane)]
     chord = centre[-1] - centre[-min(6, len(centre))] if forward else centre[0] - centre[min(5, len(centre) - 1)]
     return chord / max(float(np.linalg.norm(chord)), 1e-9)
 
@@ -69,7 +69,7 @@ def _open_ends(lanes: Lanes, tree: shapely.STRtree, forward: bool) -> list[int]:
     for lane in range(len(lanes.count)):
         if any(links[other] for other in lanes.chain(lane)):
             continue
-        row = lanes.rows(lane).stop - 1 if forward else lanes.rows(lane).start
+        row = lanes.stations(lane).stop - 1 if forward else lanes.stations(lane).start
         probes = lanes.centre[row] + np.linspace(1.0, PROBE, 6)[:, None] * _direction(lanes, lane, forward)
         if not len(_met(lanes, tree, probes, np.full(len(probes), row))):
             open_ends.append(lane)
@@ -89,7 +89,7 @@ def _append(lanes: Lanes, bundle: list[int], tree: shapely.STRtree, forward: boo
     direction = np.mean([_direction(lanes, lane, forward) for lane in bundle], axis=0)
     direction = direction / np.linalg.norm(direction)
     arc = SPACING * np.arange(1 + round((AHEAD if forward else BEHIND) / SPACING))
-    ends = np.array([lanes.rows(lane).stop - 1 if forward else lanes.rows(lane).start for lane in bundle])
+    ends = np.array([lanes.stations(lane).stop - 1 if forward else lanes.stations(lane).start for lane in bundle])
     probes = lanes.centre[ends][:, None] + arc[None, 1:, None] * direction
     met = np.zeros(probes.shape[:2], bool)
     met.reshape(-1)[_met(lanes, tree, probes.reshape(-1, 2), np.repeat(ends, probes.shape[1]))] = True

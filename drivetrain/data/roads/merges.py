@@ -26,11 +26,11 @@ def snap_borders(lanes: Lanes, mending: Mending) -> tuple[Lanes, Mending]:
     ahead = headings(lanes)
     for lane, beside in _touching(lanes):
         for side, (own, other) in enumerate(((left, right), (right, left))):
-            rows, border = lanes.rows(lane), shapely.LineString(other[lanes.rows(beside)])
-            for first, last in _runs(_near(lanes, ahead, own[rows], border, lane, beside)):
+            stations, border = lanes.stations(lane), shapely.LineString(other[lanes.stations(beside)])
+            for first, last in _runs(_near(lanes, ahead, own[stations], border, lane, beside)):
                 merges.append(Merge(lane, beside, first, last))
                 if lane > beside:
-                    at = np.arange(rows.start + first, rows.start + last + 1)
+                    at = np.arange(stations.start + first, stations.start + last + 1)
                     target = _onto(border, own[at], ahead[at], side)
                     step = np.linalg.norm(target - own[at], axis=1)
                     moved, shift = moved + int((step > LAP + 1e-3).sum()), max(shift, float(step.max()))
@@ -46,7 +46,7 @@ def _touching(lanes: Lanes) -> list[tuple[int, int]]:
         return []
     ends = np.stack([lanes.first, lanes.first + lanes.count - 1], axis=1).reshape(-1)
     for own, other in ((lanes.left, lanes.right), (lanes.right, lanes.left)):
-        borders = np.array([shapely.LineString(other[lanes.rows(lane)]) for lane in range(number)], object)
+        borders = np.array([shapely.LineString(other[lanes.stations(lane)]) for lane in range(number)], object)
         point, border = shapely.STRtree(borders).query(shapely.points(own[ends]), predicate="dwithin", distance=SEAM)
         for lane, beside in zip((point // 2).tolist(), border.tolist(), strict=True):
             linked = (*lanes.successors[lane], *lanes.predecessors[lane], *lanes.neighbours[lane].tolist(), lane)
@@ -64,11 +64,11 @@ def _near(
     beside: int,
 ) -> Bool[np.ndarray, "n"]:
     """The stations of a lane whose border point lies on the other lane's border, both lanes running the same way."""
-    rows = lanes.rows(beside)
-    nearest = ((own[:, None] - lanes.centre[rows]) ** 2).sum(axis=-1).argmin(axis=1)
-    same = (ahead[lanes.rows(lane)] * ahead[rows][nearest]).sum(axis=1) > ALONG
+    stations = lanes.stations(beside)
+    nearest = ((own[:, None] - lanes.centre[stations]) ** 2).sum(axis=-1).argmin(axis=1)
+    same = (ahead[lanes.stations(lane)] * ahead[stations][nearest]).sum(axis=1) > ALONG
     if lanes.height is not None:
-        same &= ~apart(lanes.height[lanes.rows(lane)], lanes.height[rows][nearest])
+        same &= ~apart(lanes.height[lanes.stations(lane)], lanes.height[stations][nearest])
     return same & (shapely.distance(shapely.points(own), border) < SEAM)
 
 

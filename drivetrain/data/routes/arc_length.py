@@ -24,8 +24,8 @@ def reference_heights(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"] | 
 def reference_centres(scenario: Scenario, ego: int) -> tuple[Float[np.ndarray, "P 2"], Float[np.ndarray, "P 2"]]:
     """Centre and heading of the recorded lane at each station of an ego's route; zeros beyond its end."""
     station = reference_stations(scenario, ego)
-    rows = np.where(station[:, None] >= 0, np.asarray(scenario.map.stations)[station], 0.0)
-    return rows[:, Cross.CENTRE_X : Cross.COS], rows[:, Cross.COS : Cross.LIMIT]
+    sections = np.where(station[:, None] >= 0, np.asarray(scenario.map.stations)[station], 0.0)
+    return sections[:, Cross.CENTRE_X : Cross.COS], sections[:, Cross.COS : Cross.LIMIT]
 
 
 def arc_lengths(scenario: Scenario, ego: int) -> Float[np.ndarray, "P"]:

@@ -95,16 +95,16 @@ def _costs(
     cost = np.full((len(position), len(lanes.count)), np.inf)
     station = np.zeros(cost.shape, int)
     for lane in _passed(lanes, position, float(half.max()) + 2.0 * REACH):
-        rows = lanes.rows(lane)
-        offset = position[:, None] - centre[rows]
+        stations = lanes.stations(lane)
+        offset = position[:, None] - centre[stations]
         index = (offset[..., 0] ** 2 + offset[..., 1] ** 2).argmin(axis=1)
-        offset, direction = offset[np.arange(len(position)), index], tangent[rows][index]
+        offset, direction = offset[np.arange(len(position)), index], tangent[stations][index]
         forward = (offset * direction).sum(axis=1)
         lateral = offset[:, 1] * direction[:, 0] - offset[:, 0] * direction[:, 1]
         agree = (heading * direction).sum(axis=1)
         end = (index == 0) & (forward < 0) | (index == int(lanes.count[lane]) - 1) & (forward > 0)
         beyond = np.where(end, np.abs(forward), 0.0)
-        on = (np.abs(lateral) < half[rows][index] + REACH) & (beyond < REACH) & (agree > TURNED)
+        on = (np.abs(lateral) < half[stations][index] + REACH) & (beyond < REACH) & (agree > TURNED)
         here = (lateral**2 + 4.0 * beyond**2) / 4.0 + 8.0 * (1.0 - agree)
         cost[:, lane] = np.where(on, here, np.inf)
         station[:, lane] = index

@@ -91,7 +91,7 @@ def _beside(lanes: Lanes, lane: int, other: int) -> bool:
 
 
 def _station(lanes: Lanes, lane: int, point: Float[np.ndarray, "2"]) -> int:
-    return int(((lanes.centre[lanes.rows(lane)] - point) ** 2).sum(axis=1).argmin())
+    return int(((lanes.centre[lanes.stations(lane)] - point) ** 2).sum(axis=1).argmin())
 
 
 def _prepend(lanes: Lanes, segments: list[Segment], first: int) -> int:
@@ -119,7 +119,7 @@ def _append(lanes: Lanes, segments: list[Segment], last: int) -> None:
         if lane is None:
             break
         reference[min((start + len(reference) + 1) // 2, len(reference) - 1) :] = lane
-        ends = tangent[lanes.rows(lane).stop - 1]
+        ends = tangent[lanes.stations(lane).stop - 1]
         forth = max(lanes.successors[lane], key=lambda other: float(_direction(lanes, other, True) @ ends))
         segments.append(Segment(np.full(int(lanes.count[forth]), forth)))
         ahead, start = ahead + int(lanes.count[forth]) - 1, 0
@@ -134,7 +134,7 @@ def _linked(lanes: Lanes, lane: int, links: tuple[tuple[int, ...], ...]) -> int 
 
 def _direction(lanes: Lanes, lane: int, forward: bool) -> Float[np.ndarray, "2"]:
     """The unit chord of a lane's first 30 m, where it leads to, or of its last, where it comes from."""
-    centre = lanes.centre[lanes.rows(lane)]
+    centre = lanes.centre[lanes.stations(lane)]
     reach = min(round(STRAIGHT / SPACING), len(centre) - 1)
     chord = centre[reach] - centre[0] if forward else centre[-1] - centre[-1 - reach]
     return chord / max(float(np.linalg.norm(chord)), 1e-9)

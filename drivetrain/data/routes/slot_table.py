@@ -33,9 +33,9 @@ class SlotTable:
     """Segments laid out in rows and slots."""
 
     def __init__(self, lanes: Lanes, segments: list[Segment], slots: int):
-        rows = sum(len(s.reference) - 1 for s in segments) + 1
-        self.stations = np.full((rows, slots), -1)
-        self.reference = np.zeros(rows, int)
+        size = sum(len(s.reference) - 1 for s in segments) + 1
+        self.stations = np.full((size, slots), -1)
+        self.reference = np.zeros(size, int)
         self.offset: dict[int, list[int]] = {}
         self.left_out = 0
         before: dict[int, int] = {}

@@ -18,9 +18,9 @@ def cut_clip(entry: Entry, scenario: Scenario, start: int, steps: int) -> tuple[
     Egos that may be driven and are there from the first step to the last stay, unchecked: a drive that begins later has
     its own first place on the route. The map, the routes and everybody else's columns stay as they are.
     """
-    rows = [row for row, ego in enumerate(entry.egos) if covers(entry, row, start, steps)]
+    kept_egos = [row for row, ego in enumerate(entry.egos) if covers(entry, row, start, steps)]
     egos, log = scenario.egos, scenario.log
-    places = [_places(scenario, row, start, start + steps) for row in rows]
+    places = [_places(scenario, row, start, start + steps) for row in kept_egos]
     kept = slice(start, start + steps + 1)
     shorter = replace(
         log,
@@ -28,17 +28,17 @@ def cut_clip(entry: Entry, scenario: Scenario, start: int, steps: int) -> tuple[
         lights=np.asarray(log.lights)[kept],
         steps=np.asarray(steps + 1, np.int32),
     )
-    picked = np.array(rows, int)
+    picked = np.array(kept_egos, int)
     chosen = replace(
         egos,
         track=np.asarray(egos.track)[picked],
-        first=np.zeros(len(rows), np.int32),
-        last=np.full(len(rows), steps, np.int32),
+        first=np.zeros(len(kept_egos), np.int32),
+        last=np.full(len(kept_egos), steps, np.int32),
         route=_rows(egos.route, picked),
         cursor=np.array([cursor for cursor, _ in places], np.int32),
         log_distance=np.array([distance for _, distance in places], np.float32),
     )
-    entries = tuple(dataclasses.replace(entry.egos[row], first=0, last=steps, cause="") for row in rows)
+    entries = tuple(dataclasses.replace(entry.egos[row], first=0, last=steps, cause="") for row in kept_egos)
     named = dataclasses.replace(entry, name=f"{entry.name}@{start}", steps=steps + 1, egos=entries)
     return named, replace(scenario, log=shorter, egos=chosen)
 

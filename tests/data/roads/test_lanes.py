@@ -18,9 +18,9 @@ def test_a_straight_lane_has_a_cross_section_every_two_metres():
     lanes, mending = stations_of(scenes.straight_road(lanes=2, length=100.0))
     assert lanes.count.tolist() == [51, 51]
     x = np.linspace(0.0, 100.0, 51)
-    np.testing.assert_allclose(lanes.left[lanes.rows(0)], np.stack([x, np.full(51, WIDTH)], 1), atol=1e-12)
-    np.testing.assert_allclose(lanes.right[lanes.rows(0)], np.stack([x, np.zeros(51)], 1), atol=1e-12)
-    np.testing.assert_allclose(lanes.centre[lanes.rows(1)], np.stack([x, np.full(51, 1.5 * WIDTH)], 1), atol=1e-12)
+    np.testing.assert_allclose(lanes.left[lanes.stations(0)], np.stack([x, np.full(51, WIDTH)], 1), atol=1e-12)
+    np.testing.assert_allclose(lanes.right[lanes.stations(0)], np.stack([x, np.zeros(51)], 1), atol=1e-12)
+    np.testing.assert_allclose(lanes.centre[lanes.stations(1)], np.stack([x, np.full(51, 1.5 * WIDTH)], 1), atol=1e-12)
     np.testing.assert_allclose(headings(lanes), np.tile([1.0, 0.0], (102, 1)), atol=1e-12)
     assert mending.points == mending.neighbours_dropped == 0
 
@@ -29,12 +29,12 @@ def test_neighbours_on_a_bend_are_beside_each_other_and_point_along_it():
     radius = 40.0
     lanes, _ = stations_of(scenes.curve(radius))
     assert lanes.count[0] == lanes.count[1]
-    np.testing.assert_allclose(lanes.left[lanes.rows(0)], lanes.right[lanes.rows(1)], atol=1e-9)
-    bend = lanes.centre[lanes.rows(0)]
+    np.testing.assert_allclose(lanes.left[lanes.stations(0)], lanes.right[lanes.stations(1)], atol=1e-9)
+    bend = lanes.centre[lanes.stations(0)]
     turning = (bend[:, 0] > 3.0) & (bend[:, 1] < radius - 3.0)
     out = bend[turning] - np.array([0.0, radius])
     tangent = np.stack([-out[:, 1], out[:, 0]], 1) / np.linalg.norm(out, axis=1, keepdims=True)
-    np.testing.assert_allclose(headings(lanes)[lanes.rows(0)][turning], tangent, atol=0.02)
+    np.testing.assert_allclose(headings(lanes)[lanes.stations(0)][turning], tangent, atol=0.02)
 
 
 def pulled_apart(gap: float):
@@ -46,15 +46,15 @@ def pulled_apart(gap: float):
 
 def test_a_sliver_between_neighbours_is_closed_in_its_middle_and_reported():
     lanes, mending = pulled_apart(0.3)
-    np.testing.assert_allclose(lanes.left[lanes.rows(0)][:, 1], WIDTH + 0.15)
-    np.testing.assert_allclose(lanes.right[lanes.rows(1)][:, 1], WIDTH + 0.15)
+    np.testing.assert_allclose(lanes.left[lanes.stations(0)][:, 1], WIDTH + 0.15)
+    np.testing.assert_allclose(lanes.right[lanes.stations(1)][:, 1], WIDTH + 0.15)
     assert mending.shift == pytest.approx(0.15)
     assert mending.points == 2 * 21
 
 
 def test_a_wider_gap_stays():
     lanes, mending = pulled_apart(0.6)
-    np.testing.assert_allclose(lanes.right[lanes.rows(1)][:, 1], WIDTH + 0.6)
+    np.testing.assert_allclose(lanes.right[lanes.stations(1)][:, 1], WIDTH + 0.6)
     assert mending.points == 0
 
 
@@ -67,7 +67,7 @@ def test_a_lane_and_its_successor_meet_in_one_cross_section():
         for lane in road.lanes
     )
     lanes, mending = stations_of(dataclasses.replace(road, lanes=moved))
-    end, start = lanes.rows(1).stop - 1, lanes.rows(3).start
+    end, start = lanes.stations(1).stop - 1, lanes.stations(3).start
     np.testing.assert_allclose(lanes.left[end], lanes.left[start], atol=1e-12)
     np.testing.assert_allclose(lanes.left[end], [20.0, WIDTH / 2 + 0.1], atol=1e-12)
     assert mending.shift == pytest.approx(0.1)
@@ -109,8 +109,8 @@ def test_the_map_goes_on_beyond_its_edge():
     for lane in range(3):
         (ahead,), (behind,) = lanes.successors[lane], lanes.predecessors[lane]
         assert lanes.added[ahead] and lanes.added[behind]
-        np.testing.assert_allclose(lanes.centre[lanes.rows(ahead)][0], lanes.centre[lanes.rows(lane)][-1])
-        np.testing.assert_allclose(lanes.centre[lanes.rows(behind)][-1], lanes.centre[lanes.rows(lane)][0])
+        np.testing.assert_allclose(lanes.centre[lanes.stations(ahead)][0], lanes.centre[lanes.stations(lane)][-1])
+        np.testing.assert_allclose(lanes.centre[lanes.stations(behind)][-1], lanes.centre[lanes.stations(lane)][0])
     assert lanes.chain(lanes.successors[1][0]) == [lanes.successors[i][0] for i in (2, 1, 0)]
 
 

@@ -60,7 +60,7 @@ def test_a_ramp_runs_beside_the_road_from_where_it_reaches_it():
 def test_no_sliver_stays_between_a_ramp_and_the_road(gap):
     lanes, mending = snap_borders(*stations_of(merge(gap)))
     assert max(gap, 0.3) <= mending.shift <= SEAM + LAP  # where the ramp is still closing in: 0.4 m at x = 58
-    ramp, road = lanes.rows(1), lanes.rows(0)
+    ramp, road = lanes.stations(1), lanes.stations(0)
     shapes = [shapely.Polygon([*lanes.left[rows], *lanes.right[rows][::-1]]) for rows in (ramp, road)]
     union = shapely.union_all(shapes)
     assert shapely.box(62.0, -1.0, 99.0, 1.0).difference(union).area < 1e-9

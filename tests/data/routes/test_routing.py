@@ -111,7 +111,7 @@ def test_a_slot_keeps_one_lane_and_then_its_successor():
         for a, b in zip(here, there, strict=True):
             one, two = int(lanes.lane[a]), int(lanes.lane[b])
             follows = two in lanes.successors[one] and b == lanes.first[two]
-            assert (one == two and b == a + 1) or (follows and a == lanes.rows(one).stop - 2)
+            assert (one == two and b == a + 1) or (follows and a == lanes.stations(one).stop - 2)
 
 
 @pytest.mark.parametrize("recording", [scenes.straight_road(), scenes.curve(20.0), scenes.crossing(), fork()])

@@ -72,21 +72,21 @@ def borders_of(
     kinds, given, painted = [], 0, 0
     edges = np.searchsorted(samples.owner, np.arange(len(neighbours) + 1))
     for piece in range(len(neighbours)):
-        rows, bicycle = slice(edges[piece], edges[piece + 1]), centres[owner_of[piece]].bicycle
+        own, bicycle = slice(edges[piece], edges[piece + 1]), centres[owner_of[piece]].bicycle
         words = []
         for side in (0, 1):
-            seen = np.isfinite(line.distance[rows, side])
+            seen = np.isfinite(line.distance[own, side])
             drawn = 2 * seen.sum() >= len(seen)
-            told = bool(2 * line.given[rows, side].sum() >= len(seen))
-            words.append(ElementKind(_commonest(line.kind[rows, side][seen])) if drawn else ElementKind.LINE_VIRTUAL)
-            between = beside.lane[rows, side] >= 0
+            told = bool(2 * line.given[own, side].sum() >= len(seen))
+            words.append(ElementKind(_commonest(line.kind[own, side][seen])) if drawn else ElementKind.LINE_VIRTUAL)
+            between = beside.lane[own, side] >= 0
             if neighbours[piece, side] >= 0 and between.any():
-                offsets[rows, side] = _filled(beside.distance[rows, side] / 2, between)
+                offsets[own, side] = _filled(beside.distance[own, side] / 2, between)
             elif drawn and (told or not bicycle):
-                offsets[rows, side] = _median(_filled(line.distance[rows, side], seen))
+                offsets[own, side] = _median(_filled(line.distance[own, side], seen))
                 given, painted = given + told, painted + (not told)
             else:
-                offsets[rows, side] = BICYCLE_HALF_WIDTH if bicycle else DEFAULT_HALF_WIDTH
+                offsets[own, side] = BICYCLE_HALF_WIDTH if bicycle else DEFAULT_HALF_WIDTH
         kinds.append((words[0], words[1]))
     return Borders(offsets, kinds, given, painted)
 
@@ -140,8 +140,8 @@ def _commonest(values: Int[np.ndarray, "n"]) -> int:
 
 
 def _filled(values: Float[np.ndarray, "n"], known: Bool[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    rows = np.arange(len(values))
-    return np.interp(rows, rows[known], values[known])
+    places = np.arange(len(values))
+    return np.interp(places, places[known], values[known])
 
 
 def _median(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

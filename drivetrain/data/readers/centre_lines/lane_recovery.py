@@ -76,13 +76,13 @@ def recover(centres: Sequence[CentreLine], paint: Sequence[Paint]) -> tuple[tupl
             predecessors[other].append(row)
     pieces = []
     for row, owner in enumerate(owner_of.tolist()):
-        rows = samples.owner == row
-        position, normal = samples.position[rows], left_of(samples.heading[rows])
+        own = samples.owner == row
+        position, normal = samples.position[own], left_of(samples.heading[own])
         left, right = (int(neighbour) if neighbour >= 0 else None for neighbour in neighbours[row])
         lane = Lane(
             id=row,
-            left=position + borders.offsets[rows, :1] * normal,
-            right=position - borders.offsets[rows, 1:] * normal,
+            left=position + borders.offsets[own, :1] * normal,
+            right=position - borders.offsets[own, 1:] * normal,
             successors=successors[row],
             predecessors=tuple(predecessors[row]),
             left_neighbour=left,
@@ -91,7 +91,7 @@ def recover(centres: Sequence[CentreLine], paint: Sequence[Paint]) -> tuple[tupl
             right_border=borders.kinds[row][1],
             speed_limit=centres[owner].speed_limit,
             drivable=not centres[owner].bicycle,
-            height=None if centres[owner].height is None else samples.height[rows],
+            height=None if centres[owner].height is None else samples.height[own],
         )
         pieces.append(Piece(lane, centres[owner].id, position))
     level, given = int((neighbours >= 0).sum()), int((neighbours[told.lanes[owner_of]] >= 0).sum())
@@ -167,22 +167,22 @@ def _neighbours(
     neighbours = np.full((len(bounds), 2), -1)
     edges = np.searchsorted(samples.owner, np.arange(len(bounds) + 1))
     for piece in range(len(bounds)):
-        rows = slice(edges[piece], edges[piece + 1])
+        own = slice(edges[piece], edges[piece + 1])
         for side in (0, 1):
-            inner = seen[rows, side][1:-1]  # the ends may see what is beside the next piece
-            pieces, counts = np.unique(inner if len(inner) else seen[rows, side], return_counts=True)
+            inner = seen[own, side][1:-1]  # the ends may see what is beside the next piece
+            pieces, counts = np.unique(inner if len(inner) else seen[own, side], return_counts=True)
             best = int(np.argmax(counts))
             if pieces[best] >= 0 and counts[best] >= NEIGHBOUR_SHARE * counts.sum():
                 other = int(pieces[best])
-                if _level(samples, rows, slice(edges[other], edges[other + 1])):
+                if _level(samples, own, slice(edges[other], edges[other + 1])):
                     neighbours[piece, side] = other
     back = np.stack([neighbours[neighbours[:, 0], 1], neighbours[neighbours[:, 1], 0]], axis=1)
     return np.where((neighbours >= 0) & (back == np.arange(len(neighbours))[:, None]), neighbours, -1)
 
 
-def _level(samples: Samples, rows: slice, other: slice) -> bool:
+def _level(samples: Samples, one: slice, other: slice) -> bool:
     """Whether two pieces' ends lie beside each other."""
-    ends = np.array([rows.start, rows.stop - 1]), np.array([other.start, other.stop - 1])
+    ends = np.array([one.start, one.stop - 1]), np.array([other.start, other.stop - 1])
     gap = samples.position[ends[1]] - samples.position[ends[0]]
     return bool((np.abs((gap * samples.heading[ends[0]]).sum(axis=1)) < LEVEL).all())
 
@@ -213,8 +213,8 @@ def _successors(
             what = "given" if joined else "apart" if other is not None else "out_of_scene"
             notes[f"lane_successors_{what}"] += 1
     ahead: list[tuple[int, ...]] = [(row + 1,) for row in range(int(piece_first[-1]))]
-    for lane, rows in enumerate(follows):
-        ahead[piece_first[lane + 1] - 1] = tuple(sorted(int(piece_first[row]) for row in rows))
+    for lane, heads in enumerate(follows):
+        ahead[piece_first[lane + 1] - 1] = tuple(sorted(int(piece_first[row]) for row in heads))
     return ahead, notes
 
 

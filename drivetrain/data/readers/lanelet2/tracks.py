@@ -187,12 +187,12 @@ def _ids(names: list[str]) -> Int[np.ndarray, "_"]:
 def clip_tracks(file: str, table: Table, clip: int, origin: Float[np.ndarray, "2"], notes: Counter[str]) -> Tracks:
     """The tracks of one clip, less `origin`."""
     first, last = table.clips[clip]
-    rows = np.flatnonzero((table.frame >= first) & (table.frame <= last))
-    present, track = np.unique(table.track[rows], return_inverse=True)
+    within = np.flatnonzero((table.frame >= first) & (table.frame <= last))
+    present, track = np.unique(table.track[within], return_inverse=True)
     steps = last - first + 1
     if steps * len(present) > MAX_STATES:
         refuse(f"{file}: frame_id", f"{len(present)} tracks over {steps} steps", "split the file")
-    step, values = table.frame[rows] - first, table.values[rows]
+    step, values = table.frame[within] - first, table.values[within]
     shape = (len(present), steps)
     position, velocity = np.zeros((*shape, 2)), np.zeros((*shape, 2))
     heading, valid = np.zeros(shape), np.zeros(shape, bool)
@@ -201,7 +201,7 @@ def clip_tracks(file: str, table: Table, clip: int, origin: Float[np.ndarray, "2
     heading[track, step] = values[:, 4]
     kind = np.zeros(len(present), np.int32)
     size = np.full((len(present), 2), np.nan)
-    kind[track[::-1]], size[track[::-1]] = table.kind[rows][::-1], values[::-1, 5:]  # the first row's counts
+    kind[track[::-1]], size[track[::-1]] = table.kind[within][::-1], values[::-1, 5:]  # the first row's counts
     for row in range(len(present)):
         told = valid[row] & ~np.isnan(heading[row])
         if not told.all():

@@ -38,13 +38,13 @@ def points_of(where: str, value: Any, columns: int = 2) -> Float[np.ndarray, "_ 
         value = np.column_stack([value, np.array(heights, np.float64)])
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.ndim not in (1, 2):
         refuse(where, "missing, or no array of points", "give rows of x and y")
-    rows = value[None] if value.ndim == 1 and len(value) else value.reshape(-1, 2) if not value.size else value
-    if not 2 <= rows.shape[1] <= 4 or not (np.abs(rows[:, :2].astype(np.float64)) < 1e9).all():
+    points = value[None] if value.ndim == 1 and len(value) else value.reshape(-1, 2) if not value.size else value
+    if not 2 <= points.shape[1] <= 4 or not (np.abs(points[:, :2].astype(np.float64)) < 1e9).all():
         refuse(where, "points that are not finite, or not of 2 to 4 numbers", "give rows of x and y")
     if columns == 2:
-        return rows[:, :2].astype(np.float64)
-    height = rows[:, 2].astype(np.float64) if rows.shape[1] > 2 else np.zeros(len(rows))
-    return np.column_stack([rows[:, :2].astype(np.float64), np.where(np.abs(height) < 1e5, height, 0.0)])
+        return points[:, :2].astype(np.float64)
+    height = points[:, 2].astype(np.float64) if points.shape[1] > 2 else np.zeros(len(points))
+    return np.column_stack([points[:, :2].astype(np.float64), np.where(np.abs(height) < 1e5, height, 0.0)])
 
 
 def _is_point(row: Any) -> bool:

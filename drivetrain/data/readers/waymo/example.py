@@ -65,14 +65,14 @@ def read_times(where: str, columns: Columns) -> Float[np.ndarray, "T"]:
     """The seconds of every step: of the objects, which agree where they are valid; steps of nobody are filled in."""
     micros, valid = _by_step(where, columns, "timestamp_micros"), _by_step(where, columns, "valid") > 0
     seen = np.where(valid, micros, -np.inf).max(axis=0)
-    rows = np.flatnonzero(np.isfinite(seen))
-    if len(rows) < 2:
+    timed = np.flatnonzero(np.isfinite(seen))
+    if len(timed) < 2:
         refuse(f"{where}: state", "objects valid at fewer than two steps", "leave the record out")
-    times = np.interp(np.arange(len(seen)), rows, seen[rows])
-    step = (seen[rows[-1]] - seen[rows[0]]) / (rows[-1] - rows[0])
-    before, after = np.arange(rows[0]) - rows[0], np.arange(len(seen) - rows[-1] - 1) + 1
-    times[: rows[0]] += before * step
-    times[rows[-1] + 1 :] += after * step
+    times = np.interp(np.arange(len(seen)), timed, seen[timed])
+    step = (seen[timed[-1]] - seen[timed[0]]) / (timed[-1] - timed[0])
+    before, after = np.arange(timed[0]) - timed[0], np.arange(len(seen) - timed[-1] - 1) + 1
+    times[: timed[0]] += before * step
+    times[timed[-1] + 1 :] += after * step
     return times / 1e6
 
 
@@ -154,17 +154,17 @@ def _lines(
     flat = _numbers(where, columns, "roadgraph_samples/xyz")
     if not len(ids) == len(types) == len(valid) == len(flat) / 3 <= MAX_POINTS:
         refuse(f"{where}: roadgraph_samples", "columns that differ in length, or too long", "restore the record")
-    rows = np.flatnonzero(valid > 0)
-    points = flat.reshape(-1, 3)[rows] - (*origin, 0.0)
+    kept = np.flatnonzero(valid > 0)
+    points = flat.reshape(-1, 3)[kept] - (*origin, 0.0)
     if not (np.abs(points) < MAX_EXTENT).all():
         what = f"a point more than {MAX_EXTENT:g} m away, or not finite"
         refuse(f"{where}: roadgraph_samples/xyz", what, "mark the sample invalid")
-    if not (np.abs(np.concatenate([ids[rows], types[rows]])) < 2**62).all():
+    if not (np.abs(np.concatenate([ids[kept], types[kept]])) < 2**62).all():
         refuse(f"{where}: roadgraph_samples/id", "absurd ids or types", "restore the record")
-    keys = np.stack([ids[rows], types[rows]], axis=1).astype(np.int64)
+    keys = np.stack([ids[kept], types[kept]], axis=1).astype(np.int64)
     unique, owner = np.unique(keys, axis=0, return_inverse=True)
     order = np.argsort(owner, kind="stable")
-    parts = np.split(points[order], np.cumsum(np.bincount(owner))[:-1]) if len(rows) else []
+    parts = np.split(points[order], np.cumsum(np.bincount(owner))[:-1]) if len(kept) else []
     lines = [(int(id), int(type), part) for (id, type), part in zip(unique.tolist(), parts, strict=True)]
     lanes = [id for id, type, _ in lines if type in LANES]
     if len(set(lanes)) != len(lanes) or any(id < 0 for id in lanes):
