@@ -49,8 +49,8 @@ def bench(
     # Only here: XLA reads its flags as it is loaded.
     import jax
 
+    from drivetrain.atomic import write_atomically
     from drivetrain.bench.learning import CASES, PAPER_SMALLEST, Bench, describe, run_cases
-    from drivetrain.runs.checkpoints import write_atomically
 
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compilation
     measured = dataclasses.replace(PAPER_SMALLEST if policy == "small" else Bench(), seconds=seconds)

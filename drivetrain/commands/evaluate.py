@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import jax
 import tyro
 
+from drivetrain.atomic import write_atomically
 from drivetrain.banks.part import Part
 from drivetrain.data.store.shards import read_manifest
 from drivetrain.drivers import BASELINES
@@ -16,7 +17,7 @@ from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import evaluate, portion_of, summarise, together
 from drivetrain.progress import progress
 from drivetrain.rollout import Driver
-from drivetrain.runs.checkpoints import load_checkpoint, newest_good, write_atomically
+from drivetrain.runs.checkpoints import load_checkpoint, newest_good
 from drivetrain.runs.run import load_run
 from drivetrain.runs.stage import Best
 from drivetrain.types import InputError, replace

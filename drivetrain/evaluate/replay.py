@@ -7,7 +7,6 @@ object of dt, the recordings' names and sites, and the drivers in order.
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from drivetrain.atomic import write_atomically
 from drivetrain.evaluate.benchmark import Drives, Evaluation
 from drivetrain.evaluate.metrics import LEAST_DISTANCE
 from drivetrain.sim.bank import Bank
@@ -60,10 +60,7 @@ def write_replay(
     for driver, run in evaluations.items():
         leaves |= _flat(f"drive.{driver}", run.drives)
     about = {"dt": float(bank.dt), "names": list(names), "sites": list(sites), "drivers": list(evaluations)}
-    file = Path(file)
-    beside = file.with_name(file.name + ".part")
-    beside.write_bytes(save(leaves, metadata={"version": VERSION, "about": json.dumps(about)}))
-    os.replace(beside, file)
+    write_atomically(Path(file), save(leaves, metadata={"version": VERSION, "about": json.dumps(about)}))
 
 
 def _starts(bank: Bank, egos: Sequence[Egos], rows: Int[Array, "E"]) -> Start:

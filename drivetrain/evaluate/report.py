@@ -5,12 +5,12 @@ Reads, in a run's folder, what is there: `config.json`, `facts.json`, `metrics.j
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from drivetrain.atomic import write_atomically
 from drivetrain.data.recordings.recording import SPLITS
 from drivetrain.data.store.manifest import Manifest
 from drivetrain.evaluate.replay import read_replay
@@ -49,9 +49,7 @@ def describe_data(manifest: Manifest) -> dict[str, Any]:
 def write_report(run: str | Path) -> Path:
     """Write `report.html` into a run's folder, whole or not at all, and return its path."""
     file = Path(run) / "report.html"
-    beside = file.with_name("report.html.part")
-    beside.write_text(build_report(run), encoding="utf-8")
-    os.replace(beside, file)
+    write_atomically(file, build_report(run).encode())
     return file
 
 

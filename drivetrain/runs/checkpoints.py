@@ -8,7 +8,6 @@ A save that was killed leaves no digest and is ignored. A file that does not mat
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from drivetrain.atomic import write_atomically
 from drivetrain.types import InputError
 
 KEEP = 3
 """Finished checkpoints that stay; older ones are removed after each save."""
-
-
-def write_atomically(file: Path, data: bytes) -> None:
-    """Write a file so that a reader, or a kill at any moment, sees the old content or the new, never a part."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    with open(beside, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(beside, file)
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
-from drivetrain.runs.checkpoints import write_atomically
+from drivetrain.atomic import write_atomically
 from drivetrain.types import InputError
 
 

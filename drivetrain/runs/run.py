@@ -23,7 +23,7 @@ from drivetrain.env import Env
 from drivetrain.learn.update import Learning
 from drivetrain.policy.base import Architecture
 from drivetrain.policy.deep_sets import DeepSetsSizes
-from drivetrain.runs.checkpoints import write_atomically
+from drivetrain.atomic import write_atomically
 from drivetrain.runs.configuration import from_json, read_config, to_json
 from drivetrain.runs.criteria import Criterion, FewestFailures
 from drivetrain.types import InputError, component

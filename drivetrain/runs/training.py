@@ -31,7 +31,7 @@ from drivetrain.evaluate.report import describe_data, write_report
 from drivetrain.policy.base import Policy, count_parameters
 from drivetrain.progress import counting
 from drivetrain.rollout import Driver
-from drivetrain.runs.checkpoints import write_atomically
+from drivetrain.atomic import write_atomically
 from drivetrain.runs.criteria import Validation
 from drivetrain.runs.run import Data, Run, open_run
 from drivetrain.runs.site import Progress, Site
