@@ -368,7 +368,7 @@ class Observation:
 
 @record
 class Reached:
-    """What a step led to, before anything restarts: where a value goes on, unseen, from."""
+    """What a step led to, before anything restarts: where a value goes on from."""
 
     state: State
     memory: Any  # of the policy then, [C]; () where there is none

@@ -34,6 +34,7 @@ def begin(
     return placed(
         TrainState(
             policy=copy(policy),
+            average=copy(policy) if learning.averaging else (),
             optimiser=state,
             step=count,
             key=keys[1],
@@ -87,7 +88,13 @@ def update(
     policy, optimiser, carry, gathered, learnt = run(
         bank, episodes, train.policy, train.optimiser, train.step, learn_key, train.carry, keys
     )
-    train = TrainState(policy, optimiser, train.step + 1, key, carry, train.best, train.best_score, train.stale)
+    average = train.average
+    if learning.averaging:
+        kept = learning.averaging
+        average = jax.tree.map(lambda mean, new: kept * mean + (1.0 - kept) * new, average, policy)
+    train = replace(
+        train, policy=policy, average=average, optimiser=optimiser, step=train.step + 1, key=key, carry=carry
+    )
     return train, gathered, learnt
 
 

@@ -51,7 +51,13 @@ class Sequences:
 class TrainState:
     """All that a stage of a run carries from update to update. Donate it."""
 
+    @property
+    def judged(self) -> Policy:
+        """What is judged, and kept where it is the best: the mean where there is one (Polyak and Juditsky 1992)."""
+        return self.average if isinstance(self.average, Policy) else self.policy
+
     policy: Policy
+    average: Policy | tuple[()]  # running mean of the policies so far; () where none is kept
     optimiser: Any  # optax's state
     step: Int[Array, ""]  # steps of the optimiser
     key: Key

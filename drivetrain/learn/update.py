@@ -67,6 +67,7 @@ class Learning:
     scenes: int = 128  # gathered from at once, by all learners together
     epochs: int = 1  # passes over what was gathered
     minibatches: int = 4  # of a pass
+    averaging: float = 0.0  # share of the running mean of policies that outlives an update; 0: none is kept
     part: int = 0  # steps whose gradient is taken at once; 0: `CACHED` on a CPU, else all
 
     def at_once(self) -> int:

@@ -21,6 +21,7 @@ class DeepSetsSizes(Architecture):
     """How large a policy of pooled sets is."""
 
     tokens: int = 64  # width of a token, and of what is pooled of a set
+    layers: int = 2  # that embed an agent; road elements and lanes of the route have one
     width: int = 128  # of the trunk
     blocks: int = 1  # residual blocks of the trunk
     expansion: int = 1  # hidden width of a block, in widths
@@ -61,13 +62,17 @@ class SetEmbedding(eqx.Module):
     """Tokens [f, n], and what the ego makes of itself, to the largest of each feature over the set."""
 
     weight: Float[Array, "f d"]
+    further: tuple[Dense, ...]
     dtype: str = eqx.field(static=True)
 
     def __call__(
         self, features: Float[Array, "f n"], mask: Bool[Array, "n"], ego: Float[Array, "d"]
     ) -> Float[Array, "d"]:
         """Zeros where nothing is there: what is pooled is never negative."""
-        return largest(contract("fn,fd->nd", features, self.weight, self.dtype) + ego, mask)
+        tokens = contract("fn,fd->nd", features, self.weight, self.dtype) + ego
+        for layer in self.further:
+            tokens = layer(jax.nn.relu(tokens))
+        return largest(tokens, mask)
 
 
 class Critic(eqx.Module):
@@ -105,13 +110,15 @@ class DeepSets(Policy):
 
     def __init__(self, sizes: DeepSetsSizes, env: Env, key: Key):
         widths, d, dtype = env.observer.widths, sizes.tokens, sizes.dtype
-        keys = iter(jax.random.split(key, 8 + sizes.blocks))
+        keys = iter(jax.random.split(key, 8 + sizes.blocks + sizes.layers))
 
-        def embedding(features: int) -> SetEmbedding:
-            return SetEmbedding(2.0**0.5 * uniform(next(keys), (features, d), features), dtype)
+        def embedding(features: int, layers: int = 1) -> SetEmbedding:
+            weight = 2.0**0.5 * uniform(next(keys), (features, d), features)
+            further = (Dense(d, d, next(keys), 2.0**0.5, dtype) for _ in range(layers - 1))
+            return SetEmbedding(weight, tuple(further), dtype)
 
         self.ego = Dense(widths.ego, d, next(keys), 2.0**0.5, dtype)
-        self.agents, self.road = embedding(widths.agents), embedding(widths.road)
+        self.agents, self.road = embedding(widths.agents, sizes.layers), embedding(widths.road)
         self.route = embedding(widths.route * widths.points)
         self.conditions = Dense(widths.ego, 3 * d, next(keys), 1.0, dtype)
         self.norm = Norm(4 * d)

@@ -96,13 +96,13 @@ def _judged(
     stage: Stage, judge: Judge, state: TrainState, journal: Journal, step: int, row: dict[str, float]
 ) -> TrainState:
     """Judge the present policy, write its figures, and keep it where none was better so far."""
-    score, line = judge(state.policy)
+    score, line = judge(state.judged)
     journal.write(stage.name, step, row | line)
     if score > float(state.best_score):
         return replace(state, stale=state.stale + 1)
     return replace(
         state,
-        best=jax.tree.map(jnp.copy, state.policy),
+        best=jax.tree.map(jnp.copy, state.judged),
         best_score=jnp.full_like(state.best_score, score),
         stale=jnp.zeros_like(state.stale),
     )
