@@ -27,7 +27,8 @@ def bench(
     data: str = "build/ngsim",
     scenes: tuple[int, ...] = (1, 16, 128),
     seconds: float = 2.0,
-    policy: Literal["tiny", "small"] = "tiny",
+    policy: Literal["pooled", "small"] = "pooled",
+    epochs: int = 1,
     cores: int | None = None,
     large: bool = False,
     as_json: Annotated[str | None, tyro.conf.arg(name="json")] = None,
@@ -39,6 +40,7 @@ def bench(
         data: folder of a dataset
         scenes: simulated at once (threads, and recordings a second, for the rows of load)
         seconds: spent on each measurement, at least
+        epochs: passes over a window, of `train` and `fresh`
         policy: the quickstart's, or the paper's smallest (0.75 million parameters) with what the paper's see
         cores: pin the measurement to so many CPU cores; 1 also turns XLA's threads off
         large: among the simulator's cases, scenes of 512 agents too
@@ -53,7 +55,9 @@ def bench(
     from drivetrain.bench.learning import CASES, PAPER_SMALLEST, Bench, describe, run_cases
 
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compilation
-    measured = dataclasses.replace(PAPER_SMALLEST if policy == "small" else Bench(), seconds=seconds)
+    measured = PAPER_SMALLEST if policy == "small" else Bench()
+    learning = dataclasses.replace(measured.learning, epochs=epochs)
+    measured = dataclasses.replace(measured, seconds=seconds, learning=learning)
     about = describe(measured) | {"cores": len(os.sched_getaffinity(0))}
     print(" · ".join(f"{name} {value}" for name, value in about.items()))
     rows: list = []

@@ -19,11 +19,7 @@ from drivetrain.data.store.shards import set_causes
 from drivetrain.drivers.log import LogDriver
 from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import RATES, Drives, evaluate, portion_of
-from drivetrain.types import replace
-
-CAUSES = ("collision", "off_route")
-"""What keeps an ego out; the first that happened names the cause."""
-
+from drivetrain.types import FAILURES, replace
 
 RECORDINGS = 32
 """In memory at once."""
@@ -52,7 +48,7 @@ class Admission:
     def table(self) -> dict[str, int]:
         """Egos by cause, "admitted" among them."""
         counts = Counter(cause or "admitted" for cause in self.cause)
-        return {name: counts[name] for name in ("admitted", *CAUSES)}
+        return {name: counts[name] for name in ("admitted", *FAILURES)}
 
 
 NOBODY = Admission(np.zeros(0, np.int64), np.zeros(0, np.int64), (), dict.fromkeys(RATES, 0))
@@ -107,10 +103,10 @@ def _together(parts: Sequence[Admission]) -> Admission:
 
 
 def _cause(drives: Drives, row: int) -> str | None:
-    """What happened first; of things that happened in the same step, the first of `CAUSES`."""
+    """What happened first; of things that happened in the same step, the first of `FAILURES`."""
     mask = drives.mask[row, :, 0]
     first = {}
-    for name in CAUSES:
+    for name in FAILURES:
         steps = np.flatnonzero((getattr(drives.events, name)[row, :, 0] < 0) & mask)
         if len(steps):
             first[name] = int(steps[0])

@@ -21,9 +21,9 @@ from drivetrain.evaluate.metrics import LEAST_DISTANCE, Outcome, outcome
 from drivetrain.parallel import over_learners, shares
 from drivetrain.rollout import Driver, drive
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Events, InputError, Key, record, replace
+from drivetrain.types import MARGINS, Array, Events, InputError, Key, record, replace
 
-RATES = ("failure", "collision", "off_route", "off_road", "stop_line", "red_light")
+RATES = ("failure", *MARGINS)
 MEANS = ("ade", "acceleration", "lateral", "comfort")
 
 

@@ -1,5 +1,7 @@
 """The figures of one drive: what happened at any step, how far it came, how close to the log, how smooth."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
@@ -7,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.rollout import Trajectory
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import logged
-from drivetrain.types import Array, happened, record
+from drivetrain.types import FAILURES, MARGINS, Array, happened, record
 
 LEAST_DISTANCE = 5.0
 """Egos whose log covers less, m, do not count in the progress ratio."""
@@ -46,17 +48,13 @@ def outcome(bank: Bank, episode: Int[Array, ""] | int, trajectory: Trajectory) -
     def mean_step(values: Float[Array, "T C"], counted: Bool[Array, "T C"]) -> Float[Array, "C"]:
         return jnp.sum(jnp.where(counted, values, 0.0), axis=0) / jnp.maximum(jnp.sum(counted, axis=0), 1)
 
-    collision, off_route = any_step(events.collision), any_step(events.off_route)
+    facts = {name: any_step(getattr(events, name)) for name in MARGINS}
     distance, known = _to_log(bank, episode, trajectory)
     exists = jnp.any(mask, axis=0)
     return Outcome(
         exists=exists,
-        collision=collision,
-        off_route=off_route,
-        off_road=any_step(events.off_road),
-        stop_line=any_step(events.stop_line),
-        red_light=any_step(events.red_light),
-        failure=collision | off_route,
+        **facts,
+        failure=functools.reduce(jnp.logical_or, (facts[name] for name in FAILURES)),
         progress=jnp.sum(jnp.where(mask, events.progress, 0.0), axis=0),
         log_distance=jnp.where(exists, bank.episodes.log_distance[episode], 0.0),
         ade=mean_step(distance, mask & known),

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.types import ControlKind, Cross, ElementKind, Log, Map, Route, RouteFlag
+from drivetrain.types import MARGINS, ControlKind, Cross, ElementKind, Log, Map, Route, RouteFlag
 from drivetrain.view.packing import MISSING, centimetres, pack, pack_path, pose_rows
 
-MARGINS = ("collision", "off_route", "off_road", "stop_line", "red_light")
 """The events of a drive, in the order in which a page packs their margins."""
 
 
