@@ -273,8 +273,8 @@ def _slopes_of_nearest(sided: bool, primals: tuple, tangents: tuple) -> tuple:
     def plain(x: Array, y: Array, lines: Line) -> Array:
         return jax.vmap(lambda x, y: jnp.min(line_square(lines, x, y), initial=FAR**2))(x, y)
 
-    found = nearest_line(*primals, sided)
-    return found, (jax.jvp(plain, primals, tangents)[1], np.zeros(found[1].shape, jax.dtypes.float0))
+    nearest = nearest_line(*primals, sided)
+    return nearest, (jax.jvp(plain, primals, tangents)[1], np.zeros(nearest[1].shape, jax.dtypes.float0))
 
 
 def _joined(join: Callable[[Array, Array], Array], rows: tuple[Array, ...], first: tuple) -> tuple[Array, ...]:

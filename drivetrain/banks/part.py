@@ -153,14 +153,14 @@ class Part:
     @cached_property
     def _recordings(self) -> list[_Recording]:
         """Every recording with an ego to drive, in the datasets' order; groups are numbered by their names' order."""
-        found = [
+        recordings = [
             (row, entry)
             for row, (folder, manifest) in enumerate(zip(self.folders, self._manifests, strict=True))
             for entry in entries_of(folder, manifest, self.name, self.admitted_only)[: self.limit]
             if self._driven(entry)
         ]
-        numbers = np.unique([entry.group for _, entry in found], return_inverse=True)[1]
-        return [_Recording(row, entry, int(number)) for (row, entry), number in zip(found, numbers, strict=True)]
+        numbers = np.unique([entry.group for _, entry in recordings], return_inverse=True)[1]
+        return [_Recording(row, entry, int(number)) for (row, entry), number in zip(recordings, numbers, strict=True)]
 
     def _read(self, piece: _Recording, capacity: Capacity) -> Scenario:
         folder = self.folders[piece.dataset]

@@ -64,7 +64,7 @@ def grid_recording(grid: Grid) -> Recording:
 def _road(grid: Grid, axis: int, place: float, reach: float) -> list[Lane]:
     """Lanes of one road, those of its first direction first, each from the inside out."""
     along = np.arange(-reach, reach + 0.5, 1.0)
-    found = []
+    lanes = []
     for sign in (1.0, -1.0):
         heading = np.array([sign, 0.0]) if axis == 0 else np.array([0.0, sign])
         left = np.array([-heading[1], heading[0]])
@@ -72,7 +72,7 @@ def _road(grid: Grid, axis: int, place: float, reach: float) -> list[Lane]:
         run = along[:, None] * heading + middle
         for lane in range(grid.lanes):
             outermost = lane == grid.lanes - 1
-            found.append(
+            lanes.append(
                 Lane(
                     id=0,
                     left=run - lane * WIDTH * left,
@@ -84,7 +84,7 @@ def _road(grid: Grid, axis: int, place: float, reach: float) -> list[Lane]:
                     speed_limit=15.0,
                 )
             )
-    return found
+    return lanes
 
 
 def _numbered(lane: Lane, number: int, grid: Grid) -> Lane:

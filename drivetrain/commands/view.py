@@ -86,10 +86,10 @@ def _reader_of(file: Path) -> tuple[Reader, str]:
     name, _, scene = str(file).partition("#")
     for reader in READERS.values():
         try:
-            found = reader.find(str(Path(name).parent))
+            items_of = reader.find(str(Path(name).parent))
         except InputError:  # of another file in the folder
             continue
-        items = [item for item in found if item.partition("#")[0] == name]
+        items = [item for item in items_of if item.partition("#")[0] == name]
         if items:
             return reader, str(file) if scene else items[0]
     raise InputError(f"{file}: no reader takes it (name a file of {', '.join(READERS)})")

@@ -62,17 +62,17 @@ def admit_dataset(folder: str | Path, progress: Callable[..., AbstractContextMan
     parts = Part((str(folder),), None, RECORDINGS, admitted_only=False)
     if not parts.episodes():  # maps alone
         return NOBODY
-    found, names, done = [NOBODY], [], 0
+    admissions, names, done = [NOBODY], [], 0
     with progress("admit", total=parts.episodes(), unit="egos") as show:
         for piece in parts:
             before = done
             admission = admit(
                 Env(), piece, progress=lambda part, _, before=before: show(before + part, "the log itself")
             )
-            found.append(replace(admission, source=admission.source + len(names)))
+            admissions.append(replace(admission, source=admission.source + len(names)))
             names += piece.names
             done += len(admission.ego)
-    whole = _together(found)
+    whole = _together(admissions)
     causes: dict[str, Sequence[str | None]] = {
         name: list(whole.of_recording(source).values()) for source, name in enumerate(names)
     }

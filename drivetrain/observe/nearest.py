@@ -23,16 +23,16 @@ def nearest(
     """
     taken = min(count, distance.shape[0])
     if taken <= FEW:
-        index, found = _by_sorting(distance, exists, taken)
+        index, taken_exist = _by_sorting(distance, exists, taken)
     else:
-        index, found = jax.lax.platform_dependent(
+        index, taken_exist = jax.lax.platform_dependent(
             distance,
             exists,
             cpu=lambda d, e: _by_halving(d, e, taken),
             default=lambda d, e: _by_sorting(d, e, taken),
         )
     padding = (0, count - taken)
-    return jnp.pad(index, padding), jnp.pad(found, padding)
+    return jnp.pad(index, padding), jnp.pad(taken_exist, padding)
 
 
 def _by_sorting(distance: Array, exists: Array, count: int) -> tuple[Array, Array]:
@@ -103,9 +103,9 @@ def _places(counted: Float[Array, "n"], count: int) -> Int[Array, "count"]:
         rows, n = math.prod(counted.shape[:-1]), counted.shape[-1]
         place = counted.astype(jnp.int32).reshape(rows, n) + (count + 1) * jnp.arange(rows, dtype=jnp.int32)[:, None]
         every = jnp.broadcast_to(jnp.arange(n, dtype=jnp.int32), (rows, n))
-        found = jnp.zeros(rows * (count + 1), jnp.int32)
-        found = found.at[place.reshape(-1)].max(every.reshape(-1), mode="promise_in_bounds")
-        return found.reshape(*counted.shape[:-1], count + 1)[..., :count]
+        last = jnp.zeros(rows * (count + 1), jnp.int32)
+        last = last.at[place.reshape(-1)].max(every.reshape(-1), mode="promise_in_bounds")
+        return last.reshape(*counted.shape[:-1], count + 1)[..., :count]
 
     @places.def_vmap
     def _(_size: int, _batched: list[bool], counted: Array) -> tuple[Array, bool]:

@@ -27,8 +27,8 @@ def observe_road(bank: Bank, state: State, c: Int[Array, ""] | int, count: int) 
     square = line_square(road_lines(block), x, y)
     index, mask = nearest(jax.lax.stop_gradient(square), block[4] > 0.0, count)
 
-    found = [jnp.take(row, index, mode="clip") for row in (*block[:5], square)]
-    x0, y0, x1, y1, kind, square = (jnp.where(mask, row, 0.0) for row in found)
+    chosen = [jnp.take(row, index, mode="clip") for row in (*block[:5], square)]
+    x0, y0, x1, y1, kind, square = (jnp.where(mask, row, 0.0) for row in chosen)
     x0, y0, x1, y1 = x0 - x, y0 - y, x1 - x, y1 - y
     start, end = (x0 * cos + y0 * sin, y0 * cos - x0 * sin), (x1 * cos + y1 * sin, y1 * cos - x1 * sin)
     along = end[0] - start[0], end[1] - start[1]

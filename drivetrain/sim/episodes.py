@@ -38,7 +38,7 @@ def windows(scenario: Scenario, admitted: Bool[np.ndarray, "E"] | None, controll
     left = [ego for ego in range(len(track)) if track[ego] >= 0 and (admitted is None or admitted[ego])]
     if controlled == 1:
         return [Window((ego,), int(first[ego]), int(last[ego])) for ego in left]
-    found = []
+    grouped = []
     while left:
         group = [left.pop(0)]
         start, end = int(first[group[0]]), int(last[group[0]])
@@ -51,5 +51,5 @@ def windows(scenario: Scenario, admitted: Bool[np.ndarray, "E"] | None, controll
             group.append(ego)
             start, end = max(start, int(first[ego])), min(end, int(last[ego]))
         if len(group) == controlled:
-            found.append(Window(tuple(group), start, end))
-    return found
+            grouped.append(Window(tuple(group), start, end))
+    return grouped

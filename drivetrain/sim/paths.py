@@ -56,7 +56,7 @@ def lay_paths(scenario: Scenario, laid: bool = True) -> Paths:
     log = scenario.log
     steps, agents = np.asarray(log.agents.valid).shape
     points = steps if laid else 0
-    found = [_path(scenario.map, log, agent) if laid else None for agent in range(agents)]
+    laid_paths = [_path(scenario.map, log, agent) if laid else None for agent in range(agents)]
     nowhere = _Path(
         np.zeros((points, 5), np.float32),
         1.0,
@@ -66,7 +66,9 @@ def lay_paths(scenario: Scenario, laid: bool = True) -> Paths:
         np.zeros(points, np.float32),
     )
     if laid:
-        columns = [np.stack([np.asarray(row) for row in rows]) for rows in zip(*(path or nowhere for path in found))]  # noqa: B905
+        columns = [
+            np.stack([np.asarray(row) for row in rows]) for rows in zip(*(path or nowhere for path in laid_paths))
+        ]  # noqa: B905
     else:
         columns = [np.repeat(np.asarray(row)[None], agents, axis=0) for row in nowhere]
     laid_out = dict(zip(_Path._fields, columns, strict=True))
@@ -75,7 +77,7 @@ def lay_paths(scenario: Scenario, laid: bool = True) -> Paths:
         points=laid_out["points"].astype(np.float32),
         spacing=laid_out["spacing"].astype(np.float32),
         travelled=laid_out["travelled"].astype(np.float32),
-        follows=np.array([path is not None for path in found]),
+        follows=np.array([path is not None for path in laid_paths]),
         stays=np.asarray(log.agents.valid)[last].copy(),
         line=laid_out["line"].astype(np.int32),
         line_along=laid_out["line_along"].astype(np.float32),

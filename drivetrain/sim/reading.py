@@ -175,8 +175,8 @@ def lane_rows(
     """Some rows of `lane_window` as they are kept, from the first to the last of `rows`: no more is read than asked."""
     first, last = rows
     lanes = route_lanes(bank)
-    found = _stretch(bank.routes.tables.lanes, route, cursor, window, lanes, (first, last - first + 1))
-    return found.reshape(last - first + 1, -1, lanes)[:, ::stride]
+    stretch = _stretch(bank.routes.tables.lanes, route, cursor, window, lanes, (first, last - first + 1))
+    return stretch.reshape(last - first + 1, -1, lanes)[:, ::stride]
 
 
 def _stretch(

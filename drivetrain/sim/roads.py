@@ -123,7 +123,7 @@ def _pairs(
     Distances are taken only to the cells around an element's bounding box, grown by the radius: as many for every
     element as the widest one needs, rows × columns × elements, the elements side by side in memory.
     """
-    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+    parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
     side, grown = np.float32(indexing.cell), np.float32(indexing.radius * 1.001 + 0.01)
     ends = elements.reshape(-1, 2, 2)
     low = np.clip(np.floor((ends.min(1) - grown - origin) / side).astype(np.int64), 0, size - 1)
@@ -142,8 +142,8 @@ def _pairs(
         element = start + at - place * near.shape[2]
         beyond = np.arange(across) + np.arange(up)[:, None] * size[0]  # the lowest cell of an element
         cell = (low[:, 0] + low[:, 1] * size[0])[element] + beyond.reshape(-1)[place]
-        found.append((cell, element, distance.reshape(-1)[at]))
-    cell, element, distance = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        parts.append((cell, element, distance.reshape(-1)[at]))
+    cell, element, distance = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return cell, element, distance
 
 

@@ -18,10 +18,10 @@ def make_server(page: str, port: int = 0) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             """The page, or 404."""
-            found = self.path.split("?")[0] in ("/", "/index.html")
-            body = content if found else b"not here\n"
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Type", "text/html; charset=utf-8" if found else "text/plain; charset=utf-8")
+            known = self.path.split("?")[0] in ("/", "/index.html")
+            body = content if known else b"not here\n"
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8" if known else "text/plain; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             self.send_header("X-Content-Type-Options", "nosniff")
             self.send_header("Cache-Control", "no-store")

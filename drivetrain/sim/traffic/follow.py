@@ -201,12 +201,12 @@ class Follow(Traffic):
         far = jax.lax.bitcast_convert_type(ahead + middle, jnp.int32)
         key = jnp.where(near, (far & ~who) | number, NOBODY)
 
-        def following(found: Int[Array, "A"], _: None) -> tuple[Int[Array, "A"], Int[Array, "A"]]:
-            found = jnp.min(jnp.where(key > found, key, NOBODY), axis=0)
-            return found, found
+        def following(candidates: Int[Array, "A"], _: None) -> tuple[Int[Array, "A"], Int[Array, "A"]]:
+            candidates = jnp.min(jnp.where(key > candidates, key, NOBODY), axis=0)
+            return candidates, candidates
 
-        found = jax.lax.scan(following, jnp.full(count, -1, jnp.int32), None, length=min(NEAR, count))[1]
-        return found & who, found < NOBODY
+        candidates = jax.lax.scan(following, jnp.full(count, -1, jnp.int32), None, length=min(NEAR, count))[1]
+        return candidates & who, candidates < NOBODY
 
     def _lights(self, bank: Bank, log: Index, state: State, most: Float[Array, "A"]) -> Float[Array, "A"]:
         """The braking, m/s², that a red light asks for: a line owes no headway, and is run where it is too late."""
