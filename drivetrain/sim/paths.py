@@ -67,8 +67,9 @@ def lay_paths(scenario: Scenario, laid: bool = True) -> Paths:
     )
     if laid:
         columns = [
-            np.stack([np.asarray(row) for row in rows]) for rows in zip(*(path or nowhere for path in laid_paths))
-        ]  # noqa: B905
+            np.stack([np.asarray(row) for row in rows])
+            for rows in zip(*(path or nowhere for path in laid_paths), strict=True)
+        ]
     else:
         columns = [np.repeat(np.asarray(row)[None], agents, axis=0) for row in nowhere]
     laid_out = dict(zip(_Path._fields, columns, strict=True))
