@@ -8,8 +8,8 @@ from drivetrain.runs.criteria import FewestFailures, LowestLoss
 from drivetrain.runs.run import Data, Run, Stage
 from drivetrain.types import replace
 
-SCENES, WINDOW, AGENT_STEPS = 128, 32, 8_000_000
-EPOCHS, MINIBATCHES = 1, 4
+SCENES, WINDOW, AGENT_STEPS = 128, 32, 6_000_000
+EPOCHS, MINIBATCHES = 2, 4
 EPISODE_SECONDS, STEPS = 8.0, 40
 
 
@@ -41,12 +41,13 @@ def quickstart() -> Run:
             Stage(
                 name="bc_ppo",
                 title="BC + PPO",
-                algorithm=Ppo(window=WINDOW, value_scale=0.1, entropy=3e-3),
-                optimiser=Optimiser(learning_rate=3e-4, steps=updates * EPOCHS * MINIBATCHES, final=0.1, clip=0.5),
+                algorithm=Ppo(window=WINDOW, value_scale=0.05, entropy=3e-4),
+                optimiser=Optimiser(learning_rate=6e-4, steps=updates * EPOCHS * MINIBATCHES, final=0.1, clip=0.5),
                 criterion=FewestFailures(),
                 scenes=SCENES,
                 epochs=EPOCHS,
                 minibatches=MINIBATCHES,
+                averaging=0.98,
                 agent_steps=AGENT_STEPS,
                 evaluate_every=40,
                 checkpoint_every=40,
