@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import pytest
 import scenes
 
-from drivetrain.ending import EVALUATION, TRAINING, Ending, retire
+from drivetrain.ending import EVALUATION, TRAINING, Ending, Failures, retire
 from drivetrain.sim import simulator
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
@@ -45,7 +45,7 @@ def test_every_failure_ends_training_and_none_ends_evaluation(bank, state, failu
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_each_failure_has_its_switch(bank, state, failure):
-    others = Ending(**{failure: False})
+    others = Failures(**{failure: False})
     assert others(bank, state, events(**{failure: -0.1}))[0].tolist() == [False, False]
     rest = {name: -0.1 for name in FAILURES if name != failure}
     assert others(bank, state, events(**rest))[0].tolist() == [True, False]
@@ -63,6 +63,12 @@ def test_the_end_of_the_recording_terminates(bank, state, ending):
     terminated, truncated = ending(bank, at, events())
     assert terminated.tolist() == [True, True]
     assert truncated.tolist() == [False, False]
+
+
+def test_an_ending_must_say_when_and_may_truncate_unless_it_says_otherwise():
+    with pytest.raises(TypeError, match="abstract"):
+        Ending()  # type: ignore[abstract]
+    assert Ending.truncates and not Failures.truncates
 
 
 def test_who_has_ended_does_not_end_again(bank, state):

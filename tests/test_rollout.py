@@ -5,52 +5,59 @@ import numpy as np
 import pytest
 import scenes
 
-from drivetrain.ending import retire
+from drivetrain.ending import Ending, retire
 from drivetrain.env import Env
-from drivetrain.policy.heads import Discrete
-from drivetrain.rollout import Others, drive, rollout, shared, start
+from drivetrain.policy.base import Policy
+from drivetrain.policy.categorical import Categorical
+from drivetrain.rollout import Driver, Others, Shared, drive, open_again, rates, rollout, start
 from drivetrain.sim.building import make_bank
-from drivetrain.sim.dynamics.base import action_at
 from drivetrain.sim.dynamics.playback import Playback
-from drivetrain.sim.reading import logged
-from drivetrain.types import Array, happened
+from drivetrain.sim.reading import logged, record_of
+from drivetrain.types import MARGINS, Array, component, happened, replace
 
 ENV = Env()
 COLUMNS = tuple(len(values) for values in ENV.dynamics.grid())
 STRAIGHT = (40, 15)  # 0 m/s², 0 rad/s
 LEFT = (40, 30)
+ONLY = jnp.zeros(1, int)  # the first episode
 
 
-class Guess(eqx.Module):
+class Guess(Policy):
     """Every action as likely as the next; its memory counts the steps of the episode, and its value tells the count."""
 
+    def initial_memory(self):
+        return jnp.int32(0)
+
     def __call__(self, observation, memory, key):
-        return Discrete(tuple(jnp.zeros(count) for count in COLUMNS)), memory * 1.0, memory + 1
+        return Categorical(tuple(jnp.zeros(count) for count in COLUMNS)), memory * 1.0, memory + 1
 
 
-class Always(eqx.Module):
+class Always(Policy):
     """One action, all but surely."""
 
     action: Array
 
     def __call__(self, observation, memory, key):
         logits = tuple(100.0 * jax.nn.one_hot(self.action[row], count) for row, count in enumerate(COLUMNS))
-        return Discrete(logits), jnp.zeros(()), memory
+        return Categorical(logits), jnp.zeros(()), memory
 
 
 def always(action):
     return Always(jnp.array(action))
 
 
-begin = jax.jit(lambda bank, episodes, key, memory: start(ENV, bank, episodes, key, memory))
+begin = jax.jit(lambda bank, policy, episodes, key: start(ENV, bank, policy, episodes, key))
 window = jax.jit(
-    lambda bank, policy, carry, steps, episodes: rollout(ENV, bank, policy, carry, steps, episodes), static_argnums=3
+    lambda bank, policy, carry, steps, episodes: rollout(ENV, bank, policy, carry, steps, episodes, version=4),
+    static_argnums=3,
 )
 
 
-def roll(bank, policy, steps=60, episodes=None, seed=0, memory=()):
+def roll(bank, policy, steps=60, episodes=None, seed=0):
+    """The carry after a window, its transitions, and figures."""
     episodes = jnp.arange(len(bank.episodes.first)) if episodes is None else jnp.asarray(episodes)
-    return window(bank, policy, begin(bank, episodes, jax.random.key(seed), memory), steps, episodes)
+    carry, segment, figures = window(bank, policy, begin(bank, policy, episodes, jax.random.key(seed)), steps, episodes)
+    return carry, segment.steps, figures
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +83,7 @@ def test_an_episode_lasts_as_long_as_its_recording(bank):
     assert not np.asarray(steps.truncated).any()
     assert np.asarray(steps.mask).all()
     assert float(figures.episodes) == 2.0
-    assert float(figures.progress) == pytest.approx(120.0, abs=0.1)
+    assert float(figures.events.progress) == pytest.approx(120.0, abs=0.1)
     assert float(figures.reward) == pytest.approx(60 * 0.04, abs=0.01)
     assert float(figures.returns) == pytest.approx(48 * 0.04, abs=0.01)
 
@@ -87,7 +94,7 @@ def test_restarts_draw_from_the_table_alone(bank):
 
 
 def test_memory_starts_anew_with_an_episode(bank):
-    carry, steps, _ = roll(bank, Guess(), memory=jnp.int32(0), seed=3)
+    carry, steps, _ = roll(bank, Guess(), seed=3)
     count, ended = 0, np.asarray(steps.terminated[:, 0])
     assert ended.any()
     for row, value in enumerate(np.asarray(steps.value[:, 0])):
@@ -97,7 +104,7 @@ def test_memory_starts_anew_with_an_episode(bank):
 
 
 def test_log_probability_of_a_uniform_policy(bank):
-    _, steps, _ = roll(bank, Guess(), memory=jnp.int32(0))
+    _, steps, _ = roll(bank, Guess())
     expected = -np.log(COLUMNS[0]) - np.log(COLUMNS[1])
     np.testing.assert_allclose(steps.log_prob, expected, rtol=1e-5)
     actions = np.asarray(steps.action[:, 0])
@@ -112,18 +119,18 @@ def test_a_failure_ends_the_episode_and_the_next_step_is_a_fresh_one(bank):
     assert 0 < ended[0] < 20
     assert float(steps.reward[ended[0], 0]) < -9.0
     assert int(steps.state.time[ended[0] + 1]) == 0
-    assert float(figures.off_route) == len(ended) == float(figures.episodes)
-    assert float(figures.collision) == 0.0
+    assert float(figures.events.off_route) == len(ended) == float(figures.episodes)
+    assert float(figures.events.collision) == 0.0
 
 
 def test_scan_equals_a_loop(bank):
     """The window, written out with the environment's own functions and the actions that were sampled."""
-    _, steps, _ = roll(bank, Guess(), memory=jnp.int32(0), seed=5)
+    _, steps, _ = roll(bank, Guess(), seed=5)
     step, rewards = jax.jit(ENV.step), jax.jit(ENV.rewards)
     state = jax.jit(ENV.reset)(bank, steps.state.episode[0], jax.random.key(0))
     for row in range(8):
         np.testing.assert_allclose(steps.state.agents.position[row], state.agents.position, atol=1e-4)
-        action = jax.vmap(lambda sample: action_at(ENV.dynamics.grid(), sample))(steps.action[row])
+        action = jax.vmap(ENV.dynamics.decode)(steps.action[row])
         state, events = step(bank, state, action)
         np.testing.assert_allclose(steps.reward[row], rewards(bank, events, None), atol=1e-5)
         ended = ENV.endings(bank, state, events)[0]
@@ -134,21 +141,95 @@ def test_scan_equals_a_loop(bank):
 
 
 def test_two_windows_equal_one(bank):
-    _, whole, _ = roll(bank, Guess(), memory=jnp.int32(0), seed=2)
-    carry, first, _ = roll(bank, Guess(), 30, memory=jnp.int32(0), seed=2)
+    _, whole, _ = roll(bank, Guess(), seed=2)
+    carry, first, _ = roll(bank, Guess(), 30, seed=2)
     _, second, _ = window(bank, Guess(), carry, 30, jnp.arange(3))
-    for one, a, b in zip(*map(jax.tree.leaves, (whole, first, second)), strict=True):
+    for one, a, b in zip(*map(jax.tree.leaves, (whole, first, second.steps)), strict=True):
         np.testing.assert_array_equal(one, np.concatenate([a, b]))
+
+
+def test_a_segment_is_whole_in_itself(bank):
+    """Where it begins, what it led to, who drove, and whose recordings."""
+    carry = window(bank, Guess(), begin(bank, Guess(), jnp.arange(3), jax.random.key(2)), 30, jnp.arange(3))[0]
+    after, segment, _ = window(bank, Guess(), carry, 30, jnp.arange(3))
+    assert segment.memory.tolist() == carry.memory.tolist() and int(segment.version) == 4
+    np.testing.assert_array_equal(segment.id, jax.random.key_data(carry.key))
+    steps = segment.steps
+    fresh = np.asarray(steps.fresh)
+    np.testing.assert_array_equal(fresh[1:], np.asarray(steps.terminated)[:-1, 0])
+    assert bool(fresh[0]) is bool(carry.fresh) and fresh.any()
+    np.testing.assert_array_equal(np.asarray(steps.state.time)[fresh], 0)
+    for row in (0, 29):
+        np.testing.assert_array_equal(segment.record[row], record_of(bank, steps.state.episode[row]))
+    assert steps.reached is None  # no ending truncates
+    assert segment.final.memory.tolist() == [int(steps.value[-1, 0]) + 1]
+    if not np.asarray(steps.terminated)[-1, 0]:
+        np.testing.assert_array_equal(segment.final.state.agents.position, after.state.agents.position)
+
+
+@component
+class Short(Ending):
+    """Life goes on unseen after five steps."""
+
+    def __call__(self, bank, state, events):
+        over = state.time - bank.episodes.first[state.episode] >= 5
+        return jnp.zeros_like(state.alive), state.alive & over
+
+
+def test_what_a_truncated_step_reached_is_kept_before_anything_restarts(bank):
+    env = replace(ENV, ending=Short())
+
+    @jax.jit
+    def run(policy):
+        carry = start(env, bank, policy, jnp.arange(3), jax.random.key(0))
+        return rollout(env, bank, policy, carry, 12, jnp.arange(3))
+
+    _, segment, figures = run(Guess())
+    steps = segment.steps
+    assert np.flatnonzero(steps.truncated[:, 0]).tolist() == [4, 9] and float(figures.episodes) == 2.0
+    np.testing.assert_array_equal(steps.reached.state.time, np.asarray(steps.state.time) + 1)
+    np.testing.assert_array_equal(steps.reached.memory[:, 0], np.asarray(steps.value)[:, 0] + 1)
+    going = ~np.asarray(steps.truncated)[:-1, 0]
+    for name in ("position", "heading", "velocity"):
+        reached, next_ = (np.asarray(getattr(state.agents, name)) for state in (steps.reached.state, steps.state))
+        np.testing.assert_array_equal(reached[:-1][going], next_[1:][going])
+    assert np.asarray(steps.state.time)[[5, 10]].tolist() == [0, 0]
+    assert np.asarray(steps.reached.state.alive).all()  # as they were: nobody is retired yet
+
+
+def test_without_episodes_a_scene_that_is_over_stays_masked(bank):
+    roll = jax.jit(lambda policy, carry: rollout(ENV, bank, policy, carry, 30, None))
+    carry, segment, figures = roll(always(STRAIGHT), begin(bank, always(STRAIGHT), ONLY, jax.random.key(0)))
+    steps = segment.steps
+    assert steps.mask[:, 0].tolist() == [True] * 24 + [False] * 6 and float(figures.steps) == 24.0
+    assert not np.asarray(steps.reward)[24:].any() and not np.asarray(steps.fresh)[1:].any()
+    assert not carry.state.alive.any()
+
+
+def test_scenes_whose_recording_was_replaced_open_anew(bank):
+    carry = roll(bank, Guess(), 5, episodes=[1])[0]
+    for slots, opened in ((jnp.array([0]), True), (jnp.array([3, 1]), False)):
+        again = open_again(ENV, bank, Guess(), jnp.arange(3), carry, slots)
+        assert (int(again.state.time), int(again.memory[0])) == ((0, 0) if opened else (5, 5))
+
+
+def test_sums_are_spoken_of_as_means(bank):
+    _, _, figures = roll(bank, always(LEFT))
+    said = rates(figures)
+    assert said["episodes"] == float(figures.episodes) and said["train_off_route_share"] == 1.0
+    assert said["returns"] == pytest.approx(float(figures.returns) / said["episodes"])
+    assert said["progress_per_step"] == pytest.approx(float(figures.events.progress) / 60.0)
+    assert {name for name in said if name.startswith("train_")} == {f"train_{name}_share" for name in MARGINS}
 
 
 def test_scenes_batch(bank):
     episodes = jnp.arange(3)
-    carries = [begin(bank, episodes, jax.random.key(seed), jnp.int32(0)) for seed in range(3)]
+    carries = [begin(bank, Guess(), episodes, jax.random.key(seed)) for seed in range(3)]
     stacked = jax.tree.map(lambda *rows: jnp.stack(rows), *carries)
-    many = jax.jit(jax.vmap(lambda carry: rollout(ENV, bank, Guess(), carry, 10, episodes)[1]))(stacked)
+    many = jax.jit(jax.vmap(lambda carry: rollout(ENV, bank, Guess(), carry, 10, episodes)[1].steps))(stacked)
     for row, carry in enumerate(carries):
         _, single, _ = window(bank, Guess(), carry, 30, episodes)
-        for one, batched in zip(jax.tree.leaves(single), jax.tree.leaves(many), strict=True):
+        for one, batched in zip(jax.tree.leaves(single.steps), jax.tree.leaves(many), strict=True):
             np.testing.assert_allclose(one[:10], batched[row], rtol=1e-4, atol=1e-4)
 
 
@@ -175,31 +256,40 @@ def test_who_ends_first_waits_masked_until_all_have_ended(pair):
 # --------------------------------------------------------------------------------------------------------------- others
 
 
-class Counting(eqx.Module):
+class Counting(Policy):
     """Presses harder with every step of the episode: its action is its memory."""
 
-    first: int = 30
+    first: int = eqx.field(static=True, default=30)
+
+    def initial_memory(self):
+        return jnp.int32(0)
 
     def __call__(self, observation, memory, key):
         row = jnp.minimum(self.first + memory, COLUMNS[0] - 1)
         logits = (100.0 * jax.nn.one_hot(row, COLUMNS[0]), 100.0 * jax.nn.one_hot(STRAIGHT[1], COLUMNS[1]))
-        return Discrete(logits), 7.0 + memory, memory + 1
+        return Categorical(logits), 7.0 + memory, memory + 1
 
 
 accompanied = jax.jit(
-    lambda bank, policy, others, carry, steps: rollout(ENV, bank, policy, carry, steps, jnp.zeros(1, int), others),
+    lambda bank, policy, others, carry, steps: rollout(ENV, bank, policy, carry, steps, ONLY, others),
     static_argnums=4,
 )
 
 
+def beside(bank, policy, others, seed):
+    return start(ENV, bank, policy, ONLY, jax.random.key(seed), others)
+
+
 def test_a_policy_for_all_among_others_is_that_policy_alone(pair):
     """Bit for bit: the others are asked, and nobody is driven by them."""
-    alone = start(ENV, pair, jnp.zeros(1, int), jax.random.key(4), jnp.int32(0))
-    among = start(ENV, pair, jnp.zeros(1, int), jax.random.key(4), (jnp.int32(0), ()))
     others = Others((always(LEFT),), jnp.zeros(2, int))
-    one = window(pair, Guess(), alone, 60, jnp.zeros(1, int))
+    alone = begin(pair, Guess(), ONLY, jax.random.key(4))
+    among = beside(pair, Guess(), others, 4)
+    one = window(pair, Guess(), alone, 60, ONLY)
     two = accompanied(pair, Guess(), others, among, 60)
-    for left, right in zip(jax.tree.leaves(one[1:]), jax.tree.leaves(two[1:]), strict=True):
+    for left, right in zip(
+        jax.tree.leaves((one[1].steps, one[2])), jax.tree.leaves((two[1].steps, two[2])), strict=True
+    ):
         np.testing.assert_array_equal(left, right)
     np.testing.assert_array_equal(one[0].state.agents.position, two[0].state.agents.position)
 
@@ -207,10 +297,9 @@ def test_a_policy_for_all_among_others_is_that_policy_alone(pair):
 @pytest.mark.parametrize("learns", [0, 1])
 def test_others_drive_their_agents_and_nothing_is_learnt_of_it(pair, learns):
     """The learner guesses, with a memory; the other's action counts its own steps, from nothing in every episode."""
-    carry = start(ENV, pair, jnp.zeros(1, int), jax.random.key(1), (jnp.int32(0), jnp.int32(0)))
     others = Others((Counting(),), jnp.where(jnp.arange(2) == learns, 0, 1))
-    _, steps, figures = accompanied(pair, Guess(), others, carry, 90)
-    other = 1 - learns
+    _, segment, figures = accompanied(pair, Guess(), others, beside(pair, Guess(), others, 1), 90)
+    steps, other = segment.steps, 1 - learns
     mask, time = np.asarray(steps.mask), np.asarray(steps.state.time)
     assert not mask[:, other].any() and mask[:, learns].all()
     assert (np.diff(time) < 0).any()  # the learner has failed, and both have started anew
@@ -223,17 +312,15 @@ def test_others_drive_their_agents_and_nothing_is_learnt_of_it(pair, learns):
     assert float(figures.reward) == pytest.approx(float(steps.reward[:, learns].sum()), abs=1e-4)
 
     # The same agent gets the same draws, whoever drives the other one.
-    single = window(
-        pair, Guess(), start(ENV, pair, jnp.zeros(1, int), jax.random.key(1), jnp.int32(0)), 5, jnp.zeros(1, int)
-    )
-    np.testing.assert_array_equal(steps.action[:5, learns], single[1].action[:, learns])
+    single = window(pair, Guess(), begin(pair, Guess(), ONLY, jax.random.key(1)), 5, ONLY)[1]
+    np.testing.assert_array_equal(steps.action[:5, learns], single.steps.action[:, learns])
 
 
 def test_several_others_and_none_left_to_learn(pair):
-    carry = start(ENV, pair, jnp.zeros(1, int), jax.random.key(2), ((), (), jnp.int32(0)))
-    _, steps, figures = accompanied(
-        pair, always(STRAIGHT), Others((always(LEFT), Counting()), jnp.array([2, 1])), carry, 6
-    )
+    others = Others((always(LEFT), Counting()), jnp.array([2, 1]))
+    carry = beside(pair, always(STRAIGHT), others, 2)
+    _, segment, figures = accompanied(pair, always(STRAIGHT), others, carry, 6)
+    steps = segment.steps
     assert not steps.mask.any() and float(figures.steps) == 0.0
     assert steps.action[:, 1].tolist() == [list(LEFT)] * 6
     assert steps.action[:, 0].tolist() == [[30, STRAIGHT[1]]] * 6  # nobody learns: every step is an episode's first
@@ -244,8 +331,9 @@ def test_who_has_ended_among_the_others_is_gone_while_the_learner_drives_on(pair
     columns = ENV.reset(pair, 0, jax.random.key(0)).controlled
     leaves = int(jnp.argmax(columns))  # the left lane's car leaves the road at once
     driver = jnp.zeros(2, int).at[leaves].set(1)
-    carry = start(ENV, pair, jnp.zeros(1, int), jax.random.key(3), ((), ()))
-    _, steps, _ = accompanied(pair, always(STRAIGHT), Others((always(LEFT),), driver), carry, 40)
+    others = Others((always(LEFT),), driver)
+    carry = beside(pair, always(STRAIGHT), others, 3)
+    steps = accompanied(pair, always(STRAIGHT), others, carry, 40)[1].steps
     ended = np.flatnonzero(np.asarray(steps.terminated[:, leaves]))
     assert len(ended) == 1 and ended[0] < 30
     assert steps.mask[:, 1 - leaves].all() and steps.state.time.tolist() == list(range(40))
@@ -255,20 +343,51 @@ def test_who_has_ended_among_the_others_is_gone_while_the_learner_drives_on(pair
 # ---------------------------------------------------------------------------------------------------------------- drive
 
 
-def hold(bank, state, observation, memory, key):
-    return jnp.tile(jnp.array([0.0, 0.6]), (len(state.alive), 1)), memory
+class Hold(Driver):
+    """One action, always."""
+
+    action: Array
+
+    def __call__(self, bank, state, observation, memory, key):
+        return jnp.tile(self.action, (len(state.alive), 1)), memory
 
 
-def follow(bank, state, observation, memory, key):
-    def pose(c):
-        there = logged(bank, state.episode, c, state.time + 1)
-        return jnp.concatenate([there.position, there.heading])
+class Follow(Driver):
+    """Is where the log is, under dynamics of its own; counts its steps."""
 
-    return jax.vmap(pose)(jnp.arange(len(state.alive))), memory + 1
+    def rules(self, env):
+        return replace(env, dynamics=Playback())
+
+    def initial_memory(self, agents):
+        return jnp.int32(0)
+
+    def __call__(self, bank, state, observation, memory, key):
+        def pose(c):
+            there = logged(bank, state.episode, c, state.time + 1)
+            return jnp.concatenate([there.position, there.heading])
+
+        return jax.vmap(pose)(jnp.arange(len(state.alive))), memory + 1
+
+
+class Waver(Driver):
+    """Accelerates by its memory, which changes its sign with every step."""
+
+    first: Array
+
+    def initial_memory(self, agents):
+        return jnp.full(agents, self.first)
+
+    def __call__(self, bank, state, observation, memory, key):
+        return jnp.stack([memory, jnp.zeros_like(memory)], axis=1), -memory
+
+
+driven = jax.jit(
+    lambda bank, driver, episode, steps: drive(ENV, bank, driver, episode, steps, jax.random.key(0)), static_argnums=3
+)
 
 
 def test_drive_goes_on_after_a_failure(bank):
-    way = jax.jit(lambda bank: drive(ENV, bank, hold, 0, 30, jax.random.key(0)))(bank)
+    way = driven(bank, Hold(jnp.array([0.0, 0.6])), 0, 30)
     failed = np.asarray(happened(way.events.off_route[:, 0]))
     assert failed.sum() > 1
     assert way.time.tolist() == list(range(31))
@@ -277,8 +396,7 @@ def test_drive_goes_on_after_a_failure(bank):
 
 
 def test_drive_of_the_log_is_the_log(bank):
-    env = Env(dynamics=Playback())
-    way = jax.jit(lambda bank: drive(env, bank, follow, 1, 24, jax.random.key(0), jnp.int32(0)))(bank)
+    way = driven(bank, Follow(), 1, 24)
     column = int(way.controlled[0])
     np.testing.assert_allclose(way.agents.position[:, column, 0], 80.0 + 2.0 * np.arange(25), atol=1e-3)
     np.testing.assert_allclose(way.along[:, 0] - way.along[0, 0], 2.0 * np.arange(25), atol=1e-2)
@@ -287,17 +405,10 @@ def test_drive_of_the_log_is_the_log(bank):
     assert not np.asarray(happened(way.events.off_route)).any()
 
 
-def test_each_agent_has_its_own_driver(pair):
-    def pushing(acceleration):
-        def act(bank, state, observation, memory, key):
-            return jnp.tile(jnp.array([acceleration, 0.0]), (2, 1)), memory + 1
-
-        return act
-
-    act = shared((pushing(1.0), pushing(-1.0)), jnp.array([1, 0]))
-    memory = (jnp.int32(0), jnp.int32(5))
-    way = jax.jit(lambda bank: drive(ENV, bank, act, 0, 10, jax.random.key(0), memory))(pair)
-    np.testing.assert_allclose(way.speed[-1], [10.0 - 2.0, 10.0 + 2.0], rtol=1e-4)
-    state = ENV.reset(pair, 0, jax.random.key(0))
-    _, after = act(pair, state, ENV.observe(pair, state), memory, jax.random.key(0))
-    assert [int(each) for each in after] == [1, 6]
+def test_each_agent_has_its_own_driver_and_each_driver_its_memory(pair):
+    act = Shared((Hold(jnp.array([1.0, 0.0])), Waver(jnp.float32(-1.0))), jnp.array([1, 0]))
+    way = driven(pair, act, 0, 10)
+    np.testing.assert_allclose(way.speed[-1], [10.0, 10.0 + 2.0], rtol=1e-4)
+    np.testing.assert_allclose(way.speed[1], [10.0 - 0.2, 10.0 + 0.2], rtol=1e-4)
+    first = act.initial_memory(2)
+    assert first[0] == () and first[1].tolist() == [-1.0, -1.0]

@@ -64,7 +64,7 @@ def observe_route(bank: Bank, state: State, c: Int[Array, ""] | int, view: Route
     own = jnp.maximum(state.controlled[c], 0)
     (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
     window, shown = (max(-view.stations[0], 0), max(view.stations[-1], 0)), (SEEN[0], Row(SEEN[1] + 1))
-    whole = lane_rows(bank, state.route[c], state.cursor[c], window, shown)[:, min(view.stations[0], 0) + window[0] :]
+    whole = lane_rows(bank, state.route[c], state.cursor[c], window, shown)[:, max(view.stations[0], 0) :]
     rows = jnp.concatenate([whole[:, run] for run in view.runs()], axis=1)
     lanes = rows.shape[2]
     if lanes > view.lanes:

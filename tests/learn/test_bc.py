@@ -9,16 +9,16 @@ import scenes
 from drivetrain.data.compile.compiling import capacity_of, draft, pack
 from drivetrain.env import Env
 from drivetrain.learn.bc import Bc, expert_actions
-from drivetrain.learn.update import Optimiser, begin, descend
-from drivetrain.observe import Observer, RouteView
-from drivetrain.policy.perceiver import Perceiver, Sizes
+from drivetrain.learn.update import Learning, Optimiser, learn
+from drivetrain.observe.sight import Sight
+from drivetrain.policy.deep_sets import DeepSets, DeepSetsSizes
 from drivetrain.sim.building import make_bank
 from drivetrain.types import replace
 
 KEY = jax.random.key(0)
-ENV = Env(observer=Observer(agents=2, road=4, route=RouteView(stride=9, chunk=8)))
-BC = Bc(value_scale=0.1, horizon=4)
+ENV = Env(observer=Sight(agents=2, road=4))
 STEPS = 30
+BC = Bc(longest=STEPS, value_scale=0.1, horizon=4)
 STRAIGHT, BEND, JERK = range(3)  # episodes of the bank
 
 
@@ -32,47 +32,63 @@ def bank():
 
 
 @pytest.fixture(scope="module")
-def gathered(bank):
-    gather = jax.jit(jax.vmap(lambda episode: BC.gather(ENV, bank, episode, STEPS)))
-    return gather(jnp.arange(bank.episodes.map.shape[0]))
+def policy() -> DeepSets:
+    return jax.jit(lambda key: DeepSetsSizes(tokens=16, width=16).build(ENV, key))(KEY)
 
 
 @pytest.fixture(scope="module")
-def policy() -> Perceiver:
-    grid = ENV.dynamics.grid()
-    sizes = Sizes(width=16, heads=2, latents=1, blocks=1)
-    actions = tuple(len(values) for values in grid)
-    return jax.jit(lambda key: Perceiver(sizes, ENV.observer.widths, actions, key))(KEY)
+def gathered(bank, policy):
+    """Segments, demonstrations [N = steps, L = 1] and figures of every episode."""
+
+    @jax.jit
+    @jax.vmap
+    def gather(episode):
+        _, segment, figures = BC.gather(ENV, policy, bank, episode[None], KEY, jnp.int32(3))
+        return segment, BC.prepare(ENV, policy, bank, segment, KEY), figures
+
+    return gather(jnp.arange(bank.episodes.map.shape[0]))
+
+
+def of(gathered, episode, steps=slice(None)):
+    """Demonstrations of one episode."""
+    return jax.tree.map(lambda leaf: leaf[episode, steps], gathered[1])
 
 
 def test_the_expert_follows_its_log(bank, gathered):
-    batch, figures = gathered
+    segment, batch, figures = gathered
     assert float(figures.worst[:JERK].max()) < 0.3  # m
     assert not figures.clipped[:JERK].any() and not figures.ended.any()
     recorded = np.minimum(np.asarray(bank.episodes.last - bank.episodes.first), STEPS)
     np.testing.assert_array_equal(figures.steps, recorded)
-    np.testing.assert_array_equal(np.asarray(batch.mask).sum(1), recorded)
+    np.testing.assert_array_equal(figures.episodes, 1.0)
+    np.testing.assert_array_equal(np.asarray(batch.steps.mask).sum((1, 2)), recorded)
+    assert segment.version.tolist() == [3] * 3 and segment.steps.state.time[0, :25].tolist() == list(range(25))
+    assert np.asarray(segment.steps.fresh)[:, :2].tolist() == [[True, False]] * 3
 
 
 def test_a_car_at_constant_speed_does_nothing(gathered):
-    action = np.asarray(gathered[0].action[STRAIGHT])[np.asarray(gathered[0].mask[STRAIGHT])]
+    shown = of(gathered, STRAIGHT).steps
+    action = np.asarray(shown.action)[np.asarray(shown.mask)]
     wanted = [np.argmin(np.abs(np.asarray(values))) for values in ENV.dynamics.grid()]
     assert (action == wanted).all()
 
 
-def test_value_targets_are_discounted_rewards_of_the_log(bank, gathered):
+def test_value_targets_are_discounted_rewards_of_the_log(gathered):
     # 10 m/s on a straight road: 2 m a step, no other term of the reward.
-    batch, steps = gathered[0], int(gathered[1].steps[0])
+    steps = int(gathered[2].steps[STRAIGHT])
     reward = ENV.reward.progress * 2.0
     left = steps - np.arange(steps)
     expected = reward * (1.0 - BC.discount**left) / (1.0 - BC.discount)
-    np.testing.assert_allclose(np.asarray(batch.target[0])[:steps], expected, rtol=2e-3)
+    np.testing.assert_allclose(np.asarray(of(gathered, STRAIGHT).target)[:steps, 0], expected, rtol=2e-3)
 
 
 def test_a_log_that_no_car_can_follow_is_clipped_and_counted(gathered):
-    figures = jax.tree.map(lambda leaf: float(leaf[JERK]), gathered[1])
+    figures = jax.tree.map(lambda leaf: float(leaf[JERK]), gathered[2])
     assert 1.0 <= figures.clipped < figures.steps
     assert figures.worst > 0.1 and figures.error < figures.worst * figures.steps
+    said = BC.describe(figures)
+    assert said["expert_clipped_share"] == pytest.approx(figures.clipped / figures.steps)
+    assert said["expert_error_worst"] == figures.worst and said["expert_failed_share"] == 0.0
 
 
 def test_the_expert_steers_back_from_where_it_is(bank):
@@ -85,40 +101,39 @@ def test_the_expert_steers_back_from_where_it_is(bank):
     assert action[0] > 0.1 and action[1] > 0.005  # faster, and to the left
 
 
-def test_a_tiny_batch_is_learned_by_heart(bank, gathered, policy):
-    batch = jax.tree.map(lambda leaf: leaf[BEND, ::4], gathered[0])
-    optimiser = Optimiser(learning_rate=1e-2)
-    train = begin(optimiser, policy, KEY)
-    step = jax.jit(lambda train: descend(optimiser, train, lambda p, k: BC.loss(ENV, bank, p, batch, k)))
-    for _ in range(150):
-        train, figures, _ = step(train)
+def test_a_tiny_batch_is_learned_by_heart(gathered, policy):
+    batch = of(gathered, BEND, slice(None, None, 4))
+    units = jax.tree.map(lambda leaf: leaf[:, None], batch)  # of one scene
+    learning = Learning(BC, Optimiser(learning_rate=1e-2), epochs=200, minibatches=1)
+    state = learning.optimiser.transform().init(policy)
+    learnt, _, _ = jax.jit(lambda policy, state: learn(learning, ENV, policy, state, units, KEY))(policy, state)
+    _, figures = jax.jit(lambda policy: BC.loss(ENV, policy, batch, (), KEY))(learnt)
     assert float(figures.nll.max()) < 0.3, figures
     assert float(figures.accuracy.min()) > 0.85, figures
-    assert float(figures.explained) > 0.8, figures
+    assert BC.describe_loss(figures)["explained"] > 0.8, figures
 
 
-def test_masked_steps_teach_nothing(bank, gathered, policy):
-    batch = jax.tree.map(lambda leaf: leaf[STRAIGHT, :6], gathered[0])
+def test_masked_steps_teach_nothing(gathered, policy):
+    batch = of(gathered, STRAIGHT, slice(6))
+    kept = replace(batch, steps=replace(batch.steps, mask=batch.steps.mask.at[4:].set(False)))
     spoilt = replace(
-        batch,
-        action=batch.action.at[4:].set(0),
-        target=batch.target.at[4:].set(1e6),
-        mask=batch.mask.at[4:].set(False),
+        kept, steps=replace(kept.steps, action=batch.steps.action.at[4:].set(0)), target=batch.target.at[4:].set(1e6)
     )
-    kept = replace(batch, mask=batch.mask.at[4:].set(False))
-    loss = jax.jit(lambda batch: BC.loss(ENV, bank, policy, batch, KEY))
+    loss = jax.jit(lambda batch: BC.loss(ENV, policy, batch, (), KEY))
     for a, b in zip(jax.tree.leaves(loss(kept)), jax.tree.leaves(loss(spoilt)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_smoothing_spreads_over_neighbours(bank, gathered, policy):
-    batch = jax.tree.map(lambda leaf: leaf[STRAIGHT, :1], gathered[0])
-    state = jax.tree.map(lambda leaf: leaf[0], batch.state)
-    distribution, _, _ = jax.jit(lambda state: policy(ENV.observer(bank, state, 0), (), KEY))(state)
+def test_smoothing_spreads_over_neighbours(gathered, policy):
+    batch = of(gathered, STRAIGHT, slice(1))
+    seen = jax.tree.map(lambda leaf: leaf[0, 0], batch.steps.observation)
+    distribution, _, _ = jax.jit(lambda seen: policy(seen, (), KEY))(seen)
     log = [np.asarray(column) for column in distribution.log_probabilities]
-    expected = 0.0
-    for column, index in zip(log, np.asarray(batch.action[0]), strict=True):
+    expected, exact = 0.0, []
+    for column, index in zip(log, np.asarray(batch.steps.action[0, 0]), strict=True):
         expected -= 0.8 * column[index] + 0.1 * column[index - 1] + 0.1 * column[index + 1]
+        exact.append(-column[index])
     smoothed = replace(BC, smoothing=0.2, value_scale=0.0)
-    loss, _ = jax.jit(lambda batch: smoothed.loss(ENV, bank, policy, batch, KEY))(batch)
+    loss, figures = jax.jit(lambda batch: smoothed.loss(ENV, policy, batch, (), KEY))(batch)
     assert float(loss) == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(figures.nll, exact, rtol=1e-5)

@@ -1,74 +1,39 @@
-"""PPO where the answer is known: one state, a few actions, rewards given by hand."""
+"""PPO where the answer is known: one state, a few actions, rewards given by hand; and values that tell the time."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scenes
+from policies import ENV, Counting, Table, glimpse, table
 
-from drivetrain.env import Env
+from drivetrain.ending import Ending
+from drivetrain.learn.algorithm import Sequences
 from drivetrain.learn.ppo import Experience, Ppo
-from drivetrain.learn.update import Optimiser, begin, descend
-from drivetrain.policy.heads import Discrete
+from drivetrain.learn.update import Learning, Optimiser, alone, learn
 from drivetrain.sim.building import make_bank
-from drivetrain.types import Observation, State, Tokens, Transition, component, replace
+from drivetrain.types import component, happened, replace
 
 KEY = jax.random.key(0)
-STEPS = 6
-STATE = object.__new__(State)  # the objective does not read it
-
-
-class Table(eqx.Module):
-    """The same logits everywhere, and a value that is the time of day (`ego[0]`) times a weight."""
-
-    logits: jax.Array
-    weight: jax.Array
-
-    def __call__(self, observation, memory, key):
-        return Discrete((self.logits,)), self.weight * observation.ego[0], memory
-
-
-@component
-class Blind(Env):
-    """An environment in which one sees nothing but the time."""
-
-    def observe(self, bank, state) -> Observation:
-        nothing = Tokens(jnp.zeros((1, 1)), jnp.zeros(1, bool))
-        one = Observation(state.time[None].astype(jnp.float32), nothing, nothing, nothing, jnp.zeros(()))
-        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (state.alive.shape[0], *leaf.shape)), one)
 
 
 def experience(action, advantage, log_prob, mask=None) -> Experience:
+    """Single steps [N, 1] of one action column."""
     count = len(action)
-    return Experience(
-        state=STATE,
-        agent=jnp.zeros(count, jnp.int32),
-        action=jnp.asarray(action, jnp.int32)[:, None],
-        log_prob=jnp.asarray(log_prob, jnp.float32),
-        advantage=jnp.asarray(advantage, jnp.float32),
-        target=jnp.zeros(count),
-        mask=jnp.ones(count, bool) if mask is None else jnp.asarray(mask),
+    mask = jnp.ones(count, bool) if mask is None else jnp.asarray(mask)
+    seen = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, 1, *leaf.shape)), glimpse(0.0, 0.0))
+    steps = Sequences(
+        seen, (), jnp.zeros((count, 1), bool), jnp.asarray(action, jnp.int32)[:, None, None], mask[:, None]
     )
-
-
-def windowed(states: State, *of_agents: jax.Array) -> Transition:
-    """A `Transition` [T, C] whose states are [T], as a rollout makes it."""
-    one = Transition(jax.tree.map(lambda leaf: leaf[0], states), *(rows[0, 0] for rows in of_agents))
-    return jax.tree.unflatten(jax.tree.structure(one), jax.tree.leaves((states, of_agents)))
+    rows = (jnp.asarray(x, jnp.float32)[:, None] for x in (log_prob, advantage, np.zeros(count)))
+    return Experience(steps, *rows)
 
 
 def objective(ppo: Ppo, logits: jax.Array, batch: Experience):
     log = jax.nn.log_softmax(logits)
-    count = len(batch.mask)
-    entropy = jnp.full(count, -jnp.sum(jnp.exp(log) * log))
-    return ppo.objective(log[batch.action[:, 0]], entropy, jnp.zeros(count), batch)
-
-
-@pytest.fixture(scope="module")
-def made():
-    with_two = scenes.straight_road()
-    return make_bank([scenes.scenario(with_two)], 0.2, controlled=2)
+    entropy = jnp.full(batch.log_prob.shape, -jnp.sum(jnp.exp(log) * log))
+    moments = ppo.moments(batch, alone)
+    return ppo.objective(log[batch.steps.action[..., 0]], entropy, jnp.zeros_like(batch.log_prob), batch, moments)
 
 
 def test_the_gradient_prefers_the_better_arm():
@@ -114,53 +79,150 @@ def test_masked_steps_teach_nothing():
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+def test_advantages_are_normalised_by_the_moments_of_the_whole_minibatch():
+    batch = experience([0, 1, 0, 1], [1.0, 3.0, -2.0, 50.0], np.zeros(4), [True, True, True, False])
+    moments = Ppo().moments(batch, alone)
+    assert float(moments.mean) == pytest.approx(2.0 / 3.0)
+    assert float(moments.deviation) == pytest.approx(np.std([1.0, 3.0, -2.0]), rel=1e-5)
+    twice = Ppo().moments(batch, lambda tree: jax.tree.map(lambda leaf: 2.0 * leaf, tree))  # two learners of one mind
+    np.testing.assert_allclose(jax.tree.leaves(twice), jax.tree.leaves(moments), rtol=1e-5)
+    plain = Ppo(normalise=False).moments(batch, alone)
+    assert (float(plain.mean), float(plain.deviation)) == (0.0, 1.0)
+
+
 def test_a_bandit_is_learned_in_a_few_updates():
-    ppo, optimiser = Ppo(entropy=0.001), Optimiser(learning_rate=0.05)
+    learning = Learning(Ppo(entropy=0.001), Optimiser(learning_rate=0.05), epochs=4, minibatches=1)
     worth = jnp.array([0.0, 1.0, 0.2, -1.0])
-    train = begin(optimiser, Table(jnp.zeros(4), jnp.zeros(())), KEY)
+    policy = table(columns=(4,))
+    optimiser = learning.optimiser.transform().init(policy)
 
     @jax.jit
-    def update(train, key):
-        log = jax.nn.log_softmax(train.policy.logits)
+    def update(policy, optimiser, key):
+        log = jax.nn.log_softmax(policy.logits[0])
         action = jax.random.categorical(key, log, shape=(64,))
-        batch = replace(experience(np.zeros(64), np.zeros(64), np.zeros(64)), action=action[:, None])
-        batch = replace(batch, log_prob=log[action], advantage=worth[action])
-        for _ in range(4):
-            train, _, _ = descend(optimiser, train, lambda policy, _: objective(ppo, policy.logits, batch))
-        return train
+        batch = experience(action, worth[action], log[action])
+        units = jax.tree.map(lambda leaf: leaf[:, None], batch)  # of one scene
+        return learn(learning, ENV, policy, optimiser, units, key)[:2]
 
     for key in jax.random.split(KEY, 20):
-        train = update(train, key)
-    probability = jax.nn.softmax(train.policy.logits)
+        policy, optimiser = update(policy, optimiser, key)
+    probability = jax.nn.softmax(policy.logits[0])
     assert float(probability[1]) > 0.9, probability
 
 
-def test_prepare_bootstraps_where_life_goes_on_and_only_there(made):
-    env, ppo = Blind(), Ppo(discount=0.9, trace=0.8)
-    state = jax.jit(lambda: env.reset(made, 0, jax.random.key(0)))()
-    states = [replace(state, time=jnp.asarray(t, jnp.int32)) for t in range(STEPS + 1)]
-    draw = np.random.default_rng(0)
-    reward = jnp.asarray(draw.normal(size=(STEPS, 2)), jnp.float32)
-    terminated = jnp.zeros((STEPS, 2), bool).at[2, 0].set(True)
-    truncated = jnp.zeros((STEPS, 2), bool).at[3, 1].set(True)
-    policy = Table(jnp.array([0.0, 0.0]), jnp.asarray(0.5))
-    rows = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states[:-1])
-    blank = jnp.full((STEPS, 2), np.log(0.5), jnp.float32)
-    mask = jnp.ones((STEPS, 2), bool).at[3:, 0].set(False)
-    action = jnp.ones((STEPS, 2, 1), jnp.int32)
-    window = windowed(rows, action, blank, blank, reward, terminated, truncated, mask)
-    batch = ppo.prepare(env, made, policy, window, states[-1], KEY)
+# ------------------------------------------------------------------------------------------------------------- prepare
 
-    value = 0.5 * np.arange(STEPS + 1)
-    for agent in range(2):
-        advantage, later = np.zeros(STEPS), 0.0
-        for t in reversed(range(STEPS)):
-            after = 0.0 if terminated[t, agent] else value[t] if truncated[t, agent] else value[t + 1]
-            ended = bool(terminated[t, agent] | truncated[t, agent])
-            later = float(reward[t, agent]) + 0.9 * after - value[t] + (0.0 if ended else 0.9 * 0.8 * later)
-            advantage[t] = later
-        np.testing.assert_allclose(batch.advantage[agent::2], advantage, atol=1e-5)
-        np.testing.assert_allclose(batch.target[agent::2], advantage + value[:-1], atol=1e-5)
-        assert batch.agent[agent::2].tolist() == [agent] * STEPS
-    assert batch.state.time[::2].tolist() == batch.state.time[1::2].tolist() == list(range(STEPS))
-    np.testing.assert_array_equal(batch.mask.reshape(STEPS, 2), mask)
+
+@component
+class After(Ending):
+    """Life goes on unseen after so many steps, and a collision ends it: whichever comes first."""
+
+    steps: int = 3
+
+    def __call__(self, bank, state, events):
+        terminated = state.alive & happened(events.collision)
+        over = state.time - bank.episodes.first[state.episode] >= self.steps
+        return terminated, state.alive & over & ~terminated
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Two controlled cars in one lane, and a wall of a lorry that the first of them meets at its second step."""
+    cars = (scenes.along_x(1.75, 20.0), scenes.along_x(1.75, 60.0), scenes.along_x(1.75, 66.2, speed=0.1))
+    return make_bank([scenes.scenario(scenes.straight_road(agents=cars))], 0.2, controlled=2)
+
+
+def lambda_returns(segment, value, discount, trace):
+    """Advantages [T, C] of a window, by a loop. `value(t)` is that of the state at a time of the episode."""
+    steps = segment.steps
+    reward, terminated, truncated = (np.asarray(x) for x in (steps.reward, steps.terminated, steps.truncated))
+    time = np.asarray(steps.state.time)
+    advantage = np.zeros(reward.shape)
+    for c in range(reward.shape[1]):
+        later = 0.0
+        for t in reversed(range(len(time))):
+            ended = terminated[t, c] or truncated[t, c]
+            after = 0.0 if terminated[t, c] else value(time[t] + 1)  # of the state reached, whatever begins then
+            later = reward[t, c] + discount * after - value(time[t]) + (0.0 if ended else discount * trace * later)
+            advantage[t, c] = later
+    return advantage
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+def test_what_is_truncated_goes_on_with_the_value_of_the_state_it_reached(made, remembered):
+    """The value is the time, which the ego's features tell, or the memory: 3 after the third step, not 2, nor 0."""
+    env, ppo = replace(ENV, ending=After()), Ppo(window=8, discount=0.9, trace=0.8)
+    policy = Counting(jnp.float32(0.5)) if remembered else table(0.5)
+
+    @jax.jit
+    def run(policy):
+        episodes = jnp.zeros(1, int)
+        carry = ppo.open(env, policy, made, episodes, KEY)
+        _, segment, _ = ppo.gather(env, policy, made, episodes, carry, jnp.int32(0))
+        return segment, ppo.prepare(env, policy, made, segment, KEY)
+
+    segment, batch = run(policy)
+    steps = segment.steps
+    assert steps.state.time.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert np.asarray(steps.truncated).any(axis=1).tolist() == [False, False, True, False, False, True, False, False]
+    expected = lambda_returns(segment, lambda time: 0.5 * time, 0.9, 0.8)
+    by_step = [np.asarray(x).T if remembered else np.asarray(x).reshape(8, 2) for x in (batch.advantage, batch.target)]
+    mask = np.asarray(steps.mask)
+    assert mask.all(axis=1).any() and (np.asarray(steps.truncated) & mask).sum() >= 2
+    np.testing.assert_allclose(by_step[0][mask], expected[mask], atol=1e-5)
+    np.testing.assert_allclose(
+        by_step[1][mask], (expected + 0.5 * np.asarray(steps.state.time)[:, None])[mask], atol=1e-5
+    )
+
+
+def test_what_is_terminated_is_worth_its_reward(made):
+    """The second car runs into the third at once; the window's end bootstraps, the collision does not."""
+    ppo = Ppo(window=12, discount=0.9, trace=0.8)
+    straight = tuple(100.0 * jax.nn.one_hot(row, count) for row, count in zip((40, 15), (71, 31), strict=True))
+    policy = Table(straight, jnp.float32(0.5))
+
+    @jax.jit
+    def run(policy):
+        episodes = jnp.zeros(1, int)
+        carry = ppo.open(ENV, policy, made, episodes, KEY)
+        _, segment, _ = ppo.gather(ENV, policy, made, episodes, carry, jnp.int32(0))
+        return segment, ppo.prepare(ENV, policy, made, segment, KEY)
+
+    segment, batch = run(policy)
+    steps = segment.steps
+    assert steps.reached is None and np.asarray(steps.terminated).sum() == 1
+    expected = lambda_returns(segment, lambda time: 0.5 * time, 0.9, 0.8)
+    mask = np.asarray(steps.mask)
+    assert 12 < mask.sum() < 24
+    np.testing.assert_allclose(np.asarray(batch.advantage).reshape(12, 2)[mask], expected[mask], atol=1e-5)
+    np.testing.assert_array_equal(batch.steps.mask.reshape(12, 2), mask)
+
+
+def test_a_window_of_another_policy_is_weighed_by_the_one_that_learns(made):
+    """Lagging: the values of the learner, and its ratios, clipped at 1; without, what was recorded."""
+    ppo = Ppo(window=5, discount=0.9, trace=0.8, lagging=True)
+    drove = table(0.5)
+    learns = Table((0.3 * jnp.arange(71.0) / 71.0, drove.logits[1]), jnp.float32(0.25))
+
+    @jax.jit
+    def run(drove, learns):
+        episodes = jnp.zeros(1, int)
+        carry = ppo.open(ENV, drove, made, episodes, KEY)
+        _, segment, _ = ppo.gather(ENV, drove, made, episodes, carry, jnp.int32(0))
+        return segment, ppo.prepare(ENV, learns, made, segment, KEY)
+
+    segment, batch = run(drove, learns)
+    steps, value = segment.steps, 0.25 * np.arange(6)
+    log = np.asarray(jax.nn.log_softmax(learns.logits[0]))
+    for c in range(2):
+        ratio = np.exp(log[np.asarray(steps.action)[:, c, 0]] + np.log(71.0))
+        keep = 0.9 * (1.0 - np.asarray(steps.terminated)[:, c])
+        correction, advantage = 0.0, np.zeros(5)
+        for t in reversed(range(5)):
+            going = 0.8 * (keep[t] > 0.0)
+            advantage[t] = steps.reward[t, c] + keep[t] * (value[t + 1] + going * correction) - value[t]
+            error = steps.reward[t, c] + keep[t] * value[t + 1] - value[t]
+            correction = min(1.0, ratio[t]) * (error + keep[t] * going * correction)
+        mask = np.asarray(steps.mask)[:, c]
+        np.testing.assert_allclose(np.asarray(batch.advantage).reshape(5, 2)[mask, c], advantage[mask], atol=1e-5)
+    np.testing.assert_array_equal(batch.log_prob.reshape(5, 2), steps.log_prob)  # ratios of the loss are to μ

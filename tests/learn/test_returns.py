@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.learn.returns import discounted_returns, explained_variance, gae, leave_one_out, vtrace
+from drivetrain.learn.returns import discounted_returns, explained, fit, gae, leave_one_out, vtrace
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -96,9 +96,27 @@ def test_leave_one_out_agrees_with_a_loop():
     np.testing.assert_allclose(leave_one_out(returns), expected, rtol=1e-6)
 
 
-def test_explained_variance():
-    target, weight = jnp.arange(6.0), jnp.array([1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
-    assert float(explained_variance(target.at[5].set(99.0), target, weight)) == pytest.approx(1.0)
-    assert float(explained_variance(jnp.full(6, 1.5), target, weight)) == pytest.approx(0.0, abs=1e-6)
-    half = jnp.array([0.0, 1.0, 2.0, 3.0]) * 0.5
-    assert float(explained_variance(half, target[:4], weight[:4])) == pytest.approx(0.75)
+def test_how_well_values_fit():
+    target, mask = jnp.arange(6.0), jnp.array([True, True, True, True, False, False])
+
+    def share(value):
+        return explained(fit(value, target, mask))["explained"]
+
+    assert share(target.at[5].set(99.0)) == pytest.approx(1.0)  # what is masked is nothing
+    assert share(jnp.full(6, 1.5)) == pytest.approx(0.0, abs=1e-6)
+    assert share(0.5 * target) == pytest.approx(0.75)
+    assert share(target + 3.0) == pytest.approx(1.0)  # a constant is no variance
+    assert explained(fit(target + 3.0, target, mask))["value_error"] == pytest.approx(9.0)
+
+
+def test_fits_of_parts_add_up_and_of_nothing_are_zero():
+    draw = np.random.default_rng(5)
+    value, target = (jnp.asarray(draw.normal(size=9), jnp.float32) for _ in range(2))
+    mask = jnp.asarray(draw.random(9) < 0.7)
+    parts = [(fit(value[row], target[row], mask[row]), float(mask[row].sum())) for row in (slice(0, 4), slice(4, 9))]
+    total = jax.tree.map(
+        lambda *means: sum(m * n for m, (_, n) in zip(means, parts, strict=True)), *(f for f, _ in parts)
+    )
+    whole = jax.tree.map(lambda mean: mean * mask.sum(), fit(value, target, mask))
+    np.testing.assert_allclose(jax.tree.leaves(total), jax.tree.leaves(whole), rtol=1e-5)
+    assert not any(jax.tree.leaves(fit(value, target, jnp.zeros(9, bool))))

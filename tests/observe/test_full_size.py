@@ -15,9 +15,9 @@ from drivetrain.data.readers import READERS
 from drivetrain.data.recordings.resampling import resample
 from drivetrain.data.recordings.smoothing import smooth
 from drivetrain.env import Env
-from drivetrain.observe import PAPER
 from drivetrain.observe.agents import observe_agents
 from drivetrain.observe.road import observe_road
+from drivetrain.observe.sight import PAPER
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.reading import log_at
 from drivetrain.sim.roads import Indexing, index_road

@@ -7,10 +7,11 @@ import pytest
 import scenes
 
 from drivetrain.env import Env
-from drivetrain.observe import PAPER, SMALL, RouteView
+from drivetrain.observe.base import Observer
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.road import observe_road
-from drivetrain.observe.route import POINT_FEATURES, observe_route
+from drivetrain.observe.route import EVERY, POINT_FEATURES, SPARSE, RouteView, observe_route
+from drivetrain.observe.sight import PAPER, SMALL
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.reading import road_block
 from drivetrain.types import ControlKind, LightState, replace
@@ -47,7 +48,8 @@ def test_declared_widths_and_counts_are_true(road, observer):
 def test_paper_sizes():
     view = PAPER.route
     assert (PAPER.agents, PAPER.road, view.lanes, view.points) == (64, 128, 8, 64)
-    assert (2 * view.behind, 2 * view.ahead) == (20, 106)
+    assert (2 * view.stations[0], 2 * view.stations[-1]) == (-20, 106)
+    assert (SMALL.agents, SMALL.road, SMALL.route.lanes, SMALL.route.points) == (12, 16, 8, 11)
 
 
 def test_remaining_falls_to_nothing_at_the_end_of_the_recording(road):
@@ -59,7 +61,7 @@ def test_remaining_falls_to_nothing_at_the_end_of_the_recording(road):
 
 def test_borders_of_a_straight_route(road):
     bank, state = road
-    tokens = observe_route(bank, state, 0, RouteView(stride=1))
+    tokens = observe_route(bank, state, 0, RouteView())
     points = np.array(tokens.features).T[np.asarray(tokens.mask)]
     assert points.shape[1] == POINT_FEATURES
     own = points[points[:, 7] == 1.0]  # the reference lane
@@ -76,21 +78,34 @@ def test_borders_of_a_straight_route(road):
     assert (own[:, 9] == 1.0).all() and (own[:-1, 8] == 0.0).all()  # open on the right, a lane on the left
 
 
-def test_a_stride_takes_every_third_point(road):
+@pytest.mark.parametrize("stations", [SPARSE, EVERY[::3], (5,), (-3, 4, 5), (3, 7, 20), (-9, -5, -2)], ids=str)
+def test_chosen_stations_are_those_of_the_whole_window(road, stations):
+    """All but the place along the window, which is counted in the view's own."""
     bank, state = road
-    every = np.asarray(observe_route(bank, state, 0, RouteView(stride=1)).features).reshape(POINT_FEATURES, 64, 8)
-    third = np.asarray(observe_route(bank, state, 0, RouteView(stride=3, chunk=22)).features).reshape(
-        POINT_FEATURES, 22, 8
+    every, view = observe_route(bank, state, 0, RouteView()), RouteView(stations=stations)
+    seen = observe_route(bank, state, 0, view)
+    columns = [EVERY.index(station) for station in stations]
+    whole, chosen = (np.asarray(t.features).reshape(POINT_FEATURES, -1, view.lanes) for t in (every, seen))
+    np.testing.assert_allclose(chosen[:-1], whole[:-1, columns], atol=1e-6)
+    np.testing.assert_array_equal(
+        np.asarray(seen.mask).reshape(-1, view.lanes), np.asarray(every.mask).reshape(-1, view.lanes)[columns]
     )
-    np.testing.assert_allclose(third, every[:, ::3], atol=1e-6)
+    place = (np.array(stations) - stations[0]) / max(stations[-1] - stations[0], 1)
+    np.testing.assert_allclose(chosen[-1], chosen[10] * place[:, None], atol=1e-6)
 
 
-def test_a_view_must_hold_the_lanes_and_divide(road):
+def test_a_view_must_hold_the_lanes_and_ascend(road):
     bank, state = road
-    with pytest.raises(ValueError, match="RouteView"):
-        RouteView(stride=2)
+    for stations in ((), (0, 0), (4, 0)):
+        with pytest.raises(ValueError, match="RouteView"):
+            RouteView(stations=stations)
     with pytest.raises(ValueError, match="lanes"):
         observe_route(bank, state, 0, RouteView(lanes=1))
+
+
+def test_an_observer_must_say_what_it_sees():
+    with pytest.raises(TypeError, match="abstract"):
+        Observer()  # type: ignore[abstract]
 
 
 def test_road_is_the_nearest_of_the_block(road):

@@ -1,0 +1,112 @@
+"""Scenes shared out among devices: a process with two of them learns what one with one learns.
+
+Those with two run in a process of their own (`on_two_devices`): how many there are is settled when JAX starts.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scenes
+from policies import ENV, recurrent
+
+from drivetrain.fleet.local import begin, losses, update
+from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.update import Learning, Optimiser
+from drivetrain.parallel import check_even, mesh, shared_out, shares
+from drivetrain.sim.building import make_bank
+from drivetrain.types import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+import test_parallel
+test_parallel.on_two_devices(sys.argv[1])
+"""
+LEARNING = Learning(
+    Ppo(window=6),
+    Optimiser(learning_rate=1.0, clip=1e9, epsilon=1.0),  # no step's direction hangs on a gradient's last digit
+    scenes=4,
+    minibatches=1,  # then the order of steps is nothing
+)
+
+
+def learnt() -> dict[str, np.ndarray]:
+    """What one update gives, and what is said of some episodes, by name."""
+    cars = (scenes.along_x(1.75, 20.0), scenes.along_x(8.75, 90.0))
+    bank = make_bank([scenes.scenario(scenes.straight_road(agents=cars, steps=9))], 0.2)
+    episodes, policy = jnp.arange(2), recurrent(jax.random.key(0))
+    train = begin(ENV, LEARNING, policy, bank, episodes, (jax.random.key(1), jax.random.key(2)))
+    train, gathered, figures = update(ENV, LEARNING, bank, episodes, train)
+    train, *_ = update(ENV, LEARNING, bank, episodes, train)
+    known = jnp.array([1.0, 1.0, 1.0, 0.0])
+    weight, sums = losses(ENV, LEARNING.algorithm, bank, train.policy, jnp.array([0, 1, 0, 0]), known)
+    said = {
+        "policy": jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(train.policy)]),
+        "moved": jnp.stack(
+            [jnp.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (train.policy, policy)), strict=True)]
+        ),
+        "time": train.carry.state.time,
+        "position": train.carry.state.agents.position,
+        "gathered": jnp.stack(jax.tree.leaves(gathered)),
+        "learnt": jnp.stack(jax.tree.leaves(figures)),
+        "weight": weight,
+        "sums": jnp.stack(jax.tree.leaves(sums)),
+    }
+    assert len(train.carry.state.time.sharding.device_set) == len(train.policy.first.sharding.device_set) == mesh().size
+    return {name: np.asarray(value) for name, value in said.items()}
+
+
+def on_two_devices(folder: str) -> None:
+    """Runs in a process of its own."""
+    assert mesh().size == 2 and shares(3) == 4 and shares(4) == 4
+    refused = []
+    for rows, use in ((3, check_even), (3, lambda rows: shared_out(jnp.zeros(rows)))):
+        try:
+            use(rows)
+        except InputError as error:
+            refused.append(str(error))
+    check_even(4)
+    halves = [np.asarray(shard.data).tolist() for shard in shared_out(jnp.arange(4)).addressable_shards]
+    Path(folder, "said.json").write_text(json.dumps({"refused": refused, "halves": halves}))
+    np.savez(Path(folder, "learnt.npz"), **learnt())
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(folder)],
+        env={**os.environ, "PYTHONPATH": paths},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    return json.loads((folder / "said.json").read_text()), dict(np.load(folder / "learnt.npz"))
+
+
+def test_scenes_that_do_not_come_out_even_are_refused(two):
+    said, _ = two
+    assert said["refused"] == ["scenes: 3 on 2 devices (choose a multiple)"] * 2
+    assert sorted(said["halves"]) == [[0, 1], [2, 3]]
+
+
+def test_two_learners_of_half_the_scenes_are_one_with_all(two):
+    """Moments, mean gradient and figures are over both: after two updates the policies are the same."""
+    _, both = two
+    one = learnt()
+    assert mesh().size == 1
+    assert one["moved"].min() > 1e-5  # something was learnt, by every part
+    for name, value in one.items():
+        np.testing.assert_allclose(both[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
