@@ -3,7 +3,8 @@
   drivetrain data convert FORMAT SRC… --out DIR   recordings → a dataset, and which egos may be driven
   drivetrain data info DIR                        what a dataset holds, and what was left out and why
   drivetrain data verify DIR                      every record's checksum
-  drivetrain train RECIPE --out RUN               a dataset → a trained, evaluated policy and its report
+  drivetrain train RECIPE --out RUN               a dataset → a trained, evaluated policy and its report;
+                                                  RECIPE: a name, or FILE.py:FUNCTION of yours
   drivetrain train RECIPE --resume RUN            continue from the newest good checkpoint
   drivetrain evaluate POLICY --data DIR           POLICY: a run, a checkpoint, or log | idm | constant
   drivetrain view RUN|DIR|FILE                    look at a report, a dataset or a recording in the browser

@@ -1,39 +1,39 @@
-"""A dataset of your own: python examples/own_dataset.py TRACKS.csv (rows: id, step, x, y, heading; one lane)."""
+"""A dataset of your own: drivetrain train examples/own_dataset.py:mine --data.source FOLDER (of CSV files)."""
 
-import sys
+from pathlib import Path
 
 import numpy as np
 
-from drivetrain.data.compile.compiling import compile_recording, measure
+from drivetrain.data.readers import READERS
 from drivetrain.data.recordings.recording import Lane, Recording, Tracks
-from drivetrain.sim.bank import Bank
-from drivetrain.sim.building import make_bank
+from drivetrain.runs.run import Data, Run, Stage
 from drivetrain.types import AgentKind
 
-DT = 0.2
+
+class OneLane:
+    """Rows id, step, x, y, heading: cars of 4.5 m × 1.9 m on a lane 3.5 m wide that runs along +x for 500 m."""
+
+    def find(self, source: str) -> list[str]:
+        """The files of a folder."""
+        return sorted(map(str, Path(source).glob("*.csv")))
+
+    def read(self, file: str) -> Recording:
+        """One recording at 5 Hz."""
+        ids, steps, *values = np.loadtxt(file, delimiter=",", ndmin=2).T
+        ids, steps = np.unique(ids, return_inverse=True)[1], steps.astype(int)
+        table, valid = (np.zeros((ids.max() + 1, steps.max() + 1, *more)) for more in ((3,), ()))
+        table[ids, steps], valid[ids, steps] = np.stack(values, 1), 1
+        velocity, size = np.gradient(table[..., :2], 0.2, axis=1) * valid[..., None], np.full(len(table), 4.5)
+        kind, motion = np.full(len(table), int(AgentKind.CAR)), (table[..., :2], table[..., 2], velocity)
+        tracks = Tracks(np.arange(len(table)), kind, size, 0.42 * size, *motion, valid > 0)
+        x, side = np.array([0.0, 500.0]), np.full(2, 1.75)
+        return Recording(file, file, 0.2, tracks, lanes=(Lane(0, np.stack([x, side], 1), np.stack([x, -side], 1)),))
 
 
-def read(file: str) -> Recording:
-    """Cars of 4.5 m × 1.9 m on a lane 3.5 m wide that runs along +x for 500 m."""
-    ids, steps, *values = np.loadtxt(file, delimiter=",", ndmin=2).T
-    ids, steps = np.unique(ids, return_inverse=True)[1], steps.astype(int)
-    cars, length = ids.max() + 1, steps.max() + 1
-    table, valid = np.zeros((cars, length, 3)), np.zeros((cars, length), bool)
-    table[ids, steps], valid[ids, steps] = np.stack(values, 1), True
-    velocity = np.gradient(table[..., :2], DT, axis=1) * valid[..., None]
-    size, kind = np.full(cars, 4.5), np.full(cars, int(AgentKind.CAR))
-    tracks = Tracks(np.arange(cars), kind, size, 0.42 * size, table[..., :2], table[..., 2], velocity, valid)
-    x, side = np.array([0.0, 500.0]), np.full(2, 1.75)
-    return Recording(file, file, DT, tracks, lanes=(Lane(0, np.stack([x, side], 1), np.stack([x, -side], 1)),))
+READERS["one-lane"] = OneLane()
 
 
-def main(file: str) -> Bank:
-    """Read, compile, and put it where the simulator reads it."""
-    recording = read(file)
-    scenario, report = compile_recording(recording, measure([recording]))
-    print(f"{len(recording.tracks.id)} cars, {(scenario.egos.track >= 0).sum()} can be driven, {report.notes}")
-    return make_bank([scenario], DT)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+def mine() -> Run:
+    """PPO on it; other processes would not know the format."""
+    data = Data(format="one-lane", source=("tracks",), dataset="build/one-lane", workers=1)
+    return Run(name="own-dataset", data=data, stages=(Stage(name="ppo", title="PPO"),))

@@ -1,19 +1,15 @@
-"""A policy of your own: python examples/own_policy.py DATASET. Any callable of this signature will do."""
+"""A policy of your own: drivetrain train examples/own_policy.py:mine (every option of `mine` has its dotted name)."""
 
-import sys
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from drivetrain.data.store.loading import load
-from drivetrain.env import Env
-from drivetrain.policy.heads import Discrete
-from drivetrain.rollout import rollout, start
-from drivetrain.sim.building import make_bank
+from drivetrain.policy.base import Architecture, Policy
+from drivetrain.policy.categorical import Categorical
+from drivetrain.runs.run import Run, Stage
+from drivetrain.types import component
 
 
-class Linear(eqx.Module):
+class Linear(Policy):
     """Linear in the ego's features; no memory."""
 
     columns: tuple[jax.Array, ...]  # one matrix for each column of an action
@@ -21,19 +17,21 @@ class Linear(eqx.Module):
 
     def __call__(self, observation, memory, key):
         """Distribution over actions, value and memory of one agent."""
-        return Discrete(tuple(observation.ego @ w for w in self.columns)), observation.ego @ self.worth, memory
+        return Categorical(tuple(observation.ego @ w for w in self.columns)), observation.ego @ self.worth, memory
 
 
-def main(folder: str):
-    """Drive 32 steps with it, and print what came of it."""
-    data, env = load(folder, admitted_only=False), Env()
-    bank, ego = make_bank(data.scenarios, data.dt), env.observer.widths.ego
-    policy = Linear(tuple(jnp.zeros((ego, len(values))) for values in env.dynamics.grid()), jnp.zeros(ego))
-    carry = start(env, bank, episodes := jnp.arange(len(bank.episodes.first)), jax.random.key(1))
-    _, steps, figures = jax.jit(rollout, static_argnums=(0, 4))(env, bank, policy, carry, 32, episodes)
-    print(f"reward {figures.reward:.2f} in {figures.steps:.0f} steps")
-    return steps
+@component
+class LinearSizes(Architecture):
+    """How it is made; its fields are options: `--policy.scale 0.1`."""
+
+    scale: float = 0.01  # of the first weights
+
+    def build(self, env, key) -> Linear:
+        """A policy for what the environment shows and takes."""
+        ego, counts = env.observer.widths.ego, [len(values) for values in env.dynamics.grid()]
+        return Linear(tuple(self.scale * jax.random.normal(key, (ego, n)) for n in counts), jnp.zeros(ego))
 
 
-if __name__ == "__main__":
-    main(sys.argv[1])
+def mine() -> Run:
+    """PPO of it on the shipped recordings."""
+    return Run(name="own-policy", policy=LinearSizes(), stages=(Stage(name="ppo", title="PPO"),))

@@ -1,14 +1,10 @@
-"""A reward of your own: python examples/own_reward.py DATASET. Any hashable callable of one agent's events will do."""
-
-import sys
+"""A reward of your own: drivetrain train examples/own_reward.py:mine (`--env.reward.distance 8` sets a field of it)."""
 
 import jax
 import jax.numpy as jnp
 
-from drivetrain.data.store.loading import load
 from drivetrain.env import Env
-from drivetrain.rollout import drive
-from drivetrain.sim.building import make_bank
+from drivetrain.runs.run import Run, Stage
 from drivetrain.types import Events, component
 
 
@@ -24,15 +20,6 @@ class KeepDistance:
         return 0.02 * events.progress - self.weight * dt * jnp.maximum(self.distance - events.collision, 0.0)
 
 
-def main(folder: str):
-    """Coast through the first episode, and print what it earns."""
-    data, env = load(folder, admitted_only=False), Env(reward=KeepDistance())
-    bank = make_bank(data.scenarios, data.dt)
-    trajectory = drive(env, bank, lambda *seen: (jnp.zeros((1, 2)), ()), 0, 20, jax.random.key(0))
-    rewards = jax.vmap(env.rewards, (None, 0, None))(bank, trajectory.events, None)
-    print(f"coasting earns {jnp.sum(rewards * trajectory.mask):.2f}")
-    return rewards
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+def mine() -> Run:
+    """PPO under it on the shipped recordings."""
+    return Run(name="own-reward", env=Env(reward=KeepDistance()), stages=(Stage(name="ppo", title="PPO"),))

@@ -19,8 +19,9 @@ from drivetrain.commands.train import component_options
 from drivetrain.commands.view import page_of
 from drivetrain.data.store.manifest import EgoEntry, Entry
 from drivetrain.data.store.shards import read_manifest, write_dataset
-from drivetrain.fleet.checkpoints import save_checkpoint
 from drivetrain.progress import Lines, clock_face, progress, spoken
+from drivetrain.runs.checkpoints import save_checkpoint
+from drivetrain.runs.run import Run, Stage, open_run
 from drivetrain.types import InputError
 
 
@@ -102,6 +103,8 @@ def test_every_command_explains_itself(command, capsys):
         (["data", "convert", "commonroad", "nowhere", "--out", "out"], "nowhere"),
         (["data", "convert", "betamax", "nowhere", "--out", "out"], "betamax"),
         (["train", "nothing"], "nothing"),
+        (["train", "nothing.py:mine"], "nothing.py: no such file"),
+        (["evaluate", "idm", "--data", "nowhere", "--recipe", "nothing.py:mine"], "nothing.py: no such file"),
         (["train", "quickstart", "--resume", "nowhere"], "nowhere"),
         (["train", "quickstart", "--resume", "a", "--out", "b"], "resume"),
         (["train", "quickstart", "--resume", "a", "--seed", "3"], "resume"),
@@ -207,17 +210,21 @@ def test_a_component_behind_any_callable_offers_its_fields():
 
 
 def test_the_best_trained_whole_checkpoint_is_evaluated(tmp_path, capsys):
-    tree = {"x": np.zeros(3, np.float32)}
-    cloned = save_checkpoint(tmp_path / "checkpoints" / "bc", 9, tree, {})
-    assert checkpoint_of(tmp_path) == cloned
-    older = save_checkpoint(tmp_path / "checkpoints" / "bc_ppo", 1, tree, {})
-    newer = save_checkpoint(tmp_path / "checkpoints" / "bc_ppo", 2, tree, {})
-    assert checkpoint_of(tmp_path) == newer
-    newer.write_bytes(newer.read_bytes()[:-1] + b"!")
-    assert checkpoint_of(tmp_path) == older
-    assert str(newer) in capsys.readouterr().err
+    tree, stages = {"x": np.zeros(3, np.float32)}, (Stage(name="first"), Stage(name="last"))
+    run = tmp_path / "run"
+    open_run(Run(name="two", stages=stages), run, resume=False)
     with pytest.raises(InputError, match="none is whole"):
-        checkpoint_of(tmp_path / "checkpoints")
+        checkpoint_of(run)
+    earlier = save_checkpoint(run / "checkpoints" / "first", 9, tree, {})
+    assert checkpoint_of(run) == earlier
+    older = save_checkpoint(run / "checkpoints" / "last", 1, tree, {})
+    newer = save_checkpoint(run / "checkpoints" / "last", 2, tree, {})
+    assert checkpoint_of(run) == newer and checkpoint_of(older) == older
+    newer.write_bytes(newer.read_bytes()[:-1] + b"!")
+    assert checkpoint_of(run) == older
+    assert str(newer) in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"config\.json"):
+        checkpoint_of(run / "checkpoints")
 
 
 def test_bench_measures_reading(dataset, tmp_path, capsys):

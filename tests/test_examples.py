@@ -1,65 +1,79 @@
-"""Every example runs, on hand-drawn data, and stays short."""
+"""Every example runs, and is trained where it is a recipe, on hand-drawn data; and it stays short."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import jax
 import numpy as np
-import pytest
-import scenes
+from fixtures_runs import dataset  # noqa: F401 - a fixture
 
-from drivetrain.data.store.manifest import EgoEntry, Entry
-from drivetrain.data.store.shards import write_dataset
-from drivetrain.sim import simulator
-from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.cli import main
+from drivetrain.data.readers import READERS
+from drivetrain.runs.journal import read_metrics
+from drivetrain.runs.run import load_run
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+TINY = {"scenes": 4, "minibatches": 2, "agent-steps": 64, "evaluate-every": 1, "algorithm.window": 8}
+SMALL = ["--policy.tokens", "8", "--policy.width", "8"]
 
 
-def example(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+def trained(name, folder, *options):
+    """The run of an example's recipe, trained by the command with a tiny budget: its figures and its journal."""
+    tiny = [word for option, value in TINY.items() for word in (f"--stages.0.{option}", str(value))]
+    assert main(["train", f"{EXAMPLES / name}.py:mine", "--out", str(folder), *tiny, *options]) == 0
+    figures, rows = json.loads((folder / "evaluation.json").read_text()), read_metrics(folder)
+    stage = load_run(folder).stages[0].name
+    assert rows[-1]["stage"] == stage and rows[-1]["step"] == 64 and np.isfinite(rows[-1]["loss"])
+    assert figures[stage]["scenarios"] > 0 and (folder / "report.html").is_file()
+    return figures[stage], rows
+
+
+def test_rollout(dataset, capsys):  # noqa: F811
+    spec = importlib.util.spec_from_file_location("rollout_example", EXAMPLES / "rollout.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    scenario = scenes.scenario(scenes.straight_road())
-    tracks = [int(track) for track in scenario.egos.track if track >= 0]
-    egos = tuple(EgoEntry(100 + track, 1, 0, 49) for track in tracks)
-    entry = Entry("scene", "scene.py", "scene", "train", "hand-drawn", "", 50, {"car": 2}, {}, {}, egos)
-    folder = tmp_path_factory.mktemp("data") / "scenes"
-    write_dataset(folder, [(entry, scenario)], 0.2)
-    return str(folder)
-
-
-def finite(tree):
-    return all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(tree))
-
-
-@pytest.mark.parametrize("name", ["rollout", "own_policy"])
-def test_rollouts(name, dataset, capsys):
-    steps = example(name).main(dataset)
+    steps = module.main(str(dataset))
     assert steps.reward.shape == (32, 1)
-    assert finite((steps.reward, steps.value, steps.log_prob))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((steps.reward, steps.value, steps.log_prob)))
     assert "32 steps" in capsys.readouterr().out
 
 
-def test_own_reward(dataset):
-    """Nobody comes within 5 m: 0.02 a metre, at 10 m/s and 5 Hz."""
-    np.testing.assert_allclose(example("own_reward").main(dataset), 0.04, atol=1e-3)
+def test_own_policy_is_trained_continued_and_evaluated(dataset, tmp_path, capsys):  # noqa: F811
+    run, word, data = tmp_path / "run", f"{EXAMPLES / 'own_policy'}.py:mine", str(dataset)
+    trained("own_policy", run, "--data.dataset", data, "--policy.scale", "0.5")
+    before = (run / "evaluation.json").read_text()
+    assert main(["train", word, "--resume", str(run)]) == 0
+    assert (run / "evaluation.json").read_text() == before
+    assert main(["evaluate", str(run), "--data", data, "--recipe", word, "--json", str(tmp_path / "again.json")]) == 0
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["progress_ratio"] == json.loads(before)["ppo"]["progress_ratio"]
 
 
-def test_own_dataset(tmp_path):
-    rows = [(car, step, 10.0 + 30.0 * car + 2.0 * step, 0.0, 0.0) for car in range(2) for step in range(30)]
-    file = tmp_path / "tracks.csv"
-    np.savetxt(file, rows, delimiter=",")
-    bank = example("own_dataset").main(str(file))
-    assert bank.episodes.first.shape == (2,)
-    state = simulator.reset(bank, Bicycle(), 1, jax.random.key(0))
-    np.testing.assert_allclose(state.agents.position[1], [40.0, 0.0], atol=1e-4)
-    np.testing.assert_allclose(state.motion.speed, 10.0, atol=1e-3)
+def test_own_reward(dataset, tmp_path):  # noqa: F811
+    _, rows = trained(
+        "own_reward", tmp_path / "run", "--data.dataset", str(dataset), "--env.reward.weight", "50", *SMALL
+    )
+    assert load_run(tmp_path / "run").env.reward.weight == 50.0
+    # Two cars abreast or 20 m apart: nobody comes within 5 m of another, but those side by side.
+    assert np.isfinite(rows[-1]["reward_per_step"])
+
+
+def test_own_algorithm(dataset, tmp_path):  # noqa: F811
+    _, rows = trained("own_algorithm", tmp_path / "run", "--data.dataset", str(dataset), *SMALL)
+    assert rows[-1]["loss"] != 0.0 and "clipped" not in rows[-1]  # nothing of PPO's loss
+
+
+def test_own_dataset(tmp_path, monkeypatch):
+    monkeypatch.setattr("drivetrain.data.readers.READERS", READERS)  # put back what the example adds
+    monkeypatch.setitem(READERS, "one-lane", READERS["recording"])
+    (tmp_path / "tracks").mkdir()
+    for drive in range(12):
+        cars = [(car, step, 10.0 + 40.0 * car + (2.0 + 0.02 * drive) * step) for car in range(2) for step in range(30)]
+        rows = [(car, step, x, 0.0, 0.0) for car, step, x in cars]
+        np.savetxt(tmp_path / "tracks" / f"{drive}.csv", rows, delimiter=",")
+    where = ["--data.source", str(tmp_path / "tracks"), "--data.dataset", str(tmp_path / "data")]
+    trained("own_dataset", tmp_path / "run", *where, *SMALL)
 
 
 def test_examples_are_short():

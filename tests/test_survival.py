@@ -10,20 +10,23 @@ import time
 import pytest
 from fixtures_runs import dataset  # noqa: F401 - a fixture
 
-from drivetrain.fleet.journal import read_metrics
+from drivetrain.runs.journal import read_metrics
 
 SMALL = {
+    "policy.tokens": 8,
     "policy.width": 8,
-    "policy.heads": 2,
-    "policy.latents": 1,
-    "cloning.batch": 16,
-    "cloning.epochs": 3,
-    "improvement.scenes": 4,
-    "improvement.window": 8,
-    "improvement.agent-steps": 256,
-    "improvement.minibatches": 2,
-    "improvement.evaluate-every": 2,
-    "improvement.checkpoint-every": 1,
+    "stages.0.algorithm.longest": 24,
+    "stages.0.scenes": 4,
+    "stages.0.minibatches": 4,
+    "stages.0.agent-steps": 384,
+    "stages.0.evaluate-every": 1,
+    "stages.0.checkpoint-every": 1,
+    "stages.1.algorithm.window": 8,
+    "stages.1.scenes": 4,
+    "stages.1.minibatches": 2,
+    "stages.1.agent-steps": 256,
+    "stages.1.evaluate-every": 2,
+    "stages.1.checkpoint-every": 1,
 }
 
 
@@ -40,7 +43,8 @@ def compiled(tmp_path_factory):
 
 def drive(folder, data, resume, more, environment, seconds=3600.0):
     """Run the command, with SIGKILL when its time is over (`subprocess.run` sends it); whether it got to the end."""
-    where = ["--resume", str(folder)] if resume else ["--out", str(folder), "--data.dataset", str(data)]
+    here = ["--data.dataset", str(data), "--more.0.dataset", str(data)]
+    where = ["--resume", str(folder)] if resume else ["--out", str(folder), *here]
     where += [] if resume else [word for name, value in (SMALL | more).items() for word in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "drivetrain", "train", "quickstart", *where]
     try:

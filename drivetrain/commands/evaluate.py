@@ -18,6 +18,7 @@ from drivetrain.evaluate.benchmark import evaluate, portion_of, summarise, toget
 from drivetrain.progress import progress
 from drivetrain.rollout import Driver
 from drivetrain.runs.checkpoints import load_checkpoint, newest_good
+from drivetrain.runs.recipe_file import load_recipe
 from drivetrain.runs.run import load_run
 from drivetrain.runs.stage import Best
 from drivetrain.types import InputError, replace
@@ -38,6 +39,7 @@ def evaluate_policy(
     as_json: Annotated[str | None, tyro.conf.arg(name="json")] = None,
     limit: int | None = None,
     seed: int = 0,
+    recipe: str | None = None,
 ) -> None:
     """Drive every admitted ego of a split to the end of its recording, and sum up.
 
@@ -48,7 +50,10 @@ def evaluate_policy(
         as_json: write the figures to this file
         limit: take the first recordings only
         seed: of the bootstrap, and of drivers that draw
+        recipe: FILE.py:FUNCTION, where the run was trained by one
     """
+    if recipe is not None:
+        load_recipe(recipe)
     env, act = driver(policy)
     parts = Part((data,), split, RECORDINGS, env.traffic.needs_paths, limit=limit)
     found = []

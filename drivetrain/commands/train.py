@@ -10,13 +10,15 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from drivetrain.progress import progress
 from drivetrain.recipes import RECIPES
+from drivetrain.runs.recipe_file import load_recipe, names_file
 from drivetrain.runs.run import Run
 from drivetrain.runs.training import train
 from drivetrain.types import InputError
 
 USAGE = f"""usage: drivetrain train RECIPE [--out RUN | --resume RUN] [--seed N] [options]
 
-RECIPE is one of {", ".join(RECIPES)}; `drivetrain train RECIPE --help` lists every option."""
+RECIPE is one of {", ".join(RECIPES)}, or FILE.py:FUNCTION, a function of yours that returns a Run;
+`drivetrain train RECIPE --help` lists every option."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Train:
     """Train by a recipe. Every option but the first two is a field of its configuration."""
 
     run: Annotated[Run, tyro.conf.arg(name="")]
-    out: str | None = None  # folder of a new run; runs/RECIPE by default
+    out: str | None = None  # folder of a new run; runs/NAME by default
     resume: str | None = None  # folder of a run to continue, with the configuration that it was started with
 
 
@@ -33,9 +35,7 @@ def run(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return
-    if words[0] not in RECIPES:
-        raise InputError(f"{words[0]}: no such recipe (use one of {', '.join(RECIPES)})")
-    default = Train(RECIPES[words[0]]())
+    default = Train(recipe(words[0]))
     chosen = tyro.cli(
         Train,
         default=default,
@@ -46,8 +46,17 @@ def run(words: list[str]) -> None:
     )
     if chosen.resume is not None and (chosen.out is not None or chosen.run != default.run):
         raise InputError(f"{chosen.resume}: resume: a run keeps its folder and configuration (give no other option)")
-    folder = Path(chosen.resume or chosen.out or f"runs/{words[0]}")
+    folder = Path(chosen.resume or chosen.out or f"runs/{chosen.run.name}")
     train(chosen.run, folder, resume=chosen.resume is not None, progress=progress)
+
+
+def recipe(word: str) -> Run:
+    """The run of a recipe, by its name or as FILE.py:FUNCTION. Raises `InputError` where there is none."""
+    if names_file(word):
+        return load_recipe(word)
+    if word not in RECIPES:
+        raise InputError(f"{word}: no such recipe (use one of {', '.join(RECIPES)}, or FILE.py:FUNCTION)")
+    return RECIPES[word]()
 
 
 def component_options() -> ConstructorRegistry:

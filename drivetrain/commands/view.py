@@ -15,6 +15,7 @@ from drivetrain.data.store.atomic_folder import MANIFEST
 from drivetrain.data.store.shards import read_manifest, read_scenarios
 from drivetrain.evaluate.replay import read_replay
 from drivetrain.evaluate.report import build_report
+from drivetrain.evaluate.tables import BASELINES
 from drivetrain.types import InputError
 from drivetrain.view.drawing import Scene, page_data
 from drivetrain.view.page import build_page, ego_episodes, scene_page
@@ -65,7 +66,7 @@ def page_of(path: Path, limit: int, dt: float) -> str:
     if path.suffix == ".html":
         return path.read_text(encoding="utf-8")
     if path.suffix == ".safetensors":
-        return build_page(path.name, page_data(*read_replay(path)))
+        return build_page(path.name, page_data(*read_replay(path), BASELINES))
     return recording_page(path, dt)
 
 

@@ -14,14 +14,12 @@ from drivetrain.atomic import write_atomically
 from drivetrain.data.recordings.recording import SPLITS
 from drivetrain.data.store.manifest import Manifest
 from drivetrain.evaluate.replay import read_replay
-from drivetrain.evaluate.tables import DRIVERS, baseline_table, difference_table, facts_list, interval_text, percent
+from drivetrain.evaluate.tables import BASELINES, baseline_table, difference_table, facts_list, interval_text, percent
 from drivetrain.types import InputError
 from drivetrain.view.drawing import page_data
 from drivetrain.view.page import build_page
 from drivetrain.view.plotting import Level, Series, line_chart, short
 
-STAGES = {"bc": "Behavioural cloning", "bc_ppo": "PPO"}
-OURS = "bc_ppo"
 FURTHER = "evaluation-*.json"
 
 
@@ -58,49 +56,65 @@ def build_report(run: str | Path) -> str:
     run = Path(run)
     config, facts = _read_json(run / "config.json"), _read_json(run / "facts.json")
     evaluation, metrics = _read_json(run / "evaluation.json"), _read_lines(run / "metrics.jsonl")
-    replay = page_data(*read_replay(run / "replay.safetensors")) if (run / "replay.safetensors").exists() else None
+    settings = config.get("run") or {}
+    stages = _stages(settings, evaluation, metrics)
+    titles, ours = BASELINES | stages, next(reversed(stages), "")
+    replay, file = None, run / "replay.safetensors"
+    if file.exists():
+        replay = page_data(*read_replay(file), titles)
     if not (config or evaluation or metrics or replay):
         raise InputError(f"{run}: no run: none of its files is there (give the folder that training wrote)")
-    settings = config.get("run") or {}
     name = str(settings.get("name") or run.resolve().name)
+    further = [(_read_json(file), f"On {_name_of(file)}, apart") for file in sorted(run.glob(FURTHER))]
     sections = [
-        f"<h1>{escape(name)}</h1><p class='lead'>{_lead(settings, facts, evaluation)}</p>",
-        _tiles(evaluation),
-        _curves(metrics, evaluation),
-        baseline_table(evaluation),
-        difference_table(evaluation),
-        *[baseline_table(_read_json(file), f"On {_name_of(file)}, apart") for file in sorted(run.glob(FURTHER))],
-        _trained(config, facts, evaluation, metrics),
+        f"<h1>{escape(name)}</h1><p class='lead'>{_lead(stages, facts, evaluation)}</p>",
+        _tiles(evaluation, stages),
+        _curves(metrics, stages),
+        baseline_table(evaluation, titles, ours),
+        difference_table(evaluation, titles),
+        *[baseline_table(figures, titles, ours, title) for figures, title in further],
+        _trained(config, facts, evaluation.get(ours) or next(iter(evaluation.values()), {}), metrics, stages),
     ]
     if replay is not None:
         sections.append("<h2>Every test drive</h2><p>Failures first. Dashed: where the log has the ego.</p>")
     return build_page(f"{name} · report", replay, "".join(sections), "report")
 
 
-def _lead(settings: Mapping, facts: Mapping, evaluation: Mapping) -> str:
+def _stages(settings: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) -> dict[str, str]:
+    """Titles of the run's stages by their names, in their order; without its configuration, the names that it left."""
+    if settings.get("stages"):
+        return {str(stage["name"]): str(stage["title"]) for stage in settings["stages"]}
+    names = [str(row["stage"]) for row in metrics if "stage" in row] + [str(name) for name in evaluation]
+    return {name: name for name in names if name not in BASELINES}
+
+
+def _lead(stages: Mapping[str, str], facts: Mapping, evaluation: Mapping) -> str:
     size = f" of {short(facts['parameters'])} parameters" if facts.get("parameters") else ""
     train = (facts.get("data") or {}).get("splits", {}).get("train", {})
     seen = f" on {train['admitted']} drives" if train.get("admitted") else ""
     for name, data in (facts.get("more") or {}).items():
         seen += f" and {data['splits']['train']['admitted']} of {name}"
+    by = f" by {', then '.join(stages.values())}" if stages else ""
     tested = next((entry.get("scenarios") for entry in evaluation.values()), None)
     end = f", tested on {tested} others it has not seen" if tested else ""
-    return escape(f"A driving policy{size}, trained{seen} by behavioural cloning, then by PPO{end}.")
+    return escape(f"A driving policy{size}, trained{seen}{by}{end}.")
 
 
-def _tiles(evaluation: Mapping[str, Any]) -> str:
-    ours, tiles = evaluation.get(OURS) or evaluation.get("bc"), []
-    if not ours:
+def _tiles(evaluation: Mapping[str, Any], stages: dict[str, str]) -> str:
+    """The last stage's figures, and how much less it fails than those before it and than the baselines."""
+    trained = [name for name in stages if name in evaluation]
+    if not trained:
         return ""
+    ours, titles, tiles = evaluation[trained[-1]], BASELINES | stages, []
     for key, title in (("failure_rate", "Failure rate"), ("progress_ratio", "Progress, share of the log's")):
         figure = ours.get(key) or {}
         tiles.append((title, percent(figure.get("value")), interval_text(figure), ""))
-    for other in ("bc", "idm", "constant"):
+    for other in (*trained[:-1], "idm", "constant"):
         figure = ((ours.get("against") or {}).get(other) or {}).get("failure_rate")
         if figure and figure.get("value") is not None:
             tone = "good" if figure["high"] < 0 else "bad" if figure["low"] > 0 else ""
             text = percent(figure["value"], True), interval_text(figure, True)
-            tiles.append((f"Failure, less {DRIVERS[other]}", *text, tone))
+            tiles.append((f"Failure, less {titles[other]}", *text, tone))
     return "<div class='tiles'>" + "".join(_tile(*tile) for tile in tiles) + "</div>"
 
 
@@ -112,26 +126,28 @@ def _tile(title: str, value: str, small: str, tone: str) -> str:
 # -------------------------------------------------------------------------------------------------------------- curves
 
 
-def _curves(metrics: Sequence[Mapping], evaluation: Mapping[str, Any]) -> str:
-    learnt = [row for row in metrics if row.get("stage") == OURS]
-    cloned = [row for row in metrics if row.get("stage") == "bc"]
-    charts = []
-    for suffix, title in (("failure_rate", "Failure rate"), ("progress_ratio", "Progress ratio")):
-        series = [Series("BC + PPO", s.x, s.y) for s in _series(learnt, suffix)[:1]]
-        start = [Level("BC", s.y[0], 1) for s in series if s.x[0] == 0]  # PPO begins as what cloning left
-        least = 0.0 if suffix == "failure_rate" else None
-        charts.append(
-            line_chart(f"{title} on validation", series, "agent steps", percent=True, levels=start, least=least)
-        )
-    for rows, stage, unit in ((cloned, "bc", "epochs"), (learnt, "bc_ppo", "agent steps")):
-        losses = _series(rows, "loss")
-        charts.append(line_chart(f"{STAGES[stage]}: loss", losses[:5], unit, least=None))
-    returns = _series(learnt, "returns")[:1] or _series(learnt, "return")[:1]
-    charts.append(line_chart("PPO: return of training episodes", returns, "agent steps", least=None))
-    shown = "".join(charts)
+def _curves(metrics: Sequence[Mapping], stages: Mapping[str, str]) -> str:
+    """Each stage's validation, loss and return. A dashed line says where it began: at what the stage before left."""
+    judged, learnt, before = [], [], ""
+    for name, title in stages.items():
+        rows = [row for row in metrics if row.get("stage") == name]
+        for suffix, what in (("failure_rate", "failure rate"), ("progress_ratio", "progress ratio")):
+            series = [Series(title, s.x, s.y) for s in _series(rows, suffix)[:1]]
+            start = [Level(before, s.y[0], 1) for s in series if before and s.x[0] == 0]
+            least = 0.0 if suffix == "failure_rate" else None
+            judged.append(
+                line_chart(
+                    f"{title}: {what} on validation", series, "agent steps", percent=True, levels=start, least=least
+                )
+            )
+        learnt.append(line_chart(f"{title}: loss", _series(rows, "loss")[:5], "agent steps", least=None))
+        returns = _series(rows, "returns")[:1]
+        learnt.append(line_chart(f"{title}: return of training episodes", returns, "agent steps", least=None))
+        before = title
+    shown = "".join(judged + learnt)
     if not shown:
         return ""
-    return f"<h2>How it learnt</h2><p>Dashed: where cloning ended and PPO began.</p><div class='charts'>{shown}</div>"
+    return f"<h2>How it learnt</h2><p>Dashed: what the stage before left.</p><div class='charts'>{shown}</div>"
 
 
 def _series(rows: Sequence[Mapping], suffix: str) -> list[Series]:
@@ -152,19 +168,19 @@ def _number(value: object) -> bool:
 # ------------------------------------------------------------------------------------------------------ what on what
 
 
-def _trained(config: Mapping, facts: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) -> str:
-    settings = config.get("run") or {}
+def _trained(
+    config: Mapping, facts: Mapping, measured: Mapping, metrics: Sequence[Mapping], stages: Mapping[str, str]
+) -> str:
     pairs = _described(facts.get("data") or {}, "")
     for name, data in (facts.get("more") or {}).items():
         pairs += _described(data, f" · {name}")
-    measured = evaluation.get(OURS) or next(iter(evaluation.values()), {})
     pairs += [("Time step", f"{measured['dt']} s" if "dt" in measured else "")]
     pairs += [("Box scale", measured.get("box_scale"))]
     pairs += [("Policy", f"{facts['parameters']:,} parameters" if facts.get("parameters") else "")]
-    pairs += [("Seed", settings.get("seed", measured.get("seed")))]
-    steps = [row["step"] for row in metrics if row.get("stage") == OURS and _number(row.get("step"))]
-    pairs += [("Agent steps of PPO", f"{max(steps):,}" if steps else "")]
-    pairs += [(f"Time, {stage}", _duration(seconds)) for stage, seconds in (facts.get("seconds") or {}).items()]
+    pairs += [("Seed", (config.get("run") or {}).get("seed", measured.get("seed")))]
+    for name, title in stages.items():
+        steps = [row["step"] for row in metrics if row.get("stage") == name and _number(row.get("step"))]
+        pairs += [(f"Agent steps of {title}", f"{max(steps):,}" if steps else "")]
     pairs += [("Device", config.get("device")), ("Versions", _versions(config.get("versions") or {}))]
     return "<h2>What was trained on what</h2>" + facts_list(pairs)
 
@@ -185,12 +201,6 @@ def _described(data: Mapping, where: str) -> list[tuple[str, object]]:
 def _name_of(file: Path) -> str:
     """The dataset of an `evaluation-NAME.json`."""
     return file.stem.partition("-")[2]
-
-
-def _duration(seconds: float | int) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _versions(versions: Mapping[str, str]) -> str:

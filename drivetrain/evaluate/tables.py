@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-DRIVERS = {"log": "Log", "constant": "Constant velocity", "idm": "IDM", "bc": "BC", "bc_ppo": "BC + PPO"}
+BASELINES = {"log": "Log", "constant": "Constant velocity", "idm": "IDM"}
+"""Titles of the drivers that every run is compared with."""
 
 COLUMNS = (
     ("failure_rate", "Failure"),
@@ -35,16 +36,18 @@ def interval_text(figure: Mapping[str, Any], signed: bool = False) -> str:
     return form.format(100 * low, 100 * high).replace("-", "−")
 
 
-def baseline_table(evaluation: Mapping[str, Any], title: str = "Against the baselines") -> str:
-    """One row a driver, one column a figure, each with its interval."""
+def baseline_table(
+    evaluation: Mapping[str, Any], titles: Mapping[str, str], ours: str, title: str = "Against the baselines"
+) -> str:
+    """One row a driver, one column a figure, each with its interval; the row of the driver `ours` stands out."""
     if not evaluation:
         return ""
     head = "".join(f"<th scope='col'>{escape(title)}</th>" for _, title in COLUMNS)
     rows = []
     for name, entry in evaluation.items():
         cells = "".join(f"<td>{_cell(key, entry.get(key))}</td>" for key, _ in COLUMNS)
-        ours = " class='ours'" if name == "bc_ppo" else ""
-        rows.append(f"<tr{ours}><th scope='row'>{escape(DRIVERS.get(name, name))}</th>{cells}</tr>")
+        mark = " class='ours'" if name == ours else ""
+        rows.append(f"<tr{mark}><th scope='row'>{escape(titles.get(name, name))}</th>{cells}</tr>")
     entry = next(iter(evaluation.values()))
     count, groups, method = entry.get("scenarios"), entry.get("groups"), entry.get("interval", "")
     note = f"The same {count} episodes, from {groups} groups of recordings, for every driver. Small figures: {method}."
@@ -52,12 +55,12 @@ def baseline_table(evaluation: Mapping[str, Any], title: str = "Against the base
     return f"<h2>{escape(title)}</h2><p>{escape(note)}</p>" + _table("Driver", head, rows)
 
 
-def difference_table(evaluation: Mapping[str, Any]) -> str:
+def difference_table(evaluation: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     """Paired differences of one driver against others, where an entry has them."""
     rows = []
     for name, entry in evaluation.items():
         for other, figures in (entry.get("against") or {}).items():
-            title = f"{DRIVERS.get(name, name)} less {DRIVERS.get(other, other)}"
+            title = f"{titles.get(name, name)} less {titles.get(other, other)}"
             keys = ("failure_rate", "collision_rate", "off_route_rate", "progress_ratio")
             cells = "".join(f"<td>{_difference(figures.get(key))}</td>" for key in keys)
             rows.append(f"<tr><th scope='row'>{escape(title)}</th>{cells}</tr>")

@@ -4,11 +4,16 @@ import dataclasses
 import importlib
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from drivetrain.types import InputError
 
 CLASS = "class"
+NAMED: dict[str, ModuleType] = {}
+"""Modules of recipes that the user named (`recipe_file.py`), by their own names: whose components may stand in a file
+beside the package's. Nothing that a file names is imported.
+"""
 
 
 def to_json(value: Any) -> Any:
@@ -27,7 +32,8 @@ def from_json(data: Any, file: str) -> Any:
     """The component tree that `to_json` wrote. Only classes of this package are ever imported.
 
     Raises:
-        InputError: the file names a class that is not a component of this package, or fields that it does not have.
+        InputError: the file names a class that is no component of this package or of a recipe that the user named, or
+            fields that it does not have.
     """
     if isinstance(data, list):
         return tuple(from_json(item, file) for item in data)
@@ -43,10 +49,14 @@ def from_json(data: Any, file: str) -> Any:
 
 def _component_class(name: Any, file: str) -> type:
     module, _, qualname = str(name).rpartition(".")
-    if not module.startswith("drivetrain.") or not qualname.isidentifier():
-        raise InputError(f"{file}: class: {name!r} is not a component of drivetrain (use the file that the run wrote)")
+    ours = module.startswith("drivetrain.")
+    if not ours and module not in NAMED:
+        raise InputError(
+            f"{file}: class: {name!r} is not a component of drivetrain "
+            "(name the recipe that has it: FILE.py:FUNCTION, or `evaluate --recipe FILE.py:FUNCTION`)"
+        )
     try:
-        cls = getattr(importlib.import_module(module), qualname)
+        cls = getattr(importlib.import_module(module) if ours else NAMED[module], qualname)
     except (ImportError, AttributeError) as error:
         raise InputError(f"{file}: class: {name} does not exist (the run belongs to another version)") from error
     if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):

@@ -23,7 +23,7 @@ class Journal:
         self.events = SummaryWriter(str(folder / "events"))
 
     def write(self, stage: str, step: int, figures: dict[str, float]) -> None:
-        """One measurement of a stage, at its step (epochs of cloning, agent-steps of reinforcement learning)."""
+        """One measurement of a stage, after so many agent-steps."""
         with open(self.file, "a") as stream:
             stream.write(json.dumps({"stage": stage, "step": step, **figures}) + "\n")
         self.lines += 1

@@ -4,7 +4,7 @@ The road and the recorded road users of a recording stand once, however many epi
 Coordinates are centimetres in the map's frame, headings milliradians; `packing` says how they are written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,10 +54,13 @@ class Episode:
     note: str = ""  # why the ego is left out, where it is
 
 
-def page_data(scenes: Sequence[Scene], episodes: Sequence[Episode]) -> dict[str, object]:
-    """Everything that the replay of a page needs."""
+def page_data(
+    scenes: Sequence[Scene], episodes: Sequence[Episode], titles: Mapping[str, str] | None = None
+) -> dict[str, object]:
+    """Everything that the replay of a page needs; `titles` are those of drivers that have one, by their names."""
     return {
         "version": 1,
+        "titles": dict(titles or {}),
         "margins": list(MARGINS),
         "missing": MISSING,
         "scenes": [draw_scene(scene) for scene in scenes],

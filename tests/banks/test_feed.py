@@ -2,17 +2,22 @@
 
 import itertools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from fixtures_runs import recorded
 
+from drivetrain.banks.feed import Feed, slots_for
+from drivetrain.banks.streamed import Streamed
 from drivetrain.data.store.shards import read_manifest, write_dataset
 from drivetrain.data.store.streaming import Stream
 from drivetrain.env import Env
-from drivetrain.fleet.feeding import Feed, feed, slots_for
-from drivetrain.fleet.local import open_scenes
+from drivetrain.fleet.local import begin
+from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.update import Learning
+from drivetrain.policy.deep_sets import DeepSetsSizes
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.reading import logged, road_block
 from drivetrain.types import InputError, replace
@@ -46,8 +51,17 @@ def opened(stream, slots):
         one.close()
 
 
-def carry_of(bank, scenes=6):
-    return open_scenes(Env(), bank, scenes, jnp.arange(len(bank.episodes.map)), jax.random.key(0))
+ENV, PPO = Env(), Ppo(window=2)
+
+
+def begun(source, scenes=6):
+    policy = DeepSetsSizes(tokens=4, width=4).build(ENV, jax.random.key(0))
+    learning = Learning(PPO, scenes=scenes)
+    return begin(ENV, learning, policy, source.bank, source.episodes, (jax.random.key(1), jax.random.key(2)))
+
+
+def renewed(source, train):
+    return source.renew(ENV, PPO, train)
 
 
 def assert_same(one, other):
@@ -56,11 +70,12 @@ def assert_same(one, other):
 
 
 def test_a_bank_holds_the_last_samples_of_the_stream(stream, opened):
-    source = opened()
-    bank, carry = source.bank, carry_of(source.bank)
+    source = Streamed(opened())
+    train = begun(source)
     names = [sample.name for sample in itertools.islice(stream.open(), COUNT + 8)]
     samples = {sample.name: sample for sample in itertools.islice(stream.open(), 7)}
     for turn in range(5):
+        bank = source.bank
         for slot in range(COUNT):
             at = max(i for i in range(COUNT + 2 * turn) if i % COUNT == slot)
             sample = samples[names[at]]
@@ -77,36 +92,36 @@ def test_a_bank_holds_the_last_samples_of_the_stream(stream, opened):
             egos = {int(bank.episodes.ego[2 * slot, 0]), int(bank.episodes.ego[2 * slot + 1, 0])}
             assert egos == {0, 1}
         if turn < 4:
-            bank, carry = feed(Env(), bank, carry, source.lot())
+            train = renewed(source, train)
 
 
 def test_a_feed_resumes_with_the_same_bank_and_goes_on_with_the_same_lots(opened):
-    first = opened()
-    bank, carry = first.bank, carry_of(first.bank)
+    first = Streamed(opened())
+    train = begun(first)
     for _ in range(3):
-        bank, carry = feed(Env(), bank, carry, first.lot())
-    second = opened(state=first.state())
+        train = renewed(first, train)
+    second = Streamed(opened(state=first.state()))
     assert second.state() == first.state() and first.state()["position"] == COUNT + 6
-    assert_same(second.bank, bank)
+    assert_same(second.bank, first.bank)
     for _ in range(2):
-        assert_same(second.lot(), first.lot())
+        assert_same(second.feed.lot(), first.feed.lot())
 
 
 def test_scenes_on_replaced_slots_start_anew_and_others_go_on(opened):
-    source = opened(turnover=1)
-    before = carry_of(source.bank, scenes=12)
-    before = replace(before, gained=before.gained + 5.0)
-    kept = jax.tree.map(jnp.copy, before)
-    lot = source.lot()
-    bank, after = feed(Env(), source.bank, before, lot)
-    (slot,) = np.asarray(lot.into).tolist()
+    source = Streamed(opened(turnover=1))
+    train = begun(source, scenes=12)
+    before = eqx.tree_at(lambda carry: carry.gained, train.carry, train.carry.gained + 5.0)
+    kept, policy = jax.tree.map(jnp.copy, before), jax.tree.map(np.asarray, train.policy)
+    train = renewed(source, replace(train, carry=before))
+    bank, after, slot = source.bank, train.carry, 0  # the oldest
+    assert_same(train.policy, policy)
     over = np.asarray(kept.state.episode) // 2 == slot
     assert over.any() and not over.all()
     np.testing.assert_array_equal(np.asarray(after.gained)[:, 0], np.where(over, 0.0, 5.0))
     np.testing.assert_array_equal(after.state.time == bank.episodes.first[after.state.episode], True)
 
     def data(carry):
-        carry = replace(carry, key=jax.random.key_data(carry.key))
+        carry = eqx.tree_at(lambda carry: carry.key, carry, jax.random.key_data(carry.key))
         return jax.tree.map(lambda leaf: np.asarray(leaf)[~over], carry)
 
     assert_same(data(after), data(kept))

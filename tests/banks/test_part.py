@@ -1,56 +1,92 @@
 """A part in pieces is judged as the whole is, and every piece has the same shapes."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.evaluate.baselines import BASELINES
-from drivetrain.evaluate.benchmark import evaluate, together
-from drivetrain.evaluate.pieces import Chunks
-from drivetrain.fleet.local import clone_loss, clone_sums, demonstrate, demonstrate_bank, make_policy
-from drivetrain.fleet.run import Data
-from drivetrain.fleet.splits import load_split
+from drivetrain.banks.part import Part
+from drivetrain.banks.resident import Resident
+from drivetrain.drivers import BASELINES
+from drivetrain.env import Env
+from drivetrain.evaluate.benchmark import evaluate, portion_of, together
+from drivetrain.fleet.local import losses
+from drivetrain.learn.bc import Bc
+from drivetrain.policy.deep_sets import DeepSetsSizes
+from drivetrain.types import InputError
 
 
 @pytest.fixture(scope="module")
 def pieces(dataset):
-    return Chunks((str(dataset),), "train", 1)
+    return Part((str(dataset),), "train", 1)
 
 
-def test_pieces_have_one_shape_and_hold_the_whole_in_order(pieces, dataset):
-    whole = load_split((Data(dataset=str(dataset)),), "train")
+@pytest.fixture(scope="module")
+def whole(dataset):
+    return Part((str(dataset),), "train")
+
+
+def test_pieces_have_one_shape_and_hold_the_whole_in_order(pieces, whole):
     found = list(pieces)
     assert len(found) == len(pieces) == 2
     assert len({tuple(leaf.shape for leaf in jax.tree.leaves(piece.bank)) for piece in found}) == 1
-    assert tuple(name for piece in found for name in piece.names) == whole.names
+    assert tuple(name for piece in found for name in piece.names) == whole.whole.names == ("a", "b")
     np.testing.assert_array_equal(
         np.concatenate([np.asarray(piece.bank.episodes.source)[piece.rows()] for piece in found]),
-        whole.bank.episodes.source,
+        whole.whole.bank.episodes.source,
     )
     assert [piece.first for piece in found] == [0, 2]
+    assert pieces.episodes() == whole.episodes() == 4
 
 
-def test_pieces_are_judged_as_the_whole(pieces, dataset, run):
-    whole = load_split((Data(dataset=str(dataset)),), "train")
-    idm = BASELINES["idm"](run.env)
-    one = evaluate(idm.env, whole.bank, idm.act)
-    parts = [evaluate(idm.env, piece.bank, idm.act, portion=piece.portion()) for piece in pieces]
-    other = together(parts)
+def test_a_part_that_is_resident_is_one_piece_that_is_kept(whole):
+    (one,), (again,) = list(whole), list(whole)
+    assert len(whole) == 1 and one is again is whole.whole
+    source = Resident(whole)
+    assert source.bank is one.bank and source.state() is None
+    np.testing.assert_array_equal(source.episodes, one.rows())
+
+
+def test_episodes_of_the_own_dataset_are_repeated_to_their_share(dataset):
+    piece = Part((str(dataset), str(dataset)), "train").whole
+    assert piece.dataset == (0, 0, 1, 1)
+    drawn = np.asarray(piece.drawn(0.75))
+    own = piece.episode_dataset()[drawn] == 0
+    assert own.mean() == pytest.approx(0.75)
+    assert sorted(set(drawn.tolist())) == list(range(8))  # every episode of either
+
+
+def test_drives_are_cut_to_the_seconds_that_are_asked(dataset):
+    piece = Part((str(dataset),), "train", seconds=2.0).whole
+    steps = np.asarray(piece.bank.episodes.last) - np.asarray(piece.bank.episodes.first)
+    assert piece.steps == 10 and steps.tolist() == [8] * 12  # thirds of 24 steps, none left out
+
+
+def test_a_part_of_which_there_is_nothing_is_refused(dataset):
+    with pytest.raises(InputError, match="nothing"):
+        _ = Part((str(dataset),), "nothing").whole
+
+
+def test_pieces_are_judged_as_the_whole(pieces, whole):
+    env, idm = Env(), BASELINES["idm"]
+    one = evaluate(env, whole.whole.bank, idm)
+    other = together([evaluate(env, piece.bank, idm, portion_of(piece)) for piece in pieces])
     np.testing.assert_array_equal(one.episode, other.episode)
     np.testing.assert_array_equal(one.source, other.source)
     jax.tree.map(np.testing.assert_array_equal, one.outcome, other.outcome)
 
 
-def test_the_loss_of_pieces_is_that_of_the_whole(pieces, dataset, run):
-    loss, whole = run.cloning.loss, load_split((Data(dataset=str(dataset)),), "train")
-    policy = make_policy(run, jax.random.key(3))
-    shown, _ = demonstrate(run.env, whole.bank, loss)
-    expected = clone_loss(run.env, loss, 16, whole.bank, policy, shown)
-    sums, known = [], 0
-    for piece in pieces:
-        part, count, _ = demonstrate_bank(run.env, piece.bank, loss, piece.steps + 3, len(piece.rows()))
-        sums.append(clone_sums(run.env, loss, 16, piece.bank, policy, part, count))
-        known += int(count)
-    assert known == len(shown.mask)
-    np.testing.assert_allclose(sum(float(part.loss) for part in sums) / known, float(expected.loss), rtol=1e-5)
-    np.testing.assert_allclose(sum(np.asarray(part.nll) for part in sums) / known, expected.nll, rtol=1e-5)
+def test_the_loss_of_pieces_is_that_of_the_whole(pieces, whole):
+    env, bc = Env(), Bc(longest=24)
+    policy = DeepSetsSizes(tokens=8, width=8).build(env, jax.random.key(3))
+
+    def of(piece):
+        rows = jnp.asarray(piece.rows(), jnp.int32)
+        return losses(env, bc, piece.bank, policy, rows, jnp.ones(len(rows)))
+
+    weight, expected = of(whole.whole)
+    sums = [of(piece) for piece in pieces]
+    assert sum(float(part) for part, _ in sums) == float(weight) == 4 * 24
+    for name in ("loss", "nll", "accuracy"):
+        total = sum(np.asarray(getattr(figures, name)) for _, figures in sums)
+        np.testing.assert_allclose(total, getattr(expected, name), rtol=1e-5)

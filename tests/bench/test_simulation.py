@@ -11,7 +11,7 @@ from drivetrain.bench.measuring import copy_rate, median_seconds, peak_megabytes
 from drivetrain.bench.simulation import PARTS, Case, measure, program, table
 from drivetrain.bench.synthetic import Grid, grid_recording, grid_scenario, grid_scenarios
 from drivetrain.env import Env
-from drivetrain.observe import Observer
+from drivetrain.observe.sight import Sight
 from drivetrain.observe.surroundings import Surroundings
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.roads import Indexing
@@ -49,7 +49,7 @@ def test_scenes_of_different_seeds_stand_in_one_bank():
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("observer", [Observer(agents=3, road=4), Surroundings()], ids=["nearest", "around"])
+@pytest.mark.parametrize("observer", [Sight(agents=3, road=4), Surroundings()], ids=["nearest", "around"])
 def test_a_part_counts_its_steps(part, observer, bank):
     if part == "step" and isinstance(observer, Surroundings):
         pytest.skip("a step sees nothing")
@@ -64,7 +64,7 @@ def test_a_part_counts_its_steps(part, observer, bank):
     assert len(table([row]).splitlines()) == 2
 
 
-NEAREST, AROUND = Env(observer=Observer(agents=3, road=4)), Env(observer=Surroundings())
+NEAREST, AROUND = Env(observer=Sight(agents=3, road=4)), Env(observer=Surroundings())
 KINDS = [("events", NEAREST), ("observation", NEAREST), ("observation", AROUND), ("consumed", AROUND)]
 
 
@@ -95,7 +95,7 @@ def test_a_case_has_all_events_or_says_so():
 
 @pytest.mark.parametrize("part", ["events", "observation"])
 def test_a_case_lowers_for_a_gpu(part, bank):
-    case = Case("small", 2, 6, part, Env(observer=Observer(agents=3, road=4)), steps=3)
+    case = Case("small", 2, 6, part, Env(observer=Sight(agents=3, road=4)), steps=3)
     lowered = program(case).trace(bank, np.arange(2)).lower(lowering_platforms=("cuda",))
     assert "func.func public @main" in lowered.as_text()
 
@@ -108,7 +108,7 @@ def test_the_cases_are_those_of_full_size():
 
 
 def test_what_is_seen_costs_at_least_its_bytes(bank):
-    nearest, around = Env(observer=Observer(agents=3, road=4)), Env(observer=Surroundings())
+    nearest, around = Env(observer=Sight(agents=3, road=4)), Env(observer=Surroundings())
 
     def least(part, env=nearest, **more):
         return measure(Case("small", 1, 6, part, env, steps=1, **more), bank, "a grid", 1e9, 0.0).megabytes

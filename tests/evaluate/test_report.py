@@ -18,12 +18,14 @@ def run(bank, egos, log_run, constant_run, tmp_path):
     figures = {name: summarise(result, name, "drawn", "test", 0.2, 0) for name, result in runs.items()}
     figures["bc_ppo"]["against"] = {"bc": compare(log_run, constant_run)}
     write_replay(tmp_path / "replay.safetensors", bank, egos, runs, ["straight", "curve", "overlap"])
-    rows = [{"stage": "bc", "step": e, "loss": 3.0 / (e + 1), "validation_failure_rate": 0.4} for e in range(3)]
-    rows += [{"stage": "bc_ppo", "step": 1000 * u, "validation_failure_rate": 0.4 / (u + 1)} for u in range(3)]
+    rows = [{"stage": "bc", "step": e, "loss": 3.0 / (e + 1)} for e in range(3)]
+    rows += [{"stage": "bc_ppo", "step": 1000 * u, "val_failure_rate": 0.4 / (u + 1)} for u in range(3)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"stage": "bc_p')
     (tmp_path / "evaluation.json").write_text(json.dumps(figures))
-    (tmp_path / "config.json").write_text(json.dumps({"run": {"name": "quick<start>", "seed": 4}, "device": "cpu"}))
-    (tmp_path / "facts.json").write_text(json.dumps({"parameters": 103221, "seconds": {"cloning": 130.0}}))
+    stages = [{"name": "bc", "title": "Cloning"}, {"name": "bc_ppo", "title": "Cloning & <PPO>"}]
+    settings = {"name": "quick<start>", "seed": 4, "stages": stages}
+    (tmp_path / "config.json").write_text(json.dumps({"run": settings, "device": "cpu"}))
+    (tmp_path / "facts.json").write_text(json.dumps({"parameters": 103221}))
     return tmp_path
 
 
@@ -36,13 +38,46 @@ def test_the_whole_report(run):
     page = write_report(run).read_text(encoding="utf-8")
     text = text_of(page)
     assert "quick&lt;start&gt;" in text and "quick<start>" not in page
-    assert "103,221 parameters" in text and "2.2 min" in text
+    assert "103,221 parameters" in text and "Agent steps of Cloning 2" in text
+    assert "by Cloning, then Cloning &amp; &lt;PPO&gt;" in text and "<PPO>" not in page
     assert "50.0 %" in text  # half of the four egos fail with the log: the overlapping pair
     assert "−25.0 pp" in text  # and the one in the bend with constant velocity alone
     assert page.count('<svg class="chart"') == 2  # failure on validation; the loss of cloning
-    assert "BC 40 %" in text
-    assert len(json.loads(re.findall(r'id="replay-data">(.*?)</script>', page, re.S)[0])["episodes"]) == 4
+    assert "Cloning 40 %" in text  # where the second stage began
+    assert "Failure, less Cloning" in text and "Cloning &amp; &lt;PPO&gt; less Cloning" in text
+    assert re.search(r"<tr class='ours'><th scope='row'>Cloning &amp; &lt;PPO&gt;</th>", page)
+    data = json.loads(re.findall(r'id="replay-data">(.*?)</script>', page, re.S)[0])
+    assert len(data["episodes"]) == 4
+    assert data["titles"] == {
+        "log": "Log",
+        "constant": "Constant velocity",
+        "idm": "IDM",
+        "bc": "Cloning",
+        "bc_ppo": "Cloning & <PPO>",
+    }
     assert not (run / "report.html.part").exists()
+
+
+@pytest.mark.parametrize("names", [("alone",), ("first", "second", "third")])
+def test_any_number_of_stages_is_shown_by_their_titles(run, names):
+    """The last is ours, compared with those before it; each has its curves."""
+    figures = json.loads((run / "evaluation.json").read_text())
+    less = figures["bc_ppo"].pop("against")["bc"]
+    entries = {"log": figures["log"]} | {name: dict(figures["bc"]) for name in names}
+    entries[names[-1]]["against"] = dict.fromkeys(names[:-1], less) | {"log": less}
+    (run / "evaluation.json").write_text(json.dumps(entries))
+    stages = [{"name": name, "title": name.upper()} for name in names]
+    (run / "config.json").write_text(json.dumps({"run": {"name": "many", "seed": 0, "stages": stages}}))
+    rows = [{"stage": name, "step": step, "loss": 1.0, "val_failure_rate": 0.5} for name in names for step in range(3)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = build_report(run)
+    text = text_of(page)
+    assert page.count('<svg class="chart"') == 2 * len(names)
+    assert [name in re.findall(r"Failure, less (\S+)", text) for name in map(str.upper, names)] == [
+        *(True for _ in names[:-1]),
+        False,
+    ]
+    assert re.findall(r"<tr class='ours'><th scope='row'>(\w+)<", page) == [names[-1].upper()]
 
 
 def test_a_further_dataset_has_a_table_of_its_own(run):

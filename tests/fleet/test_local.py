@@ -1,75 +1,99 @@
-"""The fused programs: cloning learns what it is shown, and an update drives, weighs and learns."""
+"""The fused program: an update gathers, prepares and learns; what a mask leaves out is not learnt."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from drivetrain.fleet.local import (
-    Learner,
-    clone_epoch,
-    clone_loss,
-    demonstrate,
-    improve,
-    make_policy,
-    open_scenes,
-    scalars,
-)
-from drivetrain.fleet.splits import load_split
-from drivetrain.learn.update import begin
-from drivetrain.rollout import Others
+from drivetrain.banks.part import Part
+from drivetrain.fleet.local import begin, losses, update
+from drivetrain.learn.bc import Bc
+from drivetrain.learn.ppo import Ppo
+from drivetrain.types import replace
 
 
-def test_demonstrations_hold_every_step_of_every_ego_and_no_padding(run):
-    bank = load_split((run.data,), "train").bank
-    shown, figures = demonstrate(run.env, bank, run.cloning.loss)
-    steps = np.asarray(bank.episodes.last) - np.asarray(bank.episodes.first)
-    assert shown.mask.shape == (steps.sum(),) and bool(shown.mask.all())
-    assert figures["steps"] == steps.sum()
-    assert figures["tracking_error_max"] < 0.2  # m: cars at constant speed on a straight road are easy to follow
-    assert np.asarray(shown.action).min() >= 0
+@pytest.fixture
+def bank(run):
+    return Part((run.data.dataset,), "train").whole.bank
 
 
-def test_cloning_lowers_the_loss_on_what_it_is_shown(run):
-    bank = load_split((run.data,), "train").bank
-    shown, _ = demonstrate(run.env, bank, run.cloning.loss)
-    train = begin(run.cloning.optimiser, make_policy(run, jax.random.key(0)), jax.random.key(1))
-    before = clone_loss(run.env, run.cloning.loss, 16, bank, train.policy, shown)
-    for _ in range(6):
-        train, figures = clone_epoch(run.env, run.cloning, bank, train, shown)
-    after = clone_loss(run.env, run.cloning.loss, 16, bank, train.policy, shown)
-    assert float(after.loss) < 0.9 * float(before.loss)
-    assert np.isfinite(list(scalars(figures).values())).all()
+def begun(run, stage, bank, seed=0):
+    policy = run.policy.build(run.env, jax.random.key(seed))
+    return begin(run.env, stage, policy, bank, jnp.arange(4), (jax.random.key(1), jax.random.key(2)))
 
 
-def test_the_loss_of_all_does_not_depend_on_the_batch(run):
-    bank = load_split((run.data,), "val").bank
-    held, _ = demonstrate(run.env, bank, run.cloning.loss)
-    policy = make_policy(run, jax.random.key(3))
-    losses = [float(clone_loss(run.env, run.cloning.loss, batch, bank, policy, held).loss) for batch in (7, 64)]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+def mean_loss(run, bank, policy, algorithm):
+    weight, figures = losses(run.env, algorithm, bank, policy, jnp.arange(4), jnp.ones(4))
+    return float(figures.loss) / float(weight), float(weight)
 
 
-def test_an_update_counts_its_steps_and_moves_the_policy(run):
-    bank, episodes = load_split((run.data,), "train").bank, jnp.arange(4)
-    policy = make_policy(run, jax.random.key(0))
-    before = jax.tree.map(np.asarray, policy)
-    carry = open_scenes(run.env, bank, run.improvement.scenes, episodes, jax.random.key(1))
-    learner = Learner(begin(run.improvement.optimiser, policy, jax.random.key(2)), carry)
-    learner, driven, learnt = improve(run.env, run.improvement, bank, learner, episodes)
-    assert float(driven.steps) == run.improvement.scenes * run.improvement.window
-    assert int(learner.train.step) == run.improvement.epochs * run.improvement.minibatches
-    moved = jax.tree.map(lambda new, old: float(np.abs(np.asarray(new) - old).max()), learner.train.policy, before)
+def test_cloning_lowers_the_loss_on_what_it_is_shown(run, bank):
+    cloning = run.stages[0]
+    train = begun(run, cloning, bank)
+    before, steps = mean_loss(run, bank, train.policy, cloning.algorithm)
+    assert steps == 4 * 24  # every step of every ego, and no padding
+    for _ in range(12):
+        train, gathered, learnt = update(run.env, cloning, bank, jnp.arange(4), train)
+    after, _ = mean_loss(run, bank, train.policy, cloning.algorithm)
+    assert after < 0.9 * before
+    figures = cloning.algorithm.describe(gathered) | cloning.algorithm.describe_loss(learnt)
+    assert np.isfinite(list(figures.values())).all()
+    assert figures["expert_error_mean"] < 0.1  # m: cars at constant speed on a straight road are easy to follow
+    assert figures["expert_failed_share"] == 0.0
+
+
+def test_an_update_counts_its_steps_and_moves_the_policy(run, bank):
+    stage = run.stages[1]
+    train = begun(run, stage, bank)
+    before, key = jax.tree.map(np.asarray, train.policy), jax.random.key_data(train.key)
+    train, gathered, learnt = update(run.env, stage, bank, jnp.arange(4), train)
+    assert float(gathered.steps) == stage.scenes * stage.algorithm.steps()
+    assert int(train.step) == 1
+    assert not np.array_equal(key, jax.random.key_data(train.key))
+    moved = jax.tree.map(lambda new, old: float(np.abs(np.asarray(new) - old).max()), train.policy, before)
     assert max(jax.tree.leaves(moved)) > 0
-    np.testing.assert_allclose(scalars(learnt)["ratio"], 1.0, atol=0.05)  # one pass: still nearly the policy that drove
+    np.testing.assert_allclose(learnt.ratio, 1.0, atol=0.05)  # one pass: still nearly the policy that drove
 
 
-def test_nothing_is_learnt_where_another_policy_drives(run):
-    bank, episodes = load_split((run.data,), "train").bank, jnp.arange(4)
-    policy, other = (make_policy(run, jax.random.key(seed)) for seed in (0, 9))
-    before = jax.tree.map(np.asarray, policy)
-    carry = open_scenes(run.env, bank, run.improvement.scenes, episodes, jax.random.key(1), ((), ()))
-    learner = Learner(begin(run.improvement.optimiser, policy, jax.random.key(2)), carry)
-    others = Others((other,), jnp.ones(1, int))
-    learner, driven, learnt = improve(run.env, run.improvement, bank, learner, episodes, others)
-    assert float(driven.steps) == 0.0 and scalars(learnt)["entropy"] == 0.0
-    jax.tree.map(np.testing.assert_array_equal, learner.train.policy, before)
+def test_the_loss_of_all_counts_only_the_episodes_that_are_known(run, bank):
+    algorithm = run.stages[0].algorithm
+    policy = run.policy.build(run.env, jax.random.key(3))
+    some = losses(run.env, algorithm, bank, policy, jnp.array([0, 1, 2]), jnp.ones(3))
+    padded = losses(run.env, algorithm, bank, policy, jnp.array([0, 1, 2, 3]), jnp.array([1.0, 1.0, 1.0, 0.0]))
+    assert float(some[0]) == float(padded[0]) == 3 * 24
+    np.testing.assert_allclose(some[1].loss, padded[1].loss, rtol=1e-5)
+
+
+class Blind:
+    """A batch whose mask leaves out every step."""
+
+    def prepare(self, env, policy, bank, segment, key):
+        batch = super().prepare(env, policy, bank, segment, key)
+        return replace(batch, steps=replace(batch.steps, mask=jnp.zeros_like(batch.steps.mask)))
+
+
+class BlindBc(Blind, Bc):
+    pass
+
+
+class BlindPpo(Blind, Ppo):
+    pass
+
+
+@pytest.mark.parametrize(("number", "algorithm"), [(0, BlindBc(longest=24)), (1, BlindPpo(window=8))])
+def test_nothing_is_learnt_where_the_mask_says_so(run, bank, number, algorithm):
+    stage = replace(run.stages[number], algorithm=algorithm)
+    train = begun(run, stage, bank)
+    before = jax.tree.map(np.asarray, train.policy)
+    train, _, learnt = update(run.env, stage, bank, jnp.arange(4), train)
+    assert float(learnt.loss) == 0.0
+    jax.tree.map(np.testing.assert_array_equal, train.policy, before)
+
+
+def test_what_is_trained_begins_as_its_own_best_and_is_a_copy(run, bank):
+    policy = run.policy.build(run.env, jax.random.key(0))
+    stage = run.stages[1]
+    train = begin(run.env, stage, policy, bank, jnp.arange(4), (jax.random.key(1), jax.random.key(2)))
+    update(run.env, stage, bank, jnp.arange(4), train)  # donates it
+    assert np.isfinite(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(policy)])).all()
+    assert len(jax.tree.leaves(policy)) == len(jax.tree.leaves(train.best))

@@ -1,41 +1,48 @@
-"""Recipes are whole: each builds its policy at the size that it promises, and its update lowers for GPUs."""
+"""Recipes are whole: each builds its policy at the size that it promises, and its updates lower for GPUs."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
 import scenes
 
-from drivetrain.fleet.local import Learner, improve, make_policy, open_scenes
-from drivetrain.learn.update import begin
-from drivetrain.policy.perceiver import count_parameters
+from drivetrain.fleet.local import begin, update
+from drivetrain.policy.base import count_parameters
 from drivetrain.recipes import RECIPES
+from drivetrain.runs.configuration import from_json, to_json
 from drivetrain.sim.building import make_bank
 from drivetrain.types import replace
 
 PARAMETERS = {"paper-750k": 0.75e6, "paper-2.5m": 2.5e6, "paper-25m": 25e6}
+STAGES = [(name, number) for name, recipe in RECIPES.items() for number in range(len(recipe().stages))]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_papers_sizes(name):
     run = RECIPES[name]()
-    shapes = eqx.filter_eval_shape(lambda: make_policy(run, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: run.policy.build(run.env, jax.random.key(0)))
     assert abs(count_parameters(shapes) / PARAMETERS[name] - 1.0) < 0.05
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_an_update_lowers_for_gpus(name):
+def test_a_recipe_goes_by_its_name_and_survives_its_file(name):
     run = RECIPES[name]()
-    settings = replace(run.improvement, scenes=2, window=2, minibatches=1)
+    assert run.name == name and len({stage.name for stage in run.stages}) == len(run.stages) > 0
+    assert from_json(to_json(run), "config.json") == run
+
+
+@pytest.mark.parametrize(("name", "number"), STAGES)
+def test_an_update_of_every_stage_lowers_for_gpus(name, number):
+    run = RECIPES[name]()
+    stage = run.stages[number]
+    length = {"longest": 2} if "longest" in type(stage.algorithm).__dataclass_fields__ else {"window": 2}
+    stage = replace(stage, scenes=2, minibatches=1, algorithm=replace(stage.algorithm, **length))
     bank, episodes = make_bank([scenes.scenario(scenes.straight_road())], run.data.dt), jnp.arange(1)
 
-    def learner() -> Learner:
-        key = jax.random.key(0)
-        return Learner(
-            begin(settings.optimiser, make_policy(run, key), key), open_scenes(run.env, bank, 2, episodes, key)
-        )
+    def begun():
+        policy, keys = run.policy.build(run.env, jax.random.key(0)), (jax.random.key(1), jax.random.key(2))
+        return begin(run.env, stage, policy, bank, episodes, keys)
 
-    traced = improve.trace(run.env, settings, bank, jax.eval_shape(learner), episodes)
+    traced = update.trace(run.env, stage, bank, episodes, jax.eval_shape(begun))
     text = traced.lower(lowering_platforms=("cuda",)).as_text()
     assert "stablehlo.while" in text
     assert ("bf16" in text) == (run.policy.dtype == "bfloat16")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.fleet import checkpoints
+from drivetrain.runs import checkpoints
 from drivetrain.types import InputError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivetrain.fleet.journal import Journal, read_metrics
+from drivetrain.runs.journal import Journal, read_metrics
 from drivetrain.types import InputError
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from drivetrain.fleet.run import Run, load_run, open_run
+from drivetrain.runs.run import Run, Stage, load_run, open_run
 from drivetrain.recipes import RECIPES
 from drivetrain.types import InputError
 
@@ -23,13 +23,19 @@ def test_the_configuration_comes_back(tmp_path, name):
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(InputError, match="not empty"):
-        open_run(Run(name="small"), tmp_path, resume=False)
+        open_run(Run(name="small", stages=(Stage(),)), tmp_path, resume=False)
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path):
     with pytest.raises(InputError, match=r"config\.json"):
         open_run(Run(name="small"), tmp_path, resume=True)
-    (tmp_path / "config.json").write_text('{"run": {"class": "drivetrain.ending.Ending"}}')
+    (tmp_path / "config.json").write_text('{"run": {"class": "drivetrain.reward.Reward"}}')
     with pytest.raises(InputError, match="not a run's configuration"):
         load_run(tmp_path)
+
+
+def test_a_run_without_stages_is_refused_and_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match="stages: none"):
+        open_run(Run(name="small"), tmp_path / "run", resume=False)
+    assert not (tmp_path / "run").exists()

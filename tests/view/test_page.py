@@ -31,7 +31,9 @@ def replay():
         speed, limit = np.full((moments, 1), 10.0), np.full((moments, 1), 15.0)
         drives.append(Drive(name, position + aside, heading, speed, limit, margins, np.ones((moments, 1), bool), 1.0))
     episode = Episode(0, ego.tracks, ego.first, ego.last, ego.routes, tuple(drives))
-    return page_data([Scene(HOSTILE, 0.2, compiled.map, compiled.log, HOSTILE)], [episode])
+    return page_data(
+        [Scene(HOSTILE, 0.2, compiled.map, compiled.log, HOSTILE)], [episode], {"log": "Log", "bc": "Cloning"}
+    )
 
 
 class Addresses(HTMLParser):

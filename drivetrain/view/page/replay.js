@@ -1,8 +1,6 @@
 // The replay: a list of episodes on the left, one drive at a time on the stage. All text goes in by textContent.
 const NAMES = { collision: "Collision", off_route: "Off route", off_road: "Off road", stop_line: "Stop line", red_light: "Red light" };
-const DRIVERS = { log: "Log", constant: "Constant velocity", idm: "IDM", bc: "BC", bc_ppo: "BC + PPO" };
 const FAILING = new Set(["collision", "off_route"]);
-const label = (driver) => DRIVERS[driver] || driver;
 
 function element(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
@@ -19,6 +17,7 @@ function mountReplay(root, data) {
     const drives = Object.fromEntries(Object.entries(raw.drives).map(([name, drive]) => [name, once(() => decodeDrive(drive, data.margins, data.missing))]));
     return { ...raw, index, decoded: drives };
   });
+  const label = (driver) => data.titles[driver] || driver;
   const drivers = [...new Set(episodes.flatMap((episode) => Object.keys(episode.decoded)))];
   const state = { items: [], item: 0, episode: null, driver: "", t: 0, playing: false, speed: 1, follow: true, before: 0, route: null };
 

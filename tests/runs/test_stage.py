@@ -1,0 +1,112 @@
+"""The loop of a stage: patience ends it, its best is kept, and one that is over is not trained again."""
+
+import jax
+import numpy as np
+import pytest
+from fixtures_runs import silent
+
+from drivetrain.banks.part import Part
+from drivetrain.banks.resident import Resident
+from drivetrain.runs import stage as stage_module
+from drivetrain.runs.checkpoints import finished
+from drivetrain.runs.criteria import Criterion, Validation
+from drivetrain.runs.journal import read_metrics
+from drivetrain.runs.site import Site
+from drivetrain.runs.stage import run_stage
+from drivetrain.types import component, replace
+
+
+SCORES = []
+"""Outside of the criterion, so that all tests share one compiled program."""
+
+
+@component
+class Scripted(Criterion):
+    """Scores as they are written, one after the other; then the last."""
+
+    def open(self, env, algorithm, validation):
+        left = list(SCORES)
+
+        def judge(policy):
+            score = left.pop(0) if len(left) > 1 else left[0]
+            return score, {"val_score": score}
+
+        return judge
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path, "digest", silent)
+
+
+@pytest.fixture
+def go(run, site):
+    """Run the second stage, judged by a script after each of eight updates; the updates that were made."""
+    policy = run.policy.build(run.env, jax.random.key(0))
+    source = Resident(Part((run.data.dataset,), "train"))
+
+    def go(*scores, patience=2):
+        SCORES[:] = scores
+        criterion = Scripted(patience=patience)
+        stage = replace(run.stages[1], criterion=criterion, agent_steps=4 * 8 * 8, evaluate_every=1)
+        validation = Validation((run.data.dataset,), 1.0)
+        return run_stage(stage, run.env, policy, jax.random.key(5), site, 0, lambda state: source, validation)
+
+    go.policy = policy
+    return go
+
+
+@pytest.fixture
+def updates(monkeypatch):
+    """Counts updates, and keeps the policy after each."""
+    policies, update = [], stage_module.update
+
+    def counted(*arguments):
+        result = update(*arguments)
+        policies.append(jax.tree.map(np.array, result[0].policy))
+        return result
+
+    monkeypatch.setattr(stage_module, "update", counted)
+    return policies
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+
+
+def test_the_budget_is_spent_without_patience(go, site, updates):
+    best, lines = go(0.5, 0.6, 0.7, 0.1, 0.2, patience=0)
+    assert len(updates) == 8 and lines == 9
+    assert same(best, updates[2])
+    assert [row["step"] for row in read_metrics(site.folder)] == [32 * update for update in range(9)]
+
+
+def test_patience_ends_a_stage_early_and_the_best_is_kept(go, site, updates):
+    best, lines = go(1.0, 0.9, 0.5, 0.7, 0.6, 0.1)
+    assert len(updates) == 4 and lines == 5  # judged before the first update, and after each
+    assert same(best, updates[1]) and not same(best, updates[3])
+
+
+def test_what_a_stage_began_with_is_kept_where_nothing_is_better(go, updates):
+    best, _ = go(0.5, 0.7)
+    assert len(updates) == 2 and same(best, go.policy)
+
+
+@pytest.mark.parametrize(("scores", "made"), [((1.0,), 8), ((1.0, 0.5, 0.7), 3)], ids=["budget", "patience"])
+def test_a_stage_that_is_over_is_not_trained_again(go, updates, scores, made):
+    best, lines = go(*scores)
+    assert len(updates) == made and same(best, updates[-1 if made == 8 else 0])  # of equals the last
+    again, same_lines = go(0.0)
+    assert len(updates) == made and same_lines == lines and same(again, best)
+
+
+def test_a_stage_whose_last_checkpoint_is_damaged_goes_on_to_the_same_end(go, site, updates, capsys):
+    best, lines = go(1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+    made, rows = len(updates), read_metrics(site.folder)
+    newest = finished(site.folder / "checkpoints" / "bc_ppo")[0]
+    newest.write_bytes(newest.read_bytes()[:-1] + b"!")
+    again, same_lines = go(0.2)
+    assert len(updates) == made + 1 and same_lines == lines and same(again, best)
+    assert newest.name in capsys.readouterr().err
+    drop = [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    assert [{n: v for n, v in row.items() if n != "seconds"} for row in read_metrics(site.folder)] == drop
