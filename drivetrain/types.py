@@ -68,9 +68,6 @@ def component(cls: type[T]) -> type[T]:
 replace = dataclasses.replace
 
 
-# --------------------------------------------------------------------------------------------------------------- kinds
-
-
 class AgentKind(enum.IntEnum):
     """What a road user is."""
 

@@ -42,7 +42,7 @@ LEARNING = Learning(
 def learnt() -> dict[str, np.ndarray]:
     """What one update gives, and what is said of some episodes, by name."""
     cars = (scenes.along_x(1.75, 20.0), scenes.along_x(8.75, 90.0))
-    bank = make_bank([scenes.scenario(scenes.straight_road(agents=cars, steps=9))], 0.2)
+    bank = make_bank([scenes.scenario(scenes.straight_road(agents=cars, steps=24))], 0.2)
     episodes, policy = jnp.arange(2), recurrent(jax.random.key(0))
     train = begin(ENV, LEARNING, policy, bank, episodes, (jax.random.key(1), jax.random.key(2)))
     train, gathered, figures = update(ENV, LEARNING, bank, episodes, train)

@@ -122,4 +122,5 @@ def _summed(env: Env, algorithm: Algorithm, piece: Piece, policy: Policy) -> tup
         some = np.resize(rows[start : start + each], each).astype(np.int32)
         known = (np.arange(start, start + each) < len(rows)).astype(np.float32)
         parts.append(jax.device_get(losses(env, algorithm, piece.bank, policy, jnp.asarray(some), jnp.asarray(known))))
-    return jax.tree.map(lambda *sums: sum(sums), *parts)
+    weight, figures = jax.tree.map(lambda *sums: sum(sums), *parts)
+    return float(weight), figures

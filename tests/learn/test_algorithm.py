@@ -22,9 +22,9 @@ PPO = Ppo(window=13)
 
 @pytest.fixture(scope="module")
 def bank():
-    """Two cars, three lanes apart from one another, for 8 steps."""
+    """Two cars, three lanes apart from one another, for 23 steps."""
     cars = (scenes.along_x(1.75, 20.0), scenes.along_x(8.75, 90.0))
-    return make_bank([scenes.scenario(scenes.straight_road(agents=cars, steps=9))], 0.2, controlled=2)
+    return make_bank([scenes.scenario(scenes.straight_road(agents=cars, steps=24))], 0.2, controlled=2)
 
 
 def second_window(bank, policy):

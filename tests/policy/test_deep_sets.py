@@ -143,7 +143,7 @@ def test_a_token_of_the_route_is_a_lane(policy, observation):
     np.testing.assert_allclose(answer(policy, observation), answer(policy, swapped), atol=1e-5)
     assert differs(policy, observation, seen(points[:, ::-1], mask[::-1]))
     first = mask & (np.arange(2) == 0)
-    spoilt = np.where(first, points, 99.0)
+    spoilt = np.where(np.arange(2) == 0, points, 99.0)
     np.testing.assert_array_equal(answer(policy, seen(points, first)), answer(policy, seen(spoilt, first)))
     assert differs(policy, observation, seen(points, first))
 
@@ -208,7 +208,7 @@ def test_bfloat16_stays_near_float32(observation):
     assert not np.allclose(one, two, atol=1e-6)
 
 
-@pytest.mark.parametrize(("observer", "expected"), [(SMALL, 0.1e6), (PAPER, 0.14e6)], ids=["small", "paper"])
+@pytest.mark.parametrize(("observer", "expected"), [(SMALL, 0.15e6), (PAPER, 0.19e6)], ids=["small", "paper"])
 def test_the_preset_has_the_parameters_that_it_says(observer, expected):
     shapes = jax.eval_shape(lambda key: presets.POOLED.build(Env(observer=observer), key), KEY)
     assert count_parameters(shapes) == pytest.approx(expected, rel=0.2)

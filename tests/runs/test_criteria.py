@@ -81,7 +81,7 @@ def crowded(tmp_path_factory):
     drawn = scenes.straight_road(lanes=2, length=400.0, agents=blocked, steps=25, name="blocked")
     compiled = compile_recording(drawn)[0]
     count = int(np.sum(np.asarray(compiled.egos.track) >= 0))
-    egos = tuple(replace(entry.egos[0], track=100 + row) for row in range(count))
+    egos = tuple(replace(entry.egos[0], track_id=100 + row) for row in range(count))
     second = replace(entry, name="blocked", file="blocked.py", group="group-blocked", egos=egos)
     write_dataset(folder, [(entry, scenario), (second, compiled)], 0.2)
     return str(folder), count
