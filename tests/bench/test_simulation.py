@@ -78,9 +78,9 @@ def test_what_nobody_reads_is_in_no_program(bank, named):
     def drive(bank, episode):
         def step(state, _):
             state, events = NEAREST.step(bank, state, jnp.zeros((6, 2)))
-            return state, NEAREST.rewards(bank, events)
+            return state, NEAREST.rewards(bank, events, state.traits)
 
-        return jax.lax.scan(step, NEAREST.reset(bank, episode), None, length=4)[1]
+        return jax.lax.scan(step, NEAREST.reset(bank, episode, jax.random.key(0)), None, length=4)[1]
 
     compiled = jax.jit(jax.vmap(drive, (None, 0))).lower(bank, np.arange(2)).compile()
     assert facts_in(compiled) == FACTS - {"off_road"}
@@ -114,7 +114,7 @@ def test_what_is_seen_costs_at_least_its_bytes(bank):
         return measure(Case("small", 1, 6, part, env, steps=1, **more), bank, "a grid", 1e9, 0.0).megabytes
 
     seen = least("observation") - least("consumed")
-    assert seen > 1e-6 * 6 * 4 * (12 * 8 * 16)  # the route alone: features of points of lanes
+    assert seen > 1e-6 * 6 * 4 * (12 * 8 * 11)  # the route alone: features of points of lanes
     assert least("step") < least("consumed", around, events=False) < least("consumed")
     assert copy_rate(4, 8) > 1e6
 
