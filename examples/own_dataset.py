@@ -27,7 +27,8 @@ class OneLane:
         kind, motion = np.full(len(table), int(AgentKind.CAR)), (table[..., :2], table[..., 2], velocity)
         tracks = Tracks(np.arange(len(table)), kind, size, 0.42 * size, *motion, valid > 0)
         x, side = np.array([0.0, 500.0]), np.full(2, 1.75)
-        return Recording(file, file, 0.2, tracks, lanes=(Lane(0, np.stack([x, side], 1), np.stack([x, -side], 1)),))
+        lane = Lane(0, np.stack([x, side], 1), np.stack([x, -side], 1))
+        return Recording(Path(file).stem, file, 0.2, tracks, lanes=(lane,))
 
 
 READERS["one-lane"] = OneLane()
