@@ -26,8 +26,7 @@ class OneLane:
         velocity, size = np.gradient(table[..., :2], 0.2, axis=1) * valid[..., None], np.full(len(table), 4.5)
         kind, motion = np.full(len(table), int(AgentKind.CAR)), (table[..., :2], table[..., 2], velocity)
         tracks = Tracks(np.arange(len(table)), kind, size, 0.42 * size, *motion, valid > 0)
-        x, side = np.array([0.0, 500.0]), np.full(2, 1.75)
-        lane = Lane(0, np.stack([x, side], 1), np.stack([x, -side], 1))
+        lane = Lane(0, np.array([[0.0, 1.75], [500.0, 1.75]]), np.array([[0.0, -1.75], [500.0, -1.75]]))
         return Recording(Path(file).stem, file, 0.2, tracks, lanes=(lane,))
 
 
