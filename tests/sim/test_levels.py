@@ -11,7 +11,7 @@ import scenes
 
 from drivetrain.data.compile.compiling import compile_recording
 from drivetrain.env import Env
-from drivetrain.observe import SMALL
+from drivetrain.observe.sight import SMALL
 from drivetrain.observe.surroundings import Surroundings
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.playback import Playback
