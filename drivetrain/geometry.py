@@ -179,17 +179,6 @@ def point_segment_distance(point: Float[Array, "2"], a: Float[Array, "2"], b: Fl
     return root(segment_square(point, a, b))
 
 
-def segments_cross(
-    a: Float[Array, "2"], b: Float[Array, "2"], c: Float[Array, "2"], d: Float[Array, "2"]
-) -> Bool[Array, ""]:
-    """Whether the segments a–b and c–d have a point in common; parallel ones (also on one line) never cross."""
-    first, second, offset = b - a, d - c, c - a
-    scale = cross(first, second)
-    safe = jnp.where(scale == 0.0, 1.0, scale)
-    along, across = cross(offset, second) / safe, cross(offset, first) / safe
-    return (scale != 0.0) & (along >= 0.0) & (along <= 1.0) & (across >= 0.0) & (across <= 1.0)
-
-
 # -------------------------------------------------------------------------------------------------------------- regions
 
 

@@ -97,7 +97,7 @@ class Trajectory:
 
     agents: Agents  # [T + 1, A]
     lights: Int[Array, "moments S"]
-    along: Float[Array, "moments C"]  # m along the route
+    arc_length: Float[Array, "moments C"]  # m along the route
     speed: Float[Array, "moments C"]  # m/s, of the controlled agents
     controlled: Int[Array, "C"]  # their columns
     time: Int[Array, "moments"]  # step of the log
@@ -307,4 +307,4 @@ class Shared(Driver):
 
 
 def _moment(state: State) -> tuple[Agents, Array, Array, Array, Array]:
-    return state.agents, state.lights, state.along, state.motion.speed, state.time
+    return state.agents, state.lights, state.arc_length, state.motion.speed, state.time

@@ -307,7 +307,7 @@ class State:
     motion: Motion  # [C]
     route: Int[Array, "C"]  # row of the bank's routes, on the map of the episode
     cursor: Int[Array, "C"]  # station of the route
-    along: Float[Array, "C"]  # m along the route, from its first station
+    arc_length: Float[Array, "C"]  # m along the route, from its first station
     stopped: Bool[Array, "C S"]  # latched: has stopped before this line
     traffic: Any = ()  # the traffic rule's own record; () where it remembers nothing
     traits: Traits | None = None  # [C]; None: nobody has any
@@ -360,7 +360,6 @@ class Observation:
     road: Tokens
     route: Tokens
     remaining: Float[Array, ""]  # share of a full episode left: for the critic alone
-    traits: Float[Array, "f_traits"] | None = None  # the agent's own; None: nobody has any
 
 
 @record

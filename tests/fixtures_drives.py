@@ -36,8 +36,8 @@ def bank(scenarios):
 
 
 @pytest.fixture(scope="session")
-def egos(scenarios):
-    return [scenario.egos for scenario in scenarios]
+def roads(scenarios):
+    return [(scenario.map, scenario.egos) for scenario in scenarios]
 
 
 @pytest.fixture(scope="session")

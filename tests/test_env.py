@@ -32,7 +32,7 @@ def log_drive(bank, steps=49):
             return jnp.concatenate([there.position, there.heading])
 
         state, events = LOG.step(bank, state, jax.vmap(pose)(jnp.arange(len(state.alive))))
-        return state, (events, state.along)
+        return state, (events, state.arc_length)
 
     return jax.lax.scan(step, LOG.reset(bank, 0, jax.random.key(0)), None, length=steps)[1]
 

@@ -399,7 +399,7 @@ def test_drive_of_the_log_is_the_log(bank):
     way = driven(bank, Follow(), 1, 24)
     column = int(way.controlled[0])
     np.testing.assert_allclose(way.agents.position[:, column, 0], 80.0 + 2.0 * np.arange(25), atol=1e-3)
-    np.testing.assert_allclose(way.along[:, 0] - way.along[0, 0], 2.0 * np.arange(25), atol=1e-2)
+    np.testing.assert_allclose(way.arc_length[:, 0] - way.arc_length[0, 0], 2.0 * np.arange(25), atol=1e-2)
     np.testing.assert_allclose(way.speed, 10.0, atol=1e-2)
     assert way.mask.all()
     assert not np.asarray(happened(way.events.off_route)).any()

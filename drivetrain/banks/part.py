@@ -21,7 +21,7 @@ from drivetrain.parallel import on_each
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import Layout, host_bank
 from drivetrain.sim.roads import Indexing, empty_blocks, most_cells
-from drivetrain.types import Array, Egos, Scenario, record, replace
+from drivetrain.types import Array, Egos, Map, Scenario, record, replace
 
 CELLS = 100_000
 """Road cells in memory at once, at most, where there is more than one recording; a cell's block takes 9.2 kB."""
@@ -37,7 +37,7 @@ class Piece:
     first: int = 0  # episodes of the part before this piece
     episodes: int = -1  # of the bank's: those that follow are padding; -1: none are
     steps: int = 0  # of the longest episode of the part; 0: that of the bank
-    egos: tuple[Egos, ...] = ()  # of its recordings, on the host: their routes are drawn on pages, and read by no step
+    roads: tuple[tuple[Map, Egos], ...] = ()  # its recordings, on the host: drawn on pages, read by no step
 
     def rows(self) -> Int[np.ndarray, "E"]:
         """The bank's episodes that are none of its padding."""
@@ -116,7 +116,7 @@ class Part:
                 first=first,
                 episodes=len(source),
                 steps=steps,
-                egos=tuple(scenario.egos for scenario in scenarios),
+                roads=tuple((scenario.map, scenario.egos) for scenario in scenarios),
             )
             first += len(source)
 
@@ -176,7 +176,7 @@ def _padded(bank: Bank, recordings: int, episodes: int) -> Bank:
 
     return replace(
         bank,
-        maps=fill(bank.maps, recordings),
+        lines=fill(bank.lines, recordings),
         roads=fill(bank.roads, recordings),
         logs=fill(bank.logs, recordings),
         paths=fill(bank.paths, recordings),

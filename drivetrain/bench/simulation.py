@@ -139,7 +139,7 @@ def drive(case: Case, bank: Bank, episode: Array):
             gained = jax.tree.map(jnp.add, gained, (env.rewards(bank, events, state.traits), events))
         else:
             state = simulator.step(bank, env.dynamics, env.traffic, state, idle)
-            gained = gained + state.along
+            gained = gained + state.arc_length
         return (state, look(bank, state), gained), None
 
     def whole(carry, number: Array):
@@ -188,12 +188,12 @@ def _bytes(case: Case, bank: Bank) -> int:
 
 def _tensors(case: Case, bank: Bank) -> str:
     """The shapes that a row is about."""
-    elements, width = bank.maps.elements.shape[1], bank.roads.block.shape[-1]
-    lanes, signals = route_lanes(bank), bank.maps.line_kind.shape[-1]
+    width = bank.roads.block.shape[-1]
+    lanes, signals = route_lanes(bank), bank.lines.kind.shape[-1]
     agents, steps = bank.logs.bodies.length.shape[-1], bank.logs.lights.shape[1]
     reach, megabytes = np.asarray(bank.roads.reach), bank.roads.block.nbytes / len(bank.roads.block) / 1e6
     index = f"{megabytes:.1f} MB a scene, exact within {reach[reach > 0.0].min():.0f} m"
-    text = f"A {agents} · T {steps} · R {elements} in blocks of {width} ({index}) · S {signals} · L {lanes}"
+    text = f"A {agents} · T {steps} · road in blocks of {width} ({index}) · S {signals} · L {lanes}"
     if case.sees:
         seen = jax.eval_shape(lambda bank: case.env.observe(bank, case.env.reset(bank, 0, jax.random.key(0))), bank)
         floats = sum(leaf.size for leaf in jax.tree.leaves(seen) if leaf.dtype == jnp.float32)

@@ -29,6 +29,8 @@ def bench(
     seconds: float = 2.0,
     policy: Literal["pooled", "small"] = "pooled",
     epochs: int = 1,
+    minibatches: int = 4,
+    kept: float = 1.0,
     cores: int | None = None,
     large: bool = False,
     as_json: Annotated[str | None, tyro.conf.arg(name="json")] = None,
@@ -41,6 +43,8 @@ def bench(
         scenes: simulated at once (threads, and recordings a second, for the rows of load)
         seconds: spent on each measurement, at least
         epochs: passes over a window, of `train` and `fresh`
+        minibatches: of a pass
+        kept: share of a window's steps that is learnt from, those of the largest advantage
         policy: the quickstart's, or the paper's smallest (0.75 million parameters) with what the paper's see
         cores: pin the measurement to so many CPU cores; 1 also turns XLA's threads off
         large: among the simulator's cases, scenes of 512 agents too
@@ -56,7 +60,7 @@ def bench(
 
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compilation
     measured = PAPER_SMALLEST if policy == "small" else Bench()
-    learning = dataclasses.replace(measured.learning, epochs=epochs)
+    learning = dataclasses.replace(measured.learning, epochs=epochs, minibatches=minibatches, kept=kept)
     measured = dataclasses.replace(measured, seconds=seconds, learning=learning)
     about = describe(measured) | {"cores": len(os.sched_getaffinity(0))}
     print(" · ".join(f"{name} {value}" for name, value in about.items()))

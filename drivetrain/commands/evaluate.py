@@ -56,7 +56,7 @@ def evaluate_policy(
         load_recipe(recipe)
     env, act = driver(policy)
     parts = Part((data,), split, RECORDINGS, env.traffic.needs_paths, limit=limit)
-    found = []
+    driven = []
     with progress("evaluate", total=parts.episodes(), unit="episodes") as show:
         for piece in parts:
             first = piece.first
@@ -68,8 +68,8 @@ def evaluate_policy(
                 seed=seed,
                 progress=lambda done, _, first=first: show(first + done, policy),
             )
-            found.append(replace(whole, drives=None))
-    figures = summarise(together(found), policy, data, split, read_manifest(data).dt, seed)
+            driven.append(replace(whole, drives=None))
+    figures = summarise(together(driven), policy, data, split, read_manifest(data).dt, seed)
     print(describe(figures))
     if as_json is not None:
         write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())

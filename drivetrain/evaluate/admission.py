@@ -18,7 +18,8 @@ from drivetrain.banks.part import Part, Piece
 from drivetrain.data.store.shards import set_causes
 from drivetrain.drivers.log import LogDriver
 from drivetrain.env import Env
-from drivetrain.evaluate.benchmark import RATES, Drives, evaluate, portion_of
+from drivetrain.evaluate.benchmark import Drives, evaluate, portion_of
+from drivetrain.evaluate.metrics import RATES
 from drivetrain.types import FAILURES, replace
 
 RECORDINGS = 32
@@ -89,7 +90,7 @@ def admit(env: Env, piece: Piece, chunk: int = 64, progress: Callable[[int, int]
         source=np.asarray(bank.episodes.log)[rows],
         ego=np.asarray(bank.episodes.ego)[rows, 0],
         cause=tuple(_cause(drives, row) for row in range(len(rows))),
-        facts={name: int(np.sum(getattr(result.outcome, name))) for name in RATES},
+        facts={name: int(np.sum(result.outcome.happened[name])) for name in RATES},
     )
 
 

@@ -17,13 +17,12 @@ from drivetrain.banks.part import Piece
 from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.evaluate.intervals import METHOD, mean, ratio
-from drivetrain.evaluate.metrics import LEAST_DISTANCE, Outcome, outcome
+from drivetrain.evaluate.metrics import LEAST_DISTANCE, RATES, Outcome, outcome
 from drivetrain.parallel import over_learners, shares
 from drivetrain.rollout import Driver, drive
 from drivetrain.sim.bank import Bank
-from drivetrain.types import MARGINS, Array, Events, InputError, Key, record, replace
+from drivetrain.types import Array, Events, InputError, Key, record, replace
 
-RATES = ("failure", *MARGINS)
 MEANS = ("ade", "acceleration", "lateral", "comfort")
 
 
@@ -34,7 +33,7 @@ class Drives:
     position: Float[Array, "*E moments C 2"]
     heading: Float[Array, "*E moments C 2"]
     speed: Float[Array, "*E moments C"]
-    along: Float[Array, "*E moments C"]
+    arc_length: Float[Array, "*E moments C"]
     events: Events  # [E, T, C], of the step that led to moment t + 1
     mask: Bool[Array, "*E T C"]
 
@@ -130,7 +129,7 @@ def _drive_chunk(
             position=trajectory.agents.position[:, mine],
             heading=trajectory.agents.heading[:, mine],
             speed=trajectory.speed,
-            along=trajectory.along,
+            arc_length=trajectory.arc_length,
             events=trajectory.events,
             mask=trajectory.mask,
         )
@@ -149,7 +148,7 @@ def summarise(
     """The object of `evaluation.json`: every figure with its interval, and what it was measured on."""
     egos, cluster = _egos(evaluation)
     moving = np.asarray(egos.log_distance) >= LEAST_DISTANCE
-    figures: dict[str, object] = {f"{name}_rate": mean(getattr(egos, name), cluster, seed).as_json() for name in RATES}
+    figures: dict[str, object] = {f"{name}_rate": mean(egos.happened[name], cluster, seed).as_json() for name in RATES}
     distance, covered = np.asarray(egos.progress)[moving], np.asarray(egos.log_distance)[moving]
     figures["progress_ratio"] = ratio(distance, covered, cluster[moving], seed).as_json()
     figures |= {name: mean(getattr(egos, name), cluster, seed).as_json() for name in MEANS}
@@ -176,13 +175,10 @@ def compare(one: Evaluation, other: Evaluation, seed: int = 0) -> dict[str, dict
     mine, cluster = _egos(one)
     theirs, _ = _egos(other)
     moving = np.asarray(mine.log_distance) >= LEAST_DISTANCE
-    difference = {
-        name: np.asarray(getattr(mine, name), np.float64) - np.asarray(getattr(theirs, name), np.float64)
-        for name in (*RATES, "progress")
-    }
+    less = jax.tree.map(lambda own, other: np.asarray(own, np.float64) - np.asarray(other, np.float64), mine, theirs)
     covered = np.asarray(mine.log_distance)[moving]
-    rates = {f"{name}_rate": mean(difference[name], cluster, seed).as_json() for name in RATES}
-    return rates | {"progress_ratio": ratio(difference["progress"][moving], covered, cluster[moving], seed).as_json()}
+    rates = {f"{name}_rate": mean(less.happened[name], cluster, seed).as_json() for name in RATES}
+    return rates | {"progress_ratio": ratio(less.progress[moving], covered, cluster[moving], seed).as_json()}
 
 
 def _egos(evaluation: Evaluation) -> tuple[Outcome, Int[np.ndarray, "n"]]:

@@ -18,24 +18,27 @@ ACCELERATION = (-4.05, 2.40)  # m/s²; comfort bounds of nuPlan
 LATERAL = 4.89  # m/s²
 JERK = 4.13  # m/s³, longitudinal
 
+RATES = ("failure", *MARGINS)
+"""What an ego counts towards that it happened to."""
+
 
 @record
 class Outcome:
     """How one controlled agent fared in one episode. Padding, `exists` False, holds zeros."""
 
     exists: Bool[Array, "*n"]
-    collision: Bool[Array, "*n"]  # at any step, as the next four
-    off_route: Bool[Array, "*n"]
-    off_road: Bool[Array, "*n"]
-    stop_line: Bool[Array, "*n"]
-    red_light: Bool[Array, "*n"]
-    failure: Bool[Array, "*n"]  # collision or off route
+    happened: dict[str, Bool[Array, "*n"]]  # at any step, each of `RATES` by its name
     progress: Float[Array, "*n"]  # m along the route
     log_distance: Float[Array, "*n"]  # m that the log covers
     ade: Float[Array, "*n"]  # mean distance to the log's position, m
     acceleration: Float[Array, "*n"]  # mean |longitudinal acceleration|, m/s²
     lateral: Float[Array, "*n"]  # mean |lateral acceleration|, m/s²
     comfort: Float[Array, "*n"]  # share of steps within the bounds on acceleration, lateral acceleration and jerk
+
+    @property
+    def failure(self) -> Bool[Array, "*n"]:
+        """Any of `FAILURES`: a collision, or off route."""
+        return self.happened["failure"]
 
 
 def outcome(bank: Bank, episode: Int[Array, ""] | int, trajectory: Trajectory) -> Outcome:
@@ -53,8 +56,7 @@ def outcome(bank: Bank, episode: Int[Array, ""] | int, trajectory: Trajectory) -
     exists = jnp.any(mask, axis=0)
     return Outcome(
         exists=exists,
-        **facts,
-        failure=functools.reduce(jnp.logical_or, (facts[name] for name in FAILURES)),
+        happened=facts | {"failure": functools.reduce(jnp.logical_or, (facts[name] for name in FAILURES))},
         progress=jnp.sum(jnp.where(mask, events.progress, 0.0), axis=0),
         log_distance=jnp.where(exists, bank.episodes.log_distance[episode], 0.0),
         ade=mean_step(distance, mask & known),

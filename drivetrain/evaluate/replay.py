@@ -43,20 +43,21 @@ class Start:
 def write_replay(
     file: str | Path,
     bank: Bank,
-    egos: Sequence[Egos],
+    roads: Sequence[tuple[Map, Egos]],
     evaluations: Mapping[str, Evaluation],
     names: Sequence[str],
     sites: Sequence[str] = (),
 ) -> None:
-    """Keep the drives of several drivers on the same episodes. `egos`, `names`, `sites` go by the bank's recordings.
+    """Keep the drives of several drivers on the same episodes. `roads`, `names`, `sites` go by the bank's recordings.
 
     Raises `InputError` where the drivers did not drive the same episodes.
     """
     runs = list(evaluations.values())
     if not runs or any(not np.array_equal(run.episode, runs[0].episode) for run in runs):
         raise InputError(f"{file}: episodes: drivers differ (evaluate all of them on the same episodes)")
-    kept = _starts(bank, egos, runs[0].episode)
-    leaves = _flat("map", bank.maps) | _flat("log", bank.logs) | _flat("episodes", kept)
+    kept = _starts(bank, [egos for _, egos in roads], runs[0].episode)
+    maps = jax.tree.map(lambda *rows: np.stack([np.asarray(row) for row in rows]), *(map for map, _ in roads))
+    leaves = _flat("map", maps) | _flat("log", bank.logs) | _flat("episodes", kept)
     for driver, run in evaluations.items():
         leaves |= _flat(f"drive.{driver}", run.drives)
     about = {"dt": float(bank.dt), "names": list(names), "sites": list(sites), "drivers": list(evaluations)}
@@ -121,7 +122,7 @@ def _drive(driver: str, drive: Drives, episode: Start, map: Map, controlled: lis
     moments = int(episode.last) - int(episode.first) + 1
     alive = np.concatenate([np.ones((1, len(controlled)), bool), drive.mask[: moments - 1, controlled]])
     margins = np.stack([getattr(drive.events, name)[: moments - 1, controlled] for name in MARGINS], axis=-1)
-    along = np.asarray(drive.along)[:moments, controlled]
+    along = np.asarray(drive.arc_length)[:moments, controlled]
     progress = float(np.sum(np.where(alive[1:], drive.events.progress[: moments - 1, controlled], 0.0)))
     covered = float(np.sum(episode.log_distance[controlled]))
     limits = [_limit(map, episode, c, along[:, i]) for i, c in enumerate(controlled)]

@@ -153,12 +153,12 @@ def _curves(metrics: Sequence[Mapping], stages: Mapping[str, str]) -> str:
 def _series(rows: Sequence[Mapping], suffix: str) -> list[Series]:
     """One curve for each figure whose name ends so, over the steps at which it was measured."""
     names = [name for name in dict.fromkeys(key for row in rows for key in row) if name.endswith(suffix)]
-    found = []
+    curves = []
     for name in names:
         points = [(row["step"], row[name]) for row in rows if _number(row.get("step")) and _number(row.get(name))]
         if points:
-            found.append(Series(name.replace("_", " "), [x for x, _ in points], [y for _, y in points]))
-    return found
+            curves.append(Series(name.replace("_", " "), [x for x, _ in points], [y for _, y in points]))
+    return curves
 
 
 def _number(value: object) -> bool:

@@ -9,4 +9,4 @@ from drivetrain.types import Array, State
 
 def progress(bank: Bank, before: State, after: State, c: Index) -> Float[Array, ""]:
     """Metres along the route in this step; negative when it moved back."""
-    return after.along[c] - before.along[c]
+    return after.arc_length[c] - before.arc_length[c]

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.env import Env
 from drivetrain.policy.base import Memory, Policy, remembers
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Key, Observation, Segment, component, record
+from drivetrain.types import Array, InputError, Key, Observation, Segment, component, record
 
 Carry = Any
 """What an algorithm keeps of one scene from one window to the next: a pytree of arrays."""
@@ -88,6 +88,13 @@ class Algorithm(ABC):
     @abstractmethod
     def prepare(self, env: Env, policy: Policy, bank: Bank, segment: Segment, key: Key) -> Batch:
         """What is to be learnt of a segment. The key is consumed."""
+
+    def priority(self, batch: Batch) -> Float[Array, "*N"]:
+        """By what the share of a batch is chosen that is learnt from; masked sequences last.
+
+        Raises `InputError` for an algorithm that learns from all it gathers, as by default.
+        """
+        raise InputError(f"kept: {type(self).__name__} learns from all that it gathers (leave it at 1)")
 
     def moments(self, batch: Batch, total: Total) -> Moments:
         """What the loss must know of a whole minibatch, over all learners; nothing by default."""

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Sequences, by_sequence, cut, unroll
-from drivetrain.learn.ppo import clipped_surrogate
+from drivetrain.learn.ppo import clipped_surrogate, largest
 from drivetrain.learn.returns import discounted_returns, leave_one_out
 from drivetrain.policy.base import Policy, remembers
 from drivetrain.rollout import Figures, rates, rollout, start
@@ -92,6 +92,10 @@ class Loop(Algorithm):
 
         attempts = jax.vmap(of_rollout)(segment, advantage)
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), attempts)
+
+    def priority(self, batch: Attempts) -> Float[Array, "*N"]:
+        """The size of the advantage: the largest of a sequence."""
+        return largest(batch.advantage, batch.steps.mask)
 
     def loss(
         self, env: Env, policy: Policy, batch: Attempts, moments: tuple[()], key: Key

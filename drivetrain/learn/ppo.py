@@ -7,7 +7,7 @@ loss      clipped surrogate + value_scale · (V − target)² − entropy · H
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Sequences, Total, by_sequence, cut, scalars, unroll
@@ -115,6 +115,10 @@ class Ppo(Algorithm):
         rows = by_sequence((window.log_prob, advantage, target), whole)
         return Experience(steps, *rows)
 
+    def priority(self, batch: Experience) -> Float[Array, "*N"]:
+        """The size of the advantage: the largest of a sequence."""
+        return largest(batch.advantage, batch.steps.mask)
+
     def moments(self, batch: Experience, total: Total) -> Advantages:
         """Mean and deviation of a minibatch's advantages; 0 and 1 where they are not normalised."""
         if not self.normalise:
@@ -182,6 +186,11 @@ def clipped_surrogate(
     ratio = jnp.exp(log_ratio)
     held = jnp.clip(ratio, 1.0 - clip, 1.0 + clip)
     return jnp.minimum(ratio * advantage, held * advantage), ratio, (jnp.abs(ratio - 1.0) > clip).astype(jnp.float32)
+
+
+def largest(advantage: Float[Array, "*N L"], mask: Bool[Array, "*N L"]) -> Float[Array, "*N"]:
+    """The size of each sequence's largest advantage; −1 where all of it is masked."""
+    return jnp.max(jnp.where(mask, jnp.abs(advantage), -1.0), axis=-1)
 
 
 def _by_step(rows: Float[Array, "N L"], shape: tuple[int, ...], whole: bool) -> Float[Array, "T C"]:

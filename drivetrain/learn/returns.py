@@ -17,18 +17,6 @@ def discounted_returns(
     return _backwards(reward, discount, bootstrap)
 
 
-def gae(
-    value: Float[Array, "T"],
-    next_value: Float[Array, "T"],
-    reward: Float[Array, "T"],
-    discount: Float[Array, "T"],
-    trace: Float[Array, "T"],
-) -> Float[Array, "T"]:
-    """Generalised advantages (Schulman et al. 2016, eq. 16); `trace` is λ, 0 where the next step is another life."""
-    error = reward + discount * next_value - value
-    return _backwards(error, discount * trace, 0.0)
-
-
 def vtrace(
     value: Float[Array, "T"],
     next_value: Float[Array, "T"],
@@ -42,7 +30,8 @@ def vtrace(
     """V-trace targets and advantages (Espeholt et al. 2018, eq. 1 and section 4.2; λ in remark 2).
 
     `ratio` is π(a|s) / μ(a|s); `trace` is λ, 0 where the next step is another life. The advantage is qₜ − V(sₜ) without
-    the factor ρₜ: a clipped surrogate holds the ratio itself. On policy it is the generalised advantage.
+    the factor ρₜ: a clipped surrogate holds the ratio itself. On policy it is the
+    generalised advantage (Schulman et al. 2016, eq. 16).
     """
     rho, c = jnp.minimum(rho_bar, ratio), trace * jnp.minimum(c_bar, ratio)
     correction = _backwards(rho * (reward + discount * next_value - value), discount * c, 0.0)

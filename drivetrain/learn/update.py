@@ -16,7 +16,7 @@ from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Batch, Figures, T, Total
 from drivetrain.learn.ppo import Ppo
 from drivetrain.policy.base import Policy
-from drivetrain.types import Array, Key, component
+from drivetrain.types import Array, InputError, Key, component
 
 CACHED = 128
 """Steps whose gradient is taken at once on a CPU: their activations stay in a core's cache."""
@@ -65,10 +65,15 @@ class Learning:
     algorithm: Algorithm = Ppo()
     optimiser: Optimiser = Optimiser()
     scenes: int = 128  # gathered from at once, by all learners together
-    epochs: int = 1  # passes over what was gathered
+    kept: float = 1.0  # share of what was gathered that is learnt from: that of the highest priority
+    epochs: int = 1  # passes over it
     minibatches: int = 4  # of a pass
     averaging: float = 0.0  # share of the running mean of policies that outlives an update; 0: none is kept
     part: int = 0  # steps whose gradient is taken at once; 0: `CACHED` on a CPU, else all
+
+    def __post_init__(self):
+        if not 0.0 < self.kept <= 1.0:
+            raise InputError(f"kept: {self.kept} (a share above 0, at most 1)")
 
     def at_once(self) -> int:
         """Steps whose gradient is taken at once; 0: all of a minibatch."""
@@ -86,11 +91,14 @@ def learn(
     """All passes over a batch [N, scenes]: the policy and the optimiser's state after them, means of the figures.
 
     Minibatches are drawn by *units*: single steps of all scenes at once, which lie side by side in memory and are
-    hardly alike, or else single sequences. The key is split: one for the orders of the passes, one for the losses.
+    hardly alike, or else single sequences. Where less than all is kept, they are dealt out anew. The key is split: one
+    for the orders of the passes (folded: for what is kept), one for the losses.
     """
     order_key, loss_key = jax.random.split(key)
     if batch.steps.mask.shape[2] > 1:
         batch = jax.tree.map(lambda leaf: leaf.reshape(-1, 1, *leaf.shape[2:]), batch)
+    if learning.kept < 1.0:
+        batch = foremost(learning, batch, jax.random.fold_in(order_key, 0))
     units = _orders(order_key, batch.steps.mask.shape[0], learning)
 
     def step(carry: tuple[Policy, Any], now: tuple[Array, Key]) -> tuple[tuple[Policy, Any], Figures]:
@@ -101,6 +109,20 @@ def learn(
         step, (policy, optimiser), (units, jax.random.split(loss_key, units.shape[0]))
     )
     return policy, optimiser, jax.tree.map(lambda means: jnp.mean(means, axis=0), figures)
+
+
+def foremost(learning: Learning, batch: Batch, key: Key) -> Batch:
+    """The share of a batch's sequences that has the highest priority, dealt out by the key to units of the same size.
+
+    The filter of advantages of Gigaflow (arXiv 2502.03349, algorithm 1), by rank instead of by a threshold, so that
+    shapes stand. Each learner keeps that share of its own.
+    """
+    priority = learning.algorithm.priority(batch)
+    units, of_unit = priority.shape
+    count = max(round(learning.kept * units), 1)
+    chosen = jax.lax.top_k(priority.reshape(-1), count * of_unit)[1]
+    chosen = jax.random.permutation(key, chosen).reshape(count, of_unit)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[chosen], batch)
 
 
 def gradient(

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Int
 
-from drivetrain.observe import agents, ego, road, route
+from drivetrain.observe import agents, ego, road, route, traits
 from drivetrain.observe.agents import observe_agents
 from drivetrain.observe.base import Observer, Widths
 from drivetrain.observe.ego import observe_ego
@@ -22,24 +22,24 @@ class Sight(Observer):
     road: int = 16
     route: RouteView = RouteView(stations=SPARSE)
     episode_seconds: float = 30.0  # of a full episode: the unit of `remaining`
+    traits: bool = False  # the agent's own stand at the end of its ego features
 
     @property
     def widths(self) -> Widths:
         """Features of each modality."""
-        return Widths(
-            ego.FEATURES, agents.FEATURES, road.FEATURES, route.POINT_FEATURES, self.route.lanes, self.route.points
-        )
+        own = ego.FEATURES + (traits.FEATURES if self.traits else 0)
+        return Widths(own, agents.FEATURES, road.FEATURES, route.POINT_FEATURES, self.route.lanes, self.route.points)
 
     def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
         """What controlled agent `c` sees; `remaining` is the share of a full episode that its recording still has."""
         left = (bank.episodes.last[state.episode] - state.time) * bank.dt
+        own = observe_ego(bank, state, c)
         return Observation(
-            ego=observe_ego(bank, state, c),
+            ego=jnp.concatenate([own, observe_traits(state, c)]) if self.traits else own,
             agents=observe_agents(state, c, self.agents),
             road=observe_road(bank, state, c, self.road),
             route=observe_route(bank, state, c, self.route),
             remaining=jnp.clip(left / self.episode_seconds, 0.0, 1.0),
-            traits=observe_traits(state, c),
         )
 
 

@@ -11,7 +11,6 @@ from drivetrain.observe import ego
 from drivetrain.observe.base import Observer, Widths
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.scales import BEND, SPEED, compress
-from drivetrain.observe.traits import observe_traits
 from drivetrain.observe.turning import turn_rows
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.levels import STEEPEST, on_level
@@ -65,5 +64,4 @@ class Surroundings(Observer):
             road=Tokens(road, there),
             route=Tokens(jnp.zeros((FEATURES, 1)), jnp.zeros(1, bool)),
             remaining=jnp.zeros(()),
-            traits=observe_traits(state, c),
         )

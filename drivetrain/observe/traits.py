@@ -10,8 +10,8 @@ FEATURES = 11
 """The factors of `Weights`, then of `Scales`, less 1: zeros are an agent like any other."""
 
 
-def observe_traits(state: State, c: Int[Array, ""] | int) -> Float[Array, "f"] | None:
-    """The traits of controlled agent `c`; None where nobody has any."""
+def observe_traits(state: State, c: Int[Array, ""] | int) -> Float[Array, "f"]:
+    """The traits of controlled agent `c`; zeros where nobody has any."""
     if state.traits is None:
-        return None
+        return jnp.zeros(FEATURES)
     return jnp.stack([factor[c] for factor in jax.tree.leaves(state.traits)]) - 1.0

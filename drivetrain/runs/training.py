@@ -137,7 +137,7 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
                 results[name] = evaluate(run.env, piece.bank, driver, portion_of(piece))
                 show(done * len(drivers) + len(results), name)
             if done == 0:
-                write_replay(site.folder / "replay.safetensors", piece.bank, piece.egos, results, piece.names)
+                write_replay(site.folder / "replay.safetensors", piece.bank, piece.roads, results, piece.names)
             for name, result in results.items():
                 driven[name].append(replace(result, drives=None))
             dataset.append(piece.episode_dataset())

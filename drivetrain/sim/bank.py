@@ -1,18 +1,18 @@
-"""What is given, on the device: maps, logs, routes and episodes. `building.py` makes it, `reading.py` reads it."""
+"""What is given, on the device: lines, roads, logs, routes, episodes. `building.py` makes it, `reading.py` reads it."""
 
-from jaxtyping import Float, Int, UInt
+from jaxtyping import Bool, Float, Int, UInt
 
 from drivetrain.sim.paths import Paths
 from drivetrain.sim.roads import RoadIndex
 from drivetrain.sim.route_tables import RouteTable
-from drivetrain.types import Array, Log, Map, record
+from drivetrain.types import Array, Log, record
 
 
 @record
 class Routes:
     """A pool of routes: what a step reads of each. Whoever is on a route's map may be given it, also during life."""
 
-    map: Int[Array, "*pool"]  # row of the bank's maps
+    map: Int[Array, "*pool"]  # row of the bank's lines and roads
     tables: RouteTable  # [ρ]: unrolled
     lines: Int[Array, "*pool K"]  # control lines met, in order; rows of the map's lines, -1: none
     line_station: Float[Array, "*pool K"]  # where each is met, in stations
@@ -23,7 +23,7 @@ class Routes:
 class Episodes:
     """E episodes of C controlled agents each."""
 
-    map: Int[Array, "*E"]  # row of the bank's maps
+    map: Int[Array, "*E"]  # row of the bank's lines and roads
     log: Int[Array, "*E"]  # row of the bank's logs
     first: Int[Array, "*E"]  # first step of the log that is played
     last: Int[Array, "*E"]  # last step of the log that is played
@@ -36,14 +36,23 @@ class Episodes:
 
 
 @record
+class Lines:
+    """The control lines of M maps: what a step reads of a map beside its road."""
+
+    ends: Float[Array, "*M S 4"]  # left end x, y, right end x, y, seen in the direction of travel
+    kind: Int[Array, "*M S"]  # ControlKind
+    judged: Bool[Array, "*M S"]  # False: the light fails nobody
+
+
+@record
 class Bank:
-    """Everything that is given: M maps and their roads by cell, N logs, ρ routes, E episodes.
+    """Everything that is given: M maps' lines and roads by cell, N logs, ρ routes, E episodes.
 
     What is read is indexed by rows (`bank.x[i, cell]`), so that a step copies nothing that it does not use: many worlds
     share a map, many episodes a log, many agents a route, and a restart is an index.
     """
 
-    maps: Map  # [M]
+    lines: Lines  # [M]
     roads: RoadIndex  # [M]
     cell: Float[Array, ""]  # side of a road cell, m
     logs: Log  # [N]

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt
 
 from drivetrain.data.routes.arc_length import arc_lengths, place_on_route, reference_heights
-from drivetrain.sim.bank import Bank, Episodes, Routes
+from drivetrain.sim.bank import Bank, Episodes, Lines, Routes
 from drivetrain.sim.episodes import Window, cut, windows
 from drivetrain.sim.paths import lay_paths
 from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.sim.route_tables import SIDES, stack_tables, unroll
-from drivetrain.types import InputError, Scenario, component
+from drivetrain.types import InputError, Map, Scenario, component
 
 Pool = Mapping[tuple[int, int], int]
 """The row of each route, by recording and ego, in order."""
@@ -79,7 +79,7 @@ def host_bank(
     pool = {pair: number for number, pair in enumerate(pairs)}
     arcs = [arc_lengths(scenarios[row], ego) for row, ego in pairs]
     return Bank(
-        maps=_stack([scenario.map for scenario in scenarios]),
+        lines=_stack([_lines(scenario.map) for scenario in scenarios]),
         roads=_roads(scenarios, layout.indexing, blocks),
         cell=np.asarray(layout.indexing.cell, np.float32),
         logs=_stack([scenario.log for scenario in scenarios]),
@@ -94,6 +94,10 @@ def host_bank(
 def record_id(name: str) -> UInt[np.ndarray, "2"]:
     """64 bits of a recording's name, the same in every process."""
     return np.frombuffer(hashlib.blake2b(name.encode(), digest_size=8).digest(), np.uint32).copy()
+
+
+def _lines(map: Map) -> Lines:
+    return Lines(map.lines, map.line_kind, map.line_judged)
 
 
 def _roads(scenarios: Sequence[Scenario], indexing: Indexing, blocks: Float[np.ndarray, "M G k B"] | None) -> RoadIndex:

@@ -38,7 +38,7 @@ class Paths:
     follows: Bool[Array, "*logs A"]  # a vehicle that moves forward; others have no path here
     stays: Bool[Array, "*logs A"]  # recorded to the end of the recording
     line: Int[Array, "*logs A l"]  # lights crossed, in order: rows of the map's lines; -1 is padding
-    line_along: Float[Array, "*logs A l"]  # m along the path
+    line_arc: Float[Array, "*logs A l"]  # m along the path
     height: Float[Array, "*logs A K"] | None = None  # m, of the points; None: all on one level
 
 
@@ -47,7 +47,7 @@ class _Path(NamedTuple):
     spacing: float
     travelled: Float[np.ndarray, "T"]
     line: Int[np.ndarray, "l"]
-    line_along: Float[np.ndarray, "l"]
+    line_arc: Float[np.ndarray, "l"]
     height: Float[np.ndarray, "K"]
 
 
@@ -81,7 +81,7 @@ def lay_paths(scenario: Scenario, laid: bool = True) -> Paths:
         follows=np.array([path is not None for path in laid_paths]),
         stays=np.asarray(log.agents.valid)[last].copy(),
         line=laid_out["line"].astype(np.int32),
-        line_along=laid_out["line_along"].astype(np.float32),
+        line_arc=laid_out["line_arc"].astype(np.float32),
         height=None if log.agents.height is None else laid_out["height"].astype(np.float32),
     )
 

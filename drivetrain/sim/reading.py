@@ -231,9 +231,9 @@ def control_lines(bank: Bank, route: Index) -> ControlLines:
     row, known = bank.routes.map[route], index >= 0
     safe = jnp.maximum(index, 0)
     return ControlLines(
-        ends=jnp.where(known[:, None], bank.maps.lines[row, safe], 0.0),
-        kind=jnp.where(known, bank.maps.line_kind[row, safe], 0),
-        judged=known & bank.maps.line_judged[row, safe],
+        ends=jnp.where(known[:, None], bank.lines.ends[row, safe], 0.0),
+        kind=jnp.where(known, bank.lines.kind[row, safe], 0),
+        judged=known & bank.lines.judged[row, safe],
         index=index,
         station=jnp.where(known, bank.routes.line_station[route], 0.0),
     )

@@ -121,7 +121,7 @@ def _refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
         return jax.tree.map(lambda leaf, part: leaf.at[at].set(part), old, new)
 
     return Bank(
-        maps=put(bank.maps, pieces.maps, into),
+        lines=put(bank.lines, pieces.lines, into),
         roads=put(bank.roads, pieces.roads, into),
         cell=bank.cell,
         logs=put(bank.logs, pieces.logs, into),

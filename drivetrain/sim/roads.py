@@ -134,7 +134,7 @@ def _pairs(
         part = slice(start, start + at_once)
         column, row = low[part, 0] + np.arange(across)[:, None], low[part, 1] + np.arange(up)[:, None, None]
         lower = origin[0] + side * column.astype(np.float32), origin[1] + side * row.astype(np.float32)
-        distance = _apart(np.ascontiguousarray(elements[part].T), lower, indexing.cell)
+        distance = box_distance(np.ascontiguousarray(elements[part].T), lower, indexing.cell)
         near = distance <= indexing.radius
         near &= (column <= high[part, 0]) & (row <= high[part, 1])
         at = np.flatnonzero(near)
@@ -152,16 +152,10 @@ def _rounded(widest: int, indexing: Indexing) -> int:
     return min(-(-widest // LANES) * LANES, indexing.width)
 
 
-def box_distance(
-    segments: Float[np.ndarray, "n 4"], lower: Float[np.ndarray, "m 2"], side: float
-) -> Float[np.ndarray, "m n"]:
-    """Distance of segments to axis-aligned squares given by their lower corners, m; 0 where they meet."""
-    return _apart(np.ascontiguousarray(segments.T), (lower[:, 0, None], lower[:, 1, None]), side)
+def box_distance(segments: Float[np.ndarray, "4 n"], lower: tuple[np.ndarray, np.ndarray], side: float) -> np.ndarray:
+    """Distance of segments to axis-aligned squares, m; 0 where they meet.
 
-
-def _apart(segments: Float[np.ndarray, "4 n"], lower: tuple[np.ndarray, np.ndarray], side: float) -> np.ndarray:
-    """The same of squares whose corners' x and y are broadcast against the segments and against each other.
-
+    The lower corners' x and y are broadcast against the segments and against each other.
     What is as large as the result is written into four arrays, again and again: fresh memory costs more than the sums.
     """
     ax, bx = segments[0] - lower[0], segments[2] - lower[0]

@@ -44,8 +44,8 @@ def reset(
         motion=jax.vmap(dynamics.start, (0, 0, 0, None))(now, spawn.later, body, bank.dt),
         route=spawn.route,
         cursor=cursor,
-        along=along,
-        stopped=jnp.zeros((len(me), bank.maps.line_kind.shape[1]), bool),
+        arc_length=along,
+        stopped=jnp.zeros((len(me), bank.lines.kind.shape[1]), bool),
         traffic=traffic.start(bank, episode, spawn.time),
         traits=spawn.traits,
     )
@@ -84,7 +84,7 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
         lights=lights_at(bank, state.episode, state.time + 1),
         motion=pose.motion,
         cursor=cursor,
-        along=lives(along, state.along),
+        arc_length=lives(along, state.arc_length),
         traffic=memory,
     )
 

@@ -36,7 +36,7 @@ class Drive:
     heading: Float[np.ndarray, "n C 2"]
     speed: Float[np.ndarray, "n C"]  # m/s
     limit: Float[np.ndarray, "n C"]  # m/s; 0: unknown
-    margins: Float[np.ndarray, "n C 5"]  # MARGINS; row 0, before any step, is ignored
+    margins: Float[np.ndarray, "n C facts"]  # MARGINS; row 0, before any step, is ignored
     alive: Bool[np.ndarray, "n C"]
     progress_ratio: float | None = None  # None: the log stands still
 

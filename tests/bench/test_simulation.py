@@ -59,7 +59,7 @@ def test_a_part_counts_its_steps(part, observer, bank):
     assert row.scene_steps == pytest.approx(2 / (row.milliseconds / 1e3))
     assert row.floor == pytest.approx(row.megabytes) and row.megabytes > 0.0  # at 1e9 bytes a second
     assert row.compile_seconds > 0.0 and row.temporary_share >= 0.0
-    assert f"A 6 · T 30 · R {bank.maps.elements.shape[1]}" in row.tensors
+    assert f"A 6 · T 30 · road in blocks of {bank.roads.block.shape[-1]}" in row.tensors
     assert ("floats seen" in row.tensors) == (part in ("observation", "consumed"))
     assert len(table([row]).splitlines()) == 2
 

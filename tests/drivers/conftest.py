@@ -1,1 +1,1 @@
-from fixtures_drives import bank, constant_run, egos, log_run, rows, scenarios  # noqa: F401 - fixtures
+from fixtures_drives import bank, constant_run, log_run, rows, scenarios  # noqa: F401 - fixtures

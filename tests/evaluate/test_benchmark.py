@@ -7,7 +7,8 @@ import pytest
 
 from drivetrain.drivers import BASELINES
 from drivetrain.env import Env
-from drivetrain.evaluate.benchmark import RATES, Portion, compare, evaluate, summarise
+from drivetrain.evaluate.benchmark import Portion, compare, evaluate, summarise
+from drivetrain.evaluate.metrics import RATES
 from drivetrain.types import InputError
 
 
@@ -15,7 +16,7 @@ def test_the_log_follows_itself(bank, log_run, rows):
     alone = rows["straight"] + rows["curve"]
     assert np.asarray(log_run.outcome.ade).max() < 1e-4
     assert not np.asarray(log_run.outcome.failure)[alone].any()
-    assert np.asarray(log_run.outcome.collision)[rows["overlap"]].all()
+    assert np.asarray(log_run.outcome.happened["collision"])[rows["overlap"]].all()
 
 
 def test_straight_on_is_right_on_a_straight_road_and_leaves_a_bend(constant_run, rows):
@@ -23,7 +24,7 @@ def test_straight_on_is_right_on_a_straight_road_and_leaves_a_bend(constant_run,
     assert not np.asarray(figures.failure)[rows["straight"]].any()
     # 8 m/s for 29 steps of 0.2 s
     assert np.asarray(figures.progress)[rows["straight"]] == pytest.approx(8.0 * 29 * 0.2, rel=1e-4)
-    assert np.asarray(figures.off_route)[rows["curve"]].all()
+    assert np.asarray(figures.happened["off_route"])[rows["curve"]].all()
 
 
 def test_order_and_chunks_change_nothing(bank, constant_run):

@@ -32,7 +32,7 @@ def drive_beside_the_log(bank, row, aside=(3.0, 4.0), **changed):
     return Trajectory(
         agents=Agents(position=position, **recorded),
         lights=np.zeros((STEPS + 1, bank.logs.lights.shape[-1]), np.int32),
-        along=np.zeros((STEPS + 1, 1), np.float32),
+        arc_length=np.zeros((STEPS + 1, 1), np.float32),
         speed=np.zeros((STEPS + 1, 1), np.float32),
         controlled=jnp.array([track]),
         time=jnp.arange(first, first + STEPS + 1),
@@ -45,7 +45,7 @@ def test_calm_drive(bank, rows):
     row = rows["straight"][0]
     figures = outcome(bank, row, drive_beside_the_log(bank, row, progress=1.5))
     assert figures.exists.tolist() == [True]
-    assert not any(getattr(figures, name)[0] for name in ("failure", "collision", "off_route", "off_road", "stop_line"))
+    assert not any(fact[0] for fact in figures.happened.values())
     assert figures.progress[0] == pytest.approx(12.0)
     assert figures.ade[0] == pytest.approx(5.0, rel=1e-5)
     assert figures.comfort[0] == 1.0
@@ -61,7 +61,7 @@ def test_one_step_below_zero_happened(bank, rows, fact, fails):
     margin[3] = -0.001
     row = rows["straight"][0]
     figures = outcome(bank, row, drive_beside_the_log(bank, row, **{fact: margin}))
-    assert bool(getattr(figures, fact)[0])
+    assert bool(figures.happened[fact][0])
     assert bool(figures.failure[0]) is fails
 
 

@@ -8,9 +8,9 @@ NAMES, SITES = ("straight", "curve", "overlap"), ("a", "b", "a")
 
 
 @pytest.fixture
-def file(bank, egos, log_run, constant_run, tmp_path):
+def file(bank, roads, log_run, constant_run, tmp_path):
     path = tmp_path / "replay.safetensors"
-    write_replay(path, bank, egos, {"log": log_run, "constant": constant_run}, NAMES, SITES)
+    write_replay(path, bank, roads, {"log": log_run, "constant": constant_run}, NAMES, SITES)
     return path
 
 
@@ -27,17 +27,17 @@ def test_what_was_written_is_read(bank, scenarios, file, constant_run, rows):
     constant = episode.drives[1]
     moments = episode.last - episode.first + 1
     assert constant.position.shape == (moments, 1, 2) and constant.margins.shape == (moments, 1, 5)
-    assert (constant.margins[1:, 0, 1] < 0).any() == constant_run.outcome.off_route[row, 0]
+    assert (constant.margins[1:, 0, 1] < 0).any() == constant_run.outcome.happened["off_route"][row, 0]
     assert not (episode.drives[0].margins[1:] < 0).any()
     assert np.allclose(constant.limit, 15.0)
     ratio = constant_run.outcome.progress[row, 0] / constant_run.outcome.log_distance[row, 0]
     assert constant.progress_ratio == pytest.approx(float(ratio), rel=1e-5)
 
 
-def test_drivers_must_have_driven_the_same(bank, egos, log_run, constant_run, tmp_path):
+def test_drivers_must_have_driven_the_same(bank, roads, log_run, constant_run, tmp_path):
     part = type(log_run)(log_run.episode[:1], log_run.source[:1], log_run.outcome, log_run.drives)
     with pytest.raises(InputError, match="drivers differ"):
-        write_replay(tmp_path / "replay.safetensors", bank, egos, {"log": part, "constant": constant_run}, NAMES)
+        write_replay(tmp_path / "replay.safetensors", bank, roads, {"log": part, "constant": constant_run}, NAMES)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,12 +12,12 @@ from drivetrain.types import InputError
 
 
 @pytest.fixture
-def run(bank, egos, log_run, constant_run, tmp_path):
+def run(bank, roads, log_run, constant_run, tmp_path):
     """A run's folder in which the log stands for the trained policy, and constant velocity for BC."""
     runs = {"log": log_run, "bc": constant_run, "bc_ppo": log_run}
     figures = {name: summarise(result, name, "drawn", "test", 0.2, 0) for name, result in runs.items()}
     figures["bc_ppo"]["against"] = {"bc": compare(log_run, constant_run)}
-    write_replay(tmp_path / "replay.safetensors", bank, egos, runs, ["straight", "curve", "overlap"])
+    write_replay(tmp_path / "replay.safetensors", bank, roads, runs, ["straight", "curve", "overlap"])
     rows = [{"stage": "bc", "step": e, "loss": 3.0 / (e + 1)} for e in range(3)]
     rows += [{"stage": "bc_ppo", "step": 1000 * u, "val_failure_rate": 0.4 / (u + 1)} for u in range(3)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"stage": "bc_p')

@@ -148,7 +148,7 @@ class Scene:
             motion=jax.vmap(Motion)(jnp.asarray(speeds), zeros, zeros, zeros),
             route=self.bank.episodes.route[0],
             cursor=jnp.asarray(np.clip(np.round(x / 2) + 10, 0, STATIONS - 1), jnp.int32),
-            along=jnp.asarray(x + 20.0 if along is None else along, jnp.float32),
+            arc_length=jnp.asarray(x + 20.0 if along is None else along, jnp.float32),
             stopped=jnp.asarray(latch),
         )
 

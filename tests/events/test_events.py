@@ -143,8 +143,8 @@ def slopes(bank, before):
 
     def total(position, heading, motion, along):
         agents = replace(before.agents, position=position, heading=heading)
-        events = facts.detect(bank, before, replace(before, agents=agents, motion=motion, along=along))
+        events = facts.detect(bank, before, replace(before, agents=agents, motion=motion, arc_length=along))
         return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(events))
 
     agents = before.agents
-    return jax.grad(total, (0, 1, 2, 3))(agents.position, agents.heading, before.motion, before.along)
+    return jax.grad(total, (0, 1, 2, 3))(agents.position, agents.heading, before.motion, before.arc_length)

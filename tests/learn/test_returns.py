@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.learn.returns import discounted_returns, explained, fit, gae, leave_one_out, vtrace
+from drivetrain.learn.returns import discounted_returns, explained, fit, leave_one_out, vtrace
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -37,13 +37,6 @@ def test_returns_agree_with_a_loop(drawn):
     )
 
 
-def test_gae_agrees_with_rlax(drawn):
-    value = drawn["value"]
-    expected = rlax.truncated_generalized_advantage_estimation(drawn["reward"], drawn["discount"], 0.95, value)
-    ours = gae(value[:-1], value[1:], drawn["reward"], drawn["discount"], jnp.full(STEPS, 0.95))
-    np.testing.assert_allclose(ours, expected, atol=1e-5)
-
-
 @pytest.mark.parametrize("trace", [1.0, 0.95, 0.0])
 def test_vtrace_agrees_with_rlax(drawn, trace):
     value, row = drawn["value"], jnp.full(STEPS, trace)
@@ -69,11 +62,13 @@ def test_vtrace_clips_where_it_is_told(drawn):
     np.testing.assert_allclose(target, expected, atol=1e-5)
 
 
-def test_on_policy_vtrace_is_gae(drawn):
-    value, trace = drawn["value"], jnp.where(jnp.arange(STEPS) == 4, 0.0, 0.9)
-    rows = (value[:-1], value[1:], drawn["reward"], drawn["discount"])
-    target, advantage = vtrace(*rows, jnp.ones(STEPS), trace)
-    np.testing.assert_allclose(advantage, gae(*rows, trace), atol=1e-5)
+def test_on_policy_it_is_the_generalised_advantage(drawn):
+    value = drawn["value"]
+    target, advantage = vtrace(
+        value[:-1], value[1:], drawn["reward"], drawn["discount"], jnp.ones(STEPS), jnp.full(STEPS, 0.95)
+    )
+    expected = rlax.truncated_generalized_advantage_estimation(drawn["reward"], drawn["discount"], 0.95, value)
+    np.testing.assert_allclose(advantage, expected, atol=1e-5)
     np.testing.assert_allclose(target, advantage + value[:-1], atol=1e-5)
 
 

@@ -7,10 +7,11 @@ import pytest
 from policies import ENV, Recurrent, glimpse, recurrent
 
 from drivetrain.learn.algorithm import Algorithm, Sequences
+from drivetrain.learn.loop import Attempts, Loop
 from drivetrain.learn.ppo import Experience, Ppo
 from drivetrain.learn.update import Learning, Optimiser, apply, gradient, learn
 from drivetrain.policy.base import Policy
-from drivetrain.types import component, record
+from drivetrain.types import InputError, component, record, replace
 
 KEY = jax.random.key(0)
 COLUMNS = (5, 3)
@@ -220,3 +221,54 @@ def test_nothing_to_learn_changes_nothing():
     policy, _, figures = jax.jit(lambda p, s: learn(learning, ENV, p, s, nothing, KEY))(point(), state)
     jax.tree.map(np.testing.assert_array_equal, policy, point())
     assert float(figures.target) == 0.0
+
+
+@component
+class Telling(Approach):
+    """The same; the larger a target, the more it teaches."""
+
+    def priority(self, batch):
+        return jnp.max(jnp.where(batch.steps.mask, batch.target, -1.0), axis=-1)
+
+
+@pytest.mark.parametrize(("length", "scenes"), [(1, 4), (3, 2)])
+def test_of_what_was_gathered_the_share_of_the_highest_priority_is_learnt(length, scenes):
+    """Every second sequence is masked, so the half that is kept holds the others, all of them, once a pass."""
+    batch = numbers(8, scenes, length)
+    kept = jnp.arange(8 * scenes).reshape(8, scenes, 1) % 2 == 1
+    batch = Numbers(replace(batch.steps, mask=batch.steps.mask & kept), jnp.where(kept, batch.target, 1e6))
+    half = Learning(Telling(), Optimiser(learning_rate=0.1), epochs=3, minibatches=2, kept=0.5)
+    state = half.optimiser.transform().init(point())
+    _, state, figures = jax.jit(lambda p, s: learn(half, ENV, p, s, batch, KEY))(point(), state)
+    told = np.asarray(batch.target)[np.broadcast_to(kept, batch.target.shape)]
+    assert float(figures.target) == pytest.approx(told.mean(), rel=1e-5)
+    assert float(figures.square) == pytest.approx((told**2).mean(), rel=1e-5)
+    assert int(state[1][0].count) == 6
+
+    quarter = replace(half, kept=0.25)
+    _, _, figures = jax.jit(lambda p, s: learn(quarter, ENV, p, s, batch, KEY))(point(), state)
+    last = told.reshape(-1, length)[-len(told) // (2 * length) :]
+    assert float(figures.target) == pytest.approx(last.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kept", [0.0, -0.5, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused(kept):
+    with pytest.raises(InputError, match="kept: "):
+        Learning(kept=kept)
+
+
+def test_an_algorithm_without_priorities_learns_from_everything():
+    learning = Learning(Approach(), kept=0.5)
+    state = learning.optimiser.transform().init(point())
+    with pytest.raises(InputError, match="kept: Approach learns from all"):
+        learn(learning, ENV, point(), state, numbers(4, 2), KEY)
+
+
+@pytest.mark.parametrize("algorithm", [Ppo(), Loop()])
+def test_large_advantages_of_either_sign_come_first_and_masked_steps_last(algorithm, policy):
+    drawn = batch_of(4, 3, 2, policy)
+    drawn = replace(drawn, steps=replace(drawn.steps, mask=drawn.steps.mask.at[0, 0].set(False)))
+    batch = drawn if isinstance(algorithm, Ppo) else Attempts(drawn.steps, drawn.log_prob, drawn.advantage)
+    size = np.where(drawn.steps.mask, np.abs(drawn.advantage), -1.0).max(-1)
+    np.testing.assert_allclose(algorithm.priority(batch), size)
+    assert size[0, 0] == -1.0

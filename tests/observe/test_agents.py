@@ -37,7 +37,7 @@ def crowd(seed: int = 0, count: int = 12) -> State:
         motion=jax.vmap(lambda x: Motion(x, x, x, x))(jnp.zeros(1)),
         route=jnp.zeros(1, jnp.int32),
         cursor=jnp.zeros(1, jnp.int32),
-        along=jnp.zeros(1),
+        arc_length=jnp.zeros(1),
         stopped=jnp.zeros((1, 1), bool),
     )
 

@@ -181,7 +181,9 @@ def test_distance_of_segments_to_a_cell_is_exact():
     lines[:20] = shapely.points(segments[:20, :2])
     lower = np.array([[-4.0, 3.0], [20.0, -7.0]])
     expected = [shapely.distance(lines, shapely.box(x, y, x + 10.0, y + 10.0)) for x, y in lower]
-    np.testing.assert_allclose(box_distance(segments, lower, 10.0), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        box_distance(segments.T.copy(), (lower[:, 0, None], lower[:, 1, None]), 10.0), expected, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("width", [400, 12])

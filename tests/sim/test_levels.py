@@ -159,7 +159,7 @@ def test_all_heights_zero_change_no_bit():
     (one, without), (other, given) = (log_drive(bank) for bank in banks)
     for a, b in zip(jax.tree.leaves(without), jax.tree.leaves(given), strict=True):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
-    assert np.asarray(one.along).tobytes() == np.asarray(other.along).tobytes()
+    assert np.asarray(one.arc_length).tobytes() == np.asarray(other.arc_length).tobytes()
     views = [
         jax.jit(SMALL)(bank, jax.tree.map(lambda leaf: leaf[20], state), 0)
         for bank, state in zip(banks, (one, other), strict=True)

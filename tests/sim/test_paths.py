@@ -79,7 +79,7 @@ def test_lights_stand_where_the_path_crosses_their_lines(scenario):
     # Car 1 starts at x = 20 in the lane of the light at x = 120; no other crosses it.
     assert paths.line.shape == (5, LINES)
     np.testing.assert_array_equal(paths.line[1], [0, -1, -1, -1])
-    np.testing.assert_allclose(paths.line_along[1, 0], 100.0, atol=1e-3)
+    np.testing.assert_allclose(paths.line_arc[1, 0], 100.0, atol=1e-3)
     assert (paths.line[[0, 2, 3, 4]] == -1).all()
     against = np.asarray(given.map.lines).copy()
     against[0] = against[0, [2, 3, 0, 1]]  # for the other direction of travel

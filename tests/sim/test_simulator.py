@@ -36,7 +36,7 @@ def test_reset_is_the_log(straight):
     assert (int(state.time), int(state.controlled[0]), int(state.cursor[0])) == (5, 0, 14)
     np.testing.assert_allclose(state.agents.position[:4, 0], [28, 30, 32, 49], rtol=1e-6)
     np.testing.assert_array_equal(state.agents.valid, [True, True, True, True, False])
-    np.testing.assert_allclose(state.along, 28.0, rtol=1e-6)
+    np.testing.assert_allclose(state.arc_length, 28.0, rtol=1e-6)
     np.testing.assert_allclose(state.motion.speed, 8.0)
     assert bool(state.alive[0]) and not bool(jnp.any(state.stopped))
 
@@ -49,7 +49,7 @@ def test_others_replay_and_the_controlled_one_obeys(straight):
     mine = 20 + 10 * time - 0.5 * time**2
     np.testing.assert_allclose(states.agents.position[:, 1, 0], mine, rtol=1e-5)
     np.testing.assert_allclose(states.agents.position[:, 2, 0], 20 + 12 * time, rtol=1e-5)
-    np.testing.assert_allclose(states.along[:, 0], mine, rtol=1e-5)
+    np.testing.assert_allclose(states.arc_length[:, 0], mine, rtol=1e-5)
     np.testing.assert_array_equal(states.cursor[:, 0], np.round(mine / 2))
     np.testing.assert_array_equal(states.time, np.arange(1, 21))
 
@@ -57,7 +57,7 @@ def test_others_replay_and_the_controlled_one_obeys(straight):
 def test_a_change_of_the_reference_lane_does_not_count_as_distance(straight):
     # The recorded lane steps aside by 3.5 m at station 50; the agent goes straight on at 10 m/s past it.
     states = roll(straight, reset(straight, MODEL, 0, jax.random.key(0)), jnp.zeros((39, 1, 2)))
-    np.testing.assert_allclose(states.along[:, 0], 20 + 2.0 * np.arange(1, 40), rtol=1e-5)
+    np.testing.assert_allclose(states.arc_length[:, 0], 20 + 2.0 * np.arange(1, 40), rtol=1e-5)
 
 
 def test_along_a_bend_is_the_arc(scenario):
@@ -65,7 +65,7 @@ def test_along_a_bend_is_the_arc(scenario):
     model = Playback()
 
     def follow(state, pose):
-        return (state := step(bank, model, Replay(), state, pose[None])), state.along[0]
+        return (state := step(bank, model, Replay(), state, pose[None])), state.arc_length[0]
 
     log = bank.logs.agents
     poses = jnp.concatenate([log.position[0, 1:20, 1], log.heading[0, 1:20, 1]], -1)
@@ -119,7 +119,7 @@ def test_an_agent_may_be_given_another_route_during_its_life(scenario):
     own, given_other = roll(bank, state, actions), roll(bank, other, actions)
     np.testing.assert_array_equal(given_other.route, 1)
     np.testing.assert_array_equal(given_other.cursor, own.cursor - 5)
-    np.testing.assert_allclose(given_other.along, own.along - 10.0, atol=1e-4)
+    np.testing.assert_allclose(given_other.arc_length, own.arc_length - 10.0, atol=1e-4)
     np.testing.assert_array_equal(given_other.agents.position, own.agents.position)
 
 
@@ -173,7 +173,7 @@ def test_padding_of_the_controlled_changes_nothing(straight):
     narrow, both = roll(straight, state, actions[:, :1]), roll(wide, padded, actions)
     np.testing.assert_allclose(both.agents.position, narrow.agents.position, atol=1e-5)
     np.testing.assert_array_equal(both.agents.valid, narrow.agents.valid)
-    np.testing.assert_allclose(both.along[:, :1], narrow.along)
+    np.testing.assert_allclose(both.arc_length[:, :1], narrow.arc_length)
     assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(both))
 
 
@@ -193,7 +193,7 @@ def test_gradients_through_steps_are_finite(straight, speed):
 
     def reach(actions):
         states = roll(straight, state, actions)
-        return jnp.sum(states.along) + jnp.sum(states.agents.position) + jnp.sum(states.motion.lateral)
+        return jnp.sum(states.arc_length) + jnp.sum(states.agents.position) + jnp.sum(states.motion.lateral)
 
     slope = jax.grad(reach)(jnp.zeros((3, 1, 2)))
     assert bool(jnp.all(jnp.isfinite(slope)))

@@ -44,7 +44,7 @@ NOBODY = 2**31 - 1
 class Following:
     """What each agent's driver remembers: where on its path it is, and how fast."""
 
-    along: Float[Array, "A"]  # m from the path's start
+    arc: Float[Array, "A"]  # m from the path's start
     speed: Float[Array, "A"]  # m/s
     phase: Int[Array, "A"]  # WAITING to enter the scene, DRIVING, or GONE
 
@@ -106,14 +106,14 @@ class Follow(Traffic):
         log, before = bank.episodes.log[state.episode], state.traffic
         recorded = log_at(bank, state.episode, state.time + 1)
         far = self.least_view + self.view * before.speed
-        nodes = place(bank, log, before.along + far * jnp.array(CHORDS)[:, None])
+        nodes = place(bank, log, before.arc + far * jnp.array(CHORDS)[:, None])
         most = jnp.minimum(self.acceleration, jnp.asarray(ABILITIES.acceleration)[state.bodies.kind])
         wanted, blocked = self._others(state, before.speed, most, chain(nodes))
         wanted = jnp.maximum(wanted, self._lights(bank, log, state, most))
         change = jnp.clip(self._free(before.speed, nodes.pace[0], most) - wanted, -self.hardest, most)
 
         distance, speed = jax.vmap(run, (0, 0, None, None))(before.speed, change, 1e9, bank.dt)
-        along = before.along + distance
+        along = before.arc + distance
         leaves = (along > self._end(bank, log)) & ~bank.paths.stays[log]
         # On the first step that it is recorded at, a waiting agent stands at its path's start, and looks from there.
         enters = recorded.valid & ~blocked & (wanted < self.hardest)
@@ -212,14 +212,14 @@ class Follow(Traffic):
         """The braking, m/s², that a red light asks for: a line owes no headway, and is run where it is too late."""
         line, speed = bank.paths.line[log], state.traffic.speed[:, None]
         red = (line >= 0) & is_red(state.lights[jnp.maximum(line, 0)])
-        gap = bank.paths.line_along[log] - state.traffic.along[:, None] - 0.5 * state.bodies.length[:, None]
+        gap = bank.paths.line_arc[log] - state.traffic.arc[:, None] - 0.5 * state.bodies.length[:, None]
         stops = red & (gap > 0.0) & (speed**2 < 2.0 * self.hardest * gap)
         way = speed**2 / (2.0 * jnp.sqrt(most * self.braking))[:, None]
         return jnp.max(jnp.where(stops, most[:, None] * interaction(self.line_gap, way, gap), 0.0), axis=1)
 
     def _agents(self, bank: Bank, log: Index, after: Following, recorded: Agents) -> Agents:
         """Followers where they have got to, the others as recorded; padding stays where it is nothing."""
-        node, follows = place(bank, log, after.along[None]), bank.paths.follows[log]
+        node, follows = place(bank, log, after.arc[None]), bank.paths.follows[log]
         heading = jnp.stack([node.cos[0], node.sin[0]], -1)
         present = follows & (after.phase == DRIVING)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from drivetrain.env import Env
+from drivetrain.observe.sight import Sight
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.reading import Index, Placement, log_at, logged, reference_window
@@ -14,7 +15,7 @@ from drivetrain.sim.route_tables import PathRow
 from drivetrain.sim.spawning.base import Spawn, Spawning
 from drivetrain.sim.spawning.log import FromLog
 from drivetrain.sim.traffic.base import Traffic
-from drivetrain.types import AgentKind, Agents, Bodies, Key, Scales, State, Traits, Weights, component
+from drivetrain.types import AgentKind, Agents, Bodies, Key, Scales, State, Traits, Weights, component, replace
 
 DT, COUNT = 0.2, 5
 
@@ -63,7 +64,7 @@ def bank(scenario):
     return make_bank([scenario()], DT, indexing=Indexing(width=32))
 
 
-ENV = Env(spawning=Anywhere(), traffic=Nobody())
+ENV = Env(spawning=Anywhere(), traffic=Nobody(), observer=Sight(traits=True))
 
 
 @jax.jit
@@ -83,10 +84,13 @@ def test_a_rule_of_ones_own_is_reset_and_driven_in_a_batch(bank):
     state, after, events, rewards, seen = spawned(bank, keys)
     assert state.alive.shape == (6, COUNT) and bool(state.alive.all()) and bool(after.agents.valid.all())
     assert len(np.unique(state.route)) > 1 and len(np.unique(state.cursor)) > 10
-    np.testing.assert_allclose(state.along, 2.0 * state.cursor, atol=1e-4)  # where the rule put them on the route
+    np.testing.assert_allclose(state.arc_length, 2.0 * state.cursor, atol=1e-4)  # where the rule put them on the route
     np.testing.assert_allclose(events.progress, DT * state.motion.speed, atol=1e-3)
     assert bool((events.off_route > 0.0).all()) and rewards.shape == (6, COUNT)
-    np.testing.assert_allclose(seen.traits[..., 9], state.traits.scales.steering - 1.0)
+    assert seen.ego.shape[-1] == ENV.observer.widths.ego == Sight().widths.ego + 11
+    np.testing.assert_allclose(seen.ego[..., -2], state.traits.scales.steering - 1.0)
+    plain = ENV.observe(bank, replace(jax.tree.map(lambda leaf: leaf[0], after), traits=None))
+    np.testing.assert_array_equal(plain.ego[:, -11:], 0.0)  # nobody has any: as an agent like any other
     again = spawned(bank, keys)[0]
     np.testing.assert_array_equal(again.agents.position, state.agents.position)
 

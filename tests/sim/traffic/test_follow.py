@@ -119,7 +119,7 @@ def expected(bank, state):
     state, paths = jax.tree.map(np.asarray, (state, bank.paths))
     result = {}
     for i in np.flatnonzero(paths.follows[0] & (state.traffic.phase == DRIVING)):
-        along, speed = float(state.traffic.along[i]), float(state.traffic.speed[i])
+        along, speed = float(state.traffic.arc[i]), float(state.traffic.speed[i])
         most = 1.5 if state.bodies.kind[i] != AgentKind.BICYCLE else 1.0
         far = RULE.least_view + RULE.view * speed
         nodes = [spot(paths, i, along + share * far)[0] for share in CHORDS]
@@ -142,7 +142,7 @@ def test_a_step_is_what_a_loop_over_pairs_says(scenario):
         for time in (0, 5, 12, 20, 28):
             before, after = (jax.tree.map(lambda leaf, t=t: leaf[t], states) for t in (time, time + 1))
             for i, (along, speed) in expected(bank, before).items():
-                np.testing.assert_allclose(after.traffic.along[i], along, rtol=1e-4, atol=1e-3)
+                np.testing.assert_allclose(after.traffic.arc[i], along, rtol=1e-4, atol=1e-3)
                 np.testing.assert_allclose(after.traffic.speed[i], speed, rtol=1e-3, atol=1e-3)
                 compared += 1
         assert compared >= 25
@@ -158,7 +158,7 @@ def test_in_a_real_crowd_too_nobody_in_the_way_is_missed():
         before, after = (jax.tree.map(lambda leaf, t=t: leaf[t], states) for t in (time, time + 1))
         for i, (along, speed) in expected(bank, before).items():
             if int(after.traffic.phase[i]) == DRIVING:
-                np.testing.assert_allclose(after.traffic.along[i], along, rtol=1e-4, atol=2e-3)
+                np.testing.assert_allclose(after.traffic.arc[i], along, rtol=1e-4, atol=2e-3)
                 np.testing.assert_allclose(after.traffic.speed[i], speed, rtol=1e-3, atol=5e-3)
                 compared += 1
     assert compared >= 60
