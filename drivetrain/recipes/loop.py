@@ -7,12 +7,15 @@ from drivetrain.types import replace
 
 
 def quickstart_loop() -> Run:
-    """Six rollouts of each of 24 scenes an update; no value is learnt, in cloning either, and none is in memory."""
+    """Six rollouts of each of 24 scenes an update; no value is learnt, in cloning either, and none is in memory.
+
+    Two passes over all of them, as in the paper.
+    """
     run = quickstart()
     cloning, improvement = run.stages
     algorithm = Loop(rollouts=6, longest=STEPS)
-    scenes = 24
-    updates = -(-improvement.agent_steps // (scenes * algorithm.steps()))
+    scenes, agent_steps, epochs, minibatches = 24, 6_000_000, 2, 4
+    steps = -(-agent_steps // (scenes * algorithm.steps())) * epochs * minibatches
     return replace(
         run,
         name="quickstart-loop",
@@ -24,8 +27,12 @@ def quickstart_loop() -> Run:
                 name="bc_loop",
                 title="BC + LOOP",
                 algorithm=algorithm,
-                optimiser=replace(improvement.optimiser, steps=updates * improvement.epochs * improvement.minibatches),
+                optimiser=replace(improvement.optimiser, learning_rate=6e-4, steps=steps),
                 scenes=scenes,
+                kept=1.0,
+                epochs=epochs,
+                minibatches=minibatches,
+                agent_steps=agent_steps,
             ),
         ),
     )
