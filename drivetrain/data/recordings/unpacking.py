@@ -3,6 +3,8 @@
 A pipe that nobody writes to would be waited for without end, and a device never ends: neither is opened.
 """
 
+import gzip
+import io
 import lzma
 import os
 import stat
@@ -46,21 +48,21 @@ def _read(file: str, packing: str) -> bytes:
     try:
         with open(file, "rb") as stream:
             data = stream.read(size)  # a room of as many bytes as are asked for is made first
-        if packing:
-            archive = (
-                lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
-                if packing == "xz"
-                else zlib.decompressobj(zlib.MAX_WBITS | 16)
-            )
+        if packing == "xz":
+            archive = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
             data = archive.decompress(data, MAX_BYTES + 1)
             if len(data) <= MAX_BYTES and not archive.eof:
-                refuse(file, "truncated archive", "restore the file")
+                raise EOFError
             if archive.unused_data:
                 refuse(file, "bytes after the archive's end", "restore the file")
+        elif packing:
+            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(MAX_BYTES + 1)  # of all its members
+    except EOFError:
+        refuse(file, "truncated archive", "restore the file")
+    except (lzma.LZMAError, zlib.error, gzip.BadGzipFile):
+        refuse(file, "damaged archive", "restore the file")
     except OSError as error:
         refuse(file, f"cannot be read: {error.strerror}", "check the path and its permissions")
-    except (lzma.LZMAError, zlib.error):
-        refuse(file, "damaged archive", "restore the file")
     if len(data) > MAX_BYTES:
         refuse(file, f"unpacks to more than {MAX_BYTES >> 20} MiB", "split the recording")
     return data

@@ -119,7 +119,8 @@ def _on(line: shapely.Geometry, segments: Float[np.ndarray, "n 4"]) -> Bool[np.n
 def _borders(recording: Recording, lanes: Lanes, edges: list[Points]) -> Drawn:
     """The borders of recorded lanes, one that two lanes share once, as the stronger of its two markings.
 
-    A border that is not painted is left out where it is the edge of the road.
+    A border that is not painted is left out where it is the edge of the road. An edge itself is never drawn as a
+    border: it stands once, on the side that its source gives, and not where its source interrupts it.
     """
     by_id = {lane.id: lane for lane in recording.lanes}
     wanted: Drawn = []
@@ -135,6 +136,7 @@ def _borders(recording: Recording, lanes: Lanes, edges: list[Points]) -> Drawn:
         if not lane.drivable:
             wanted.append((ElementKind.BIKE_BORDER, raised(lanes, lane.left, lane.height)))
             wanted.append((ElementKind.BIKE_BORDER, raised(lanes, lane.right, None)))
+    wanted = [(ElementKind.LINE_VIRTUAL if kind == ElementKind.ROAD_EDGE else kind, points) for kind, points in wanted]
     wanted.sort(key=lambda item: -_strength(item[0]))
     painted = [item for item in wanted if item[0] != ElementKind.LINE_VIRTUAL]
     virtual = [item for item in wanted if item[0] == ElementKind.LINE_VIRTUAL]

@@ -197,14 +197,15 @@ def test_who_may_use_a_lanelet_and_which_way(tmp_path):
     assert (notes["lanelets_used_both_ways"], notes["lanelets_of_other_types"], notes["areas_left_out"]) == (1, 1, 1)
 
 
-def test_stop_signs_yield_lines_and_bare_lines(tmp_path):
+@pytest.mark.parametrize("sign", ["de206", "stop_sign", "usR1-1"])
+def test_stop_signs_yield_lines_and_bare_lines(tmp_path, sign):
     d = Drawing()
     lanes = []
     for y in (0, 10, 20, 30):
         lanes.append((d.way([(0, y + 4), (40, y + 4)]), d.way([(0, y), (40, y)])))
     lines = [d.way([(38, y + 4), (38, y)], "stop_line", "") for y in (0, 10, 20)]
     stop, give_way = (
-        d.way([(38, -1), (38, -2)], "traffic_sign", "de206"),
+        d.way([(38, -1), (38, -2)], "traffic_sign", sign),
         d.way([(1, 9), (1, 8)], "traffic_sign", "de205"),
     )
     ids = [d.lanelet(*pair) for pair in lanes]

@@ -1,6 +1,7 @@
 """The Nocturne/GPUDrive reader: a hand-written crossing, hostile files, and real scenes where there are any."""
 
 import copy
+import gzip
 import json
 import lzma
 import math
@@ -263,7 +264,8 @@ HOSTILE = {
     "road of text": spoil(["roads", 0], "lane"),
     "road far off": spoil(["roads", 0, "geometry", 0, "x"], 1e8),
     "geometry of null": spoil(["roads", 0, "geometry"], None),
-    "ego out of range": spoil(["metadata", "sdc_track_index"], 99),
+    "lists under x and y": spoil(["objects", 1, "position"], {"x": [5000.0] * STEPS, "y": [-3000.0] * STEPS}),
+    "lists for a point": spoil(["objects", 1, "position"], [{"x": [0.0, 1.0], "y": [0.0, 1.0]}] * STEPS),
     "light of text": spoil(["tl_states", "104"], "red"),
     "light out of time": spoil(["tl_states", "104", "time_index"], list(range(100, 135))),
     "lights of one state": spoil(["tl_states", "104", "state"], ["stop"]),
@@ -294,12 +296,21 @@ def test_odd_roads_do_no_harm(tmp_path):
     assert not read.lanes and not read.control_lines and read.notes["lights_without_a_lane"] == 1
 
 
+@pytest.mark.parametrize("mark", [99, -1, "first"])
+def test_a_mark_at_no_object_is_counted_and_the_scene_read(tmp_path, mark):
+    read = nocturne.read(write(tmp_path, spoil(["metadata", "sdc_track_index"], mark)))
+    assert read.marked == () and read.notes["marks_at_no_object"] == 1
+    assert len(read.tracks.id) == len(crossing()["objects"])
+
+
 def test_packed_files_and_folders(tmp_path):
     text = json.dumps(crossing()).encode()
     (tmp_path / "a.json.xz").write_bytes(lzma.compress(text))
     (tmp_path / "b.json").write_bytes(text)
+    (tmp_path / "c.json.gz").write_bytes(gzip.compress(text[:999]) + gzip.compress(text[999:]))  # of two members
     (tmp_path / "c.txt").write_bytes(text)
-    assert [Path(file).name for file in nocturne.find(str(tmp_path))] == ["a.json.xz", "b.json"]
+    assert [Path(file).name for file in nocturne.find(str(tmp_path))] == ["a.json.xz", "b.json", "c.json.gz"]
+    assert nocturne.read(str(tmp_path / "c.json.gz")).name == "c"
     assert nocturne.read(str(tmp_path / "a.json.xz")).name == "a"
     (tmp_path / "a.json.xz").write_bytes(lzma.compress(text)[:-40])
     with pytest.raises(InputError, match="archive"):

@@ -359,6 +359,15 @@ def test_a_light_on_a_road_governs_at_its_s_the_way_it_faces(tmp_path):
         np.testing.assert_allclose(ends[:, 1], [0.0, -3.5] if orientation == "+" else [0.0, 3.5], atol=1e-6)
 
 
+def test_signals_of_one_id_are_told_apart_by_their_places(tmp_path):
+    signals = LIGHT.format("") + LIGHT.format("").replace('s="5"', 's="60"')
+    recording = read(tmp_path, road(1, inside=f"<signals>{signals}</signals>"))
+    assert recording.notes["signals_with_another_ones_id"] == 1
+    assert sorted(float(world(recording, light.position)[0]) for light in recording.lights) == [5.0, 60.0]
+    assert sorted(float(ends[0, 0]) for _, ends in lines_of(recording)) == pytest.approx([5.0, 60.0])
+    assert len({line.light for line in recording.control_lines}) == 2
+
+
 def test_a_stop_sign_takes_the_painted_line(tmp_path):
     line = (
         '<object id="1" name="StopLine" type="-1" s="94" t="-1.75" hdg="1.5707963267948966" length="3.5" width="0.4"/>'
@@ -531,7 +540,6 @@ HOSTILE = {
     "an unknown rule": (road(1, extra=' rule="MIDDLE"'), {}, "rule"),
     "an unknown unit": (road(1, inside='<type s="0"><speed max="5" unit="knots"/></type>'), {}, "unit"),
     "a limit beyond sense": (road(1, inside='<type s="0"><speed max="5000"/></type>'), {}, "speed"),
-    "two signals, one id": (road(1, inside=f"<signals>{2 * LIGHT.format('')}</signals>"), {}, "two signals"),
     "a signal far off": (
         road(1, inside=f"<signals>{LIGHT.format('')}</signals>".replace('t="-6"', 't="1e6"')), {}, "t: "),
     "an object of a mile": (

@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import scenes
 import shapely
 
@@ -94,3 +95,21 @@ def test_edges_that_the_recording_draws_are_taken_as_they_are():
     edges = of_kind(elements(recording), ElementKind.ROAD_EDGE)
     assert edges[0, :2].tolist() == [0.0, -1.0] and edges[-1, 2:].tolist() == [100.0, -1.0]
     assert (edges[:, 2] > edges[:, 0]).all() and (edges[:, [1, 3]] == -1.0).all()
+
+
+def test_borders_that_are_edges_draw_no_second_edge():
+    """The left kerb runs against the lane, drivable side on its left; the right one is interrupted, and stays so."""
+    road = scenes.straight_road(lanes=1, length=100.0)
+    (lane,) = road.lanes
+    left, right = float(lane.left[0, 1]), float(lane.right[0, 1])
+    kerbs = [((100.0, left), (0.0, left)), ((0.0, right), (40.0, right)), ((60.0, right), (100.0, right))]
+    features = tuple(Feature(ElementKind.ROAD_EDGE, np.array(ends)) for ends in kerbs)
+    lanes = (dataclasses.replace(lane, left_border=ElementKind.ROAD_EDGE, right_border=ElementKind.ROAD_EDGE),)
+    found = elements(dataclasses.replace(road, lanes=lanes, features=features))
+    edges = of_kind(found, ElementKind.ROAD_EDGE)
+    assert length(edges).sum() == pytest.approx(180.0)
+    assert (edges[edges[:, 1] == left][:, 2] < edges[edges[:, 1] == left][:, 0]).all()
+    between = (edges[:, 1] == right) & (np.minimum(edges[:, 0], edges[:, 2]) > 39.0) & (edges[:, 2] < 61.0)
+    assert not between.any()
+    gap = of_kind(found, ElementKind.LINE_VIRTUAL)  # there the lane ends at no kerb
+    assert gap.size and (gap[:, [1, 3]] == right).all()

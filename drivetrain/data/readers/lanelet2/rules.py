@@ -6,7 +6,8 @@ The rules, in order:
      de274.1: 30 km/h; us25: 25 mph). A number without a unit is in km/h.
   2. A traffic_light governs the lanelets that refer to it, at its `ref_line`; without one, at their end (derived).
   3. An all_way_stop governs its `yield` lanelets as a stop sign does; so does a right_of_way or a traffic_sign with a
-     stop sign (de206, R1-1), for those who yield or refer to it. Of a right_of_way without one, its line is a line.
+     stop sign (de206, R1-1, stop_sign), for those who yield or refer to it. Of a right_of_way without one, its line is
+     a line.
   4. Other ways of type stop_line stand as lines on the lanelets whose centre they cross.
 """
 
@@ -30,7 +31,7 @@ UNITS = {"": 1.0 / 3.6, "km/h": 1.0 / 3.6, "kmh": 1.0 / 3.6, "mph": 0.44704, "m/
 MAX_SPEED_LIMIT = 100.0  # m/s
 SIGNS = ((r"de274-(\d+)", 1.0 / 3.6), (r"us(\d+)", 0.44704))
 ZONE_SIGN, ZONE_LIMIT = "de274.1", 30.0 / 3.6
-STOP_SIGNS = {"de206", "r1-1", "usr1-1"}
+STOP_SIGNS = {"de206", "r1-1", "usr1-1", "stop_sign"}
 LIMIT_TAGS = ("max_speed", "speed_limit", "sign_type")
 FAR = 30.0  # m; a line further than this from a lanelet is another's
 

@@ -62,7 +62,7 @@ def read(file: str) -> Recording:
         group=scenario if isinstance(scenario, str) and scenario.isprintable() and len(scenario) < 100 else "",
         source=SOURCE,
         licence=LICENCE,
-        marked=_marked(file, scene, tracks),
+        marked=_marked(scene, tracks, notes),
         origin=(float(origin[0]), float(origin[1])),
         notes=notes | roads.notes,
     )
@@ -201,13 +201,14 @@ def _radians(
     return np.radians(heading) if degrees else heading
 
 
-def _marked(file: str, scene: dict[str, Any], tracks: Tracks) -> tuple[int, ...]:
-    """The id of the ego, where the metadata points at an object that was seen."""
+def _marked(scene: dict[str, Any], tracks: Tracks, notes: dict[str, int]) -> tuple[int, ...]:
+    """The id of the ego, where the metadata points at an object that was seen; a mark at none is counted."""
     metadata = scene.get("metadata")
     row = metadata.get("sdc_track_index") if isinstance(metadata, dict) else None
     if row is None:
         return ()
     if type(row) is not int or not 0 <= row < len(scene["objects"]):
-        refuse(f"{file}: metadata: sdc_track_index", quote(str(row)), "give the index of an object")
+        notes["marks_at_no_object"] = 1
+        return ()
     id = scene["objects"][row].get("id", row)
     return (id,) if id in tracks.id else ()

@@ -42,9 +42,12 @@ def points(where: str, value: Any) -> Float[np.ndarray, "n 2"]:
     """A list of {"x", "y"} objects (or one of them) as an array."""
     items = value if isinstance(value, list) else [value]
     try:
-        return np.array([(item["x"], item["y"]) for item in items], np.float64).reshape(-1, 2)
+        pairs = np.array([(item["x"], item["y"]) for item in items], np.float64)
+        if pairs.size and pairs.shape != (len(items), 2):  # as lists under x and y
+            raise ValueError
+        return pairs.reshape(-1, 2)
     except (TypeError, KeyError, ValueError, OverflowError):
-        refuse(where, "not a list of points with x and y", "restore the file")
+        refuse(where, "not a list of points with x and y", "give one object a point, with a number under x and under y")
 
 
 def read_roads(file: str, scene: dict[str, Any], origin: Float[np.ndarray, "2"], steps: int) -> Roads:
