@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 
 from drivetrain.data.readers import recorded
 from drivetrain.data.readers.argoverse import forecasting as argoverse
@@ -15,6 +16,9 @@ from drivetrain.data.readers.opendrive import reader as opendrive
 from drivetrain.data.readers.scenarionet import reader as scenarionet
 from drivetrain.data.readers.waymo import reader as waymo
 from drivetrain.data.recordings.provenance import given_and_derived
+from drivetrain.data.roads.elements import elements_of
+from drivetrain.data.roads.lanes import stations_of
+from drivetrain.data.roads.map_extension import extend_map
 from drivetrain.types import AgentKind, ElementKind, InputError, LightState
 
 MAPS = (lanelet2, opendrive)  # their files may hold no traffic
@@ -98,6 +102,21 @@ def test_the_lane_graph_holds_together(source):
             for other in lane.successors:
                 gap = lanes[other].left[0] + lanes[other].right[0] - lane.left[-1] - lane.right[-1]
                 assert np.linalg.norm(gap) / 2 < 4.0
+
+
+def test_the_drivable_side_of_an_edge_is_where_the_lanes_are(source):
+    """Half a metre beside an edge that has a lane on one side alone, the lane is on its left."""
+    agree, beside = 0, 0
+    for recording in source[2]:
+        drawn = elements_of(recording, extend_map(*stations_of(recording))[0])
+        edges = drawn.segments[drawn.kind == ElementKind.ROAD_EDGE]
+        rings = [np.concatenate([lane.left, lane.right[::-1]]) for lane in recording.lanes if lane.drivable]
+        road = shapely.union_all([shapely.Polygon(ring).buffer(0.0) for ring in rings])
+        middle, chord = (edges[:, :2] + edges[:, 2:]) / 2, edges[:, 2:] - edges[:, :2]
+        aside = 0.5 * np.column_stack([-chord[:, 1], chord[:, 0]]) / np.linalg.norm(chord, axis=1, keepdims=True)
+        left, right = (shapely.contains_xy(road, *(middle + side).T) for side in (aside, -aside))
+        agree, beside = agree + int((left & ~right).sum()), beside + int((left ^ right).sum())
+    assert beside > 30 and agree / beside > 0.95
 
 
 def test_lines_lights_and_features_belong(source):
