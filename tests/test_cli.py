@@ -176,6 +176,20 @@ def test_evaluate_writes_the_figures(dataset, capsys, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["constant.json"]
 
 
+def test_evaluate_takes_the_whole_dataset(dataset, capsys, tmp_path):
+    """Both recordings are in one split: the others are empty, and all of them are the same as that one."""
+    figures = []
+    for split in ("test", "all"):
+        file = tmp_path / f"{split}.json"
+        assert main(["evaluate", "constant", "--data", str(dataset), "--split", split, "--json", str(file)]) == 0
+        figures.append(json.loads(file.read_text()))
+    assert figures[1].pop("split") == "all" and figures[0].pop("split") == "test"
+    assert figures[0] == figures[1]
+    capsys.readouterr()
+    assert main(["evaluate", "constant", "--data", str(dataset), "--split", "val"]) == 1
+    assert "or all" in one_line(capsys)
+
+
 def test_view_exports_a_page_that_asks_for_nothing(dataset, tmp_path, capsys):
     page = tmp_path / "page.html"
     assert main(["view", str(dataset), "--export", str(page)]) == 0

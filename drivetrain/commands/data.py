@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import sys
+from collections import Counter
 from typing import Annotated, Literal
 
 import tyro
 
 from drivetrain.data.generating.sumo import generator as sumo
 from drivetrain.data.store import converting, dataset_info, mining, process_pool, shards
+from drivetrain.data.store.manifest import SPLITS
 from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.progress import counting, progress
 from drivetrain.types import InputError
@@ -50,6 +52,10 @@ def convert(
     if summary.cropped:
         print("cropped: " + ", ".join(f"{number} {name}" for name, number in summary.cropped.items()))
     admit(out)
+    drawn = Counter(entry.split for entry in shards.read_manifest(out).recordings if entry.egos)
+    if drawn and len(drawn) < len(SPLITS):
+        print("splits: " + ", ".join(f"{name} {drawn[name]}" for name in SPLITS), end="")
+        print(" (with few groups of recordings some are empty: `evaluate --split all`, or convert with --split)")
 
 
 def admit(folder: Annotated[str, tyro.conf.Positional]) -> None:

@@ -35,7 +35,7 @@ def run(words: list[str]) -> None:
 def evaluate_policy(
     policy: Annotated[str, tyro.conf.Positional],
     data: str,
-    split: Literal["train", "val", "test"] = "test",
+    split: Literal["train", "val", "test", "all"] = "test",
     as_json: Annotated[str | None, tyro.conf.arg(name="json")] = None,
     limit: int | None = None,
     seed: int = 0,
@@ -46,7 +46,7 @@ def evaluate_policy(
     Args:
         policy: a run's folder, one of its checkpoints, or log, constant or idm
         data: folder of a dataset
-        split: train, val or test
+        split: train, val or test; all: the whole dataset
         as_json: write the figures to this file
         limit: take the first recordings only
         seed: of the bootstrap, and of drivers that draw
@@ -55,7 +55,7 @@ def evaluate_policy(
     if recipe is not None:
         load_recipe(recipe)
     env, act = driver(policy)
-    parts = Part((data,), split, RECORDINGS, env.traffic.needs_paths, limit=limit)
+    parts = Part((data,), None if split == "all" else split, RECORDINGS, env.traffic.needs_paths, limit=limit)
     driven = []
     with progress("evaluate", total=parts.episodes(), unit="episodes") as show:
         for piece in parts:

@@ -84,7 +84,9 @@ def entries_of(folder: str | Path, manifest: Manifest, split: str | None, admitt
             raise InputError(f"{folder}: no ego has been checked (check admission first, or load all egos)")
         entries = [entry for entry in entries if any(ego.cause is None for ego in entry.egos)]
     if not entries:
-        raise InputError(f"{folder}: no recording in split {split or 'any'} (convert more, or choose another split)")
+        raise InputError(
+            f"{folder}: no recording in split {split or 'any'} (convert more, or choose another split, or all)"
+        )
     return entries
 
 
