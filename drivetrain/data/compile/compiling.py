@@ -4,6 +4,7 @@ Recording → draft (arrays of their own size) → pack (fixed shapes) → Scena
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from jaxtyping import Float, Int
 
 from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.compile.cropping import agents_kept, crop_egos, crop_lines, elements_kept, lanes_beyond, shorten
-from drivetrain.data.compile.drafting import Candidate, Draft, draft, route_lines
+from drivetrain.data.compile.drafting import MOVED, SEEN, Candidate, Draft, draft, route_lines
 from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.roads.elements import Elements
 from drivetrain.data.roads.lanes import Lanes, Mending, headings
@@ -48,6 +49,17 @@ class CompileReport:
     cropped: dict[str, int]  # for want of room: steps, egos, agents, elements, lines (see `cropping`)
     lanes_left_out: int  # permissible lanes beyond the slots of their routes, all routes together
     lines_left_out: int  # control lines beyond those that a route has room for, all routes together
+
+    def undriven(self) -> str:
+        """Why nobody can be driven, in words, with the thresholds."""
+        words = {
+            "short": f"seen for less than {SEEN:g} s without a gap",
+            "parked": f"moving less than {MOVED:g} m",
+            "no_lane": "on no lane",
+            "no_route": "without a route along the lanes",
+        }
+        causes = Counter(words.get(candidate.cause, candidate.cause) for candidate in self.candidates)
+        return ", ".join(f"{count} {cause}" for cause, count in causes.items()) or "no vehicles"
 
     @property
     def notes(self) -> dict[str, int]:

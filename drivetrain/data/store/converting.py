@@ -156,7 +156,7 @@ def convert_file(format: str, file: str, dt: float, capacity: Capacity = MOST) -
         recording = shorten(recording, capacity.steps)[0]
         entry = _describe(recording, scenario, compiled, report._asdict())
         if not entry.egos and len(recording.tracks.id):  # a map alone has no road users, and is kept as a map
-            raise InputError(f"{file}: no vehicle moves for long enough to be driven (leave the file out)")
+            raise InputError(f"{file}: none of its vehicles can be driven: {compiled.undriven()} (leave the file out)")
         return pack_record(entry, scenario)
     except InputError as error:
         return Skipped(file, str(error))

@@ -42,6 +42,7 @@ def test_bad_files_are_skipped_and_counted(tmp_path):
     assert summary.recordings == 1 and [skipped.file for skipped in summary.skipped] == ["bad", "odd", "parked"]
     reasons = info(tmp_path / "data").skipped
     assert reasons["bad"] == "bad: lanes: none (draw some)" and "KeyError" in reasons["odd"]
+    assert "2 moving less than 5 m" in reasons["parked"]
     assert all("\n" not in reason for reason in reasons.values())
 
 
