@@ -1,0 +1,268 @@
+"""Losses and gradients against the plain formula in float64, on the host."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from drivetrain.learn.cut_cross_entropy import Cut, likeliest, linear_cross_entropy, negligible
+from drivetrain.types import InputError, replace
+
+
+def drawn(n=13, v=29, d=5, scale=1.0, seed=0):
+    draw = np.random.default_rng(seed)
+    embeddings, classifier = (scale * draw.normal(size=(rows, d)).astype(np.float32) for rows in (n, v))
+    return embeddings, classifier, draw.integers(0, v, n).astype(np.int32), draw.normal(size=v).astype(np.float32)
+
+
+def plain(embeddings, classifier, targets, bias, of_loss, of_sum, cap=0.0, ignored=-1):
+    """Losses, log-sum-exps, and the gradients of `Σ of_loss · loss + of_sum · log-sum-exp`, in float64."""
+    embeddings, classifier, bias = (np.asarray(x, np.float64) for x in (embeddings, classifier, bias))
+    logits = embeddings @ classifier.T + bias
+    bend = np.ones_like(logits)
+    if cap:
+        logits = cap * np.tanh(logits / cap)
+        bend = 1.0 - (logits / cap) ** 2
+    most = logits.max(axis=1, keepdims=True)
+    summed = (most + np.log(np.exp(logits - most).sum(axis=1, keepdims=True)))[:, 0]
+    counted = targets != ignored
+    loss = np.where(counted, summed - logits[np.arange(len(logits)), np.where(counted, targets, 0)], 0.0)
+    of_loss = of_loss * counted
+    slope = np.exp(logits - summed[:, None]) * (of_loss + of_sum)[:, None]
+    slope[np.arange(len(logits)), np.where(counted, targets, 0)] -= of_loss
+    slope *= bend
+    return loss, summed, slope @ classifier, slope.T @ embeddings, slope.sum(axis=0)
+
+
+def ours(embeddings, classifier, targets, bias, of_loss, of_sum, cut):
+    def weighed(embeddings, classifier, bias):
+        surprise = linear_cross_entropy(embeddings, classifier, targets, bias, cut)
+        return jnp.sum(of_loss * surprise.loss + of_sum * surprise.log_sum_exp), surprise
+
+    (_, surprise), slopes = jax.jit(jax.value_and_grad(weighed, (0, 1, 2), has_aux=True))(embeddings, classifier, bias)
+    return surprise.loss, surprise.log_sum_exp, *slopes
+
+
+def agree(case, cut, rtol=2e-5, **options):
+    n = len(case[0])
+    draw = np.random.default_rng(5)
+    weights = draw.normal(size=n).astype(np.float32), draw.normal(size=n).astype(np.float32)
+    expected = plain(*case, *weights, **options)
+    for mine, theirs in zip(ours(*case, *weights, cut), expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=rtol, atol=rtol * max(np.abs(theirs).max(), 1e-3))
+
+
+SMALL = Cut(tokens=4, entries=8)
+
+
+@pytest.mark.parametrize("cut", [SMALL, Cut(), Cut(tokens=13, entries=29), Cut(tokens=1, entries=1)])
+def test_exact_whatever_the_blocks(cut):
+    agree(drawn(), cut)
+    agree(drawn(), replace(cut, ordered=True))
+
+
+@pytest.mark.parametrize(("n", "v", "d"), [(1, 29, 5), (13, 1, 5), (1, 1, 1), (8, 16, 3), (9, 17, 2)])
+def test_exact_at_odd_sizes(n, v, d):
+    agree(drawn(n, v, d), SMALL)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.1, 10.0])
+def test_exact_from_flat_to_peaked(scale):
+    """With nothing seen all logits are their biases; peaked ones reach hundreds."""
+    agree(drawn(scale=scale), SMALL, rtol=1e-4)
+
+
+def test_ties_are_shared():
+    embeddings, classifier, targets, bias = drawn()
+    agree((embeddings, np.repeat(classifier[:1], 29, 0), targets, np.zeros_like(bias)), SMALL)
+
+
+def test_ignored_targets_count_nothing_but_in_the_sum():
+    embeddings, classifier, targets, bias = drawn()
+    targets[[0, 5, 12]] = -100
+    agree((embeddings, classifier, targets, bias), replace(SMALL, ignored=-100), ignored=-100)
+
+
+@pytest.mark.parametrize("cap", [0.5, 30.0, 1e6])
+def test_capped_logits(cap):
+    agree(drawn(scale=2.0), replace(SMALL, cap=cap), rtol=1e-4, cap=cap)
+
+
+def test_without_a_bias():
+    embeddings, classifier, targets, bias = drawn()
+    loss = linear_cross_entropy(embeddings, classifier, targets, cut=SMALL).loss
+    expected = plain(embeddings, classifier, targets, 0.0 * bias, np.ones(13), np.zeros(13))[0]
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 20), st.integers(1, 6), st.integers(1, 12), st.booleans(), st.integers(0, 99))
+def test_exact_for_any_sizes(n, v, tokens, entries, ordered, seed):
+    agree(drawn(n, v, 3, seed=seed), Cut(tokens=tokens, entries=entries, ordered=ordered), rtol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------------------ left out
+
+
+def peaked(n=64, v=512, d=16):
+    """Tokens that a trained head is sure of: only entries near the target's matter."""
+    draw = np.random.default_rng(1)
+    classifier = draw.normal(size=(v, d)).astype(np.float32)
+    targets = draw.integers(0, 32, n).astype(np.int32)
+    return 3.0 * classifier[targets], classifier, targets, np.where(np.arange(v) < 32, 0.0, -20.0).astype(np.float32)
+
+
+def test_what_is_left_out_is_bounded_by_the_threshold():
+    """Each left-out entry of |softmax − onehot| is below it, so a gradient is off by at most that, entry by entry."""
+    case, cut = peaked(), Cut(tokens=16, entries=32, least=2.0**-12)
+    weights = np.ones(64, np.float32), np.zeros(64, np.float32)
+    exact, filtered = ours(*case, *weights, replace(cut, least=0.0)), ours(*case, *weights, cut)
+    share = float(negligible(*case, cut))
+    assert 0.5 < share < 1.0
+    np.testing.assert_array_equal(filtered[0], exact[0])
+    most = [
+        cut.least * np.abs(case[1]).sum(axis=0).max(),
+        cut.least * np.abs(case[0]).sum(axis=0).max(),
+        64 * cut.least,
+    ]
+    for mine, theirs, bound in zip(filtered[2:], exact[2:], most, strict=True):
+        assert 0.0 < np.abs(np.asarray(mine) - np.asarray(theirs)).max() <= bound
+
+
+def test_in_order_more_is_left_out():
+    embeddings, classifier, targets, bias = peaked()
+    mixed = np.random.default_rng(2).permutation(512)
+    case = embeddings, classifier[mixed], np.argsort(mixed)[targets].astype(np.int32), bias[mixed]
+    cut = Cut(tokens=16, entries=32, least=2.0**-12)
+    assert float(negligible(*case, replace(cut, ordered=True))) > float(negligible(*case, cut)) + 0.3
+    weights = np.ones(64, np.float32), np.zeros(64, np.float32)
+    for one, other in zip(ours(*case, *weights, cut), ours(*case, *weights, replace(cut, ordered=True)), strict=True):
+        np.testing.assert_allclose(one, other, atol=64 * cut.least)
+
+
+def test_a_block_that_gives_nothing_is_not_computed():
+    text = jax.jit(jax.grad(lambda e: jnp.sum(linear_cross_entropy(e, *peaked()[1:], Cut(least=1e-3)).loss)))
+    assert "conditional" in text.lower(peaked()[0]).compile().as_text()
+
+
+def test_nothing_of_all_tokens_by_all_entries_is_held():
+    """Of 8 MB of logits, temporaries take less than 3 %."""
+    n, v, d = 512, 4096, 8
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((n, d), (v, d))]
+
+    def slopes(embeddings, classifier):
+        targets = jnp.zeros(n, jnp.int32)
+        loss = lambda e, c: jnp.sum(linear_cross_entropy(e, c, targets, cut=Cut(tokens=64, entries=128)).loss)  # noqa: E731
+        return jax.grad(loss, (0, 1))(embeddings, classifier)
+
+    memory = jax.jit(slopes).lower(*shapes).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 0.03 * 4 * n * v + 4 * d * (n + v)
+
+
+# ------------------------------------------------------------------------------------------- draws, batches, shards
+
+
+def test_the_likeliest_and_draws():
+    embeddings, classifier, _, bias = drawn(v=11)
+    logits = embeddings @ classifier.T + bias
+    np.testing.assert_array_equal(likeliest(embeddings, classifier, bias, SMALL), logits.argmax(axis=1))
+    keys = jax.random.split(jax.random.key(0), 4000)
+    draws = np.asarray(jax.vmap(lambda key: likeliest(embeddings, classifier, bias, SMALL, key))(keys))
+    shares = np.stack([(draws == entry).mean(axis=0) for entry in range(11)], axis=1)
+    expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert np.abs(shares - expected).max() < 5.0 * 0.5 / np.sqrt(4000)
+
+
+def test_in_a_batch():
+    cases = [drawn(seed=seed) for seed in range(3)]
+    stacked = [np.stack(leaves) for leaves in zip(*cases, strict=True)]
+    loss = jax.vmap(lambda *case: linear_cross_entropy(*case, replace(SMALL, least=1e-6)).loss)(*stacked)
+    for row, case in enumerate(cases):
+        np.testing.assert_allclose(loss[row], linear_cross_entropy(*case, SMALL).loss, rtol=1e-5)
+
+
+def in_two_shards() -> None:
+    """The losses and gradients of a vocabulary of which each of two devices has a half, against those of the whole."""
+    embeddings, classifier, targets, bias = drawn(n=6, v=24)
+    targets[0] = -1
+    mesh, whole, half = Mesh(np.array(jax.devices()), ("words",)), P(), P("words")
+
+    def shard(embeddings, classifier, bias):
+        def weighed(embeddings, classifier, bias):
+            surprise = linear_cross_entropy(embeddings, classifier, targets, bias, SMALL, over="words")
+            return jnp.sum(surprise.loss * jnp.arange(6.0)), surprise.loss
+
+        slopes, loss = jax.grad(weighed, (0, 1, 2), has_aux=True)(embeddings, classifier, bias)
+        return (loss, *slopes)
+
+    specs = (whole, half, half), (whole, whole, half, half)
+    run = jax.shard_map(shard, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False)
+    mine = jax.jit(run)(embeddings, classifier, bias)
+    expected = plain(embeddings, classifier, targets, bias, np.arange(6.0), np.zeros(6))
+    for one, other in zip(mine, [expected[0], *expected[2:]], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_vocabulary_in_shards():
+    """In a process of its own: how many devices there are is settled when JAX starts."""
+    program = "import jax; jax.config.update('jax_num_cpu_devices', 2); import test_cut_cross_entropy as own; own."
+    program += in_two_shards.__name__ + "()"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_lower_precision_keeps_its_types():
+    embeddings, classifier, targets, bias = drawn(n=32, v=64, d=16)
+    halves = jnp.asarray(embeddings, jnp.bfloat16), jnp.asarray(classifier, jnp.bfloat16)
+    cut = replace(SMALL, dtype="bfloat16")
+    slopes = jax.grad(lambda e, c: jnp.mean(linear_cross_entropy(e, c, targets, bias, cut).loss), (0, 1))(*halves)
+    exact = plain(*(np.asarray(x, np.float32) for x in halves), targets, bias, np.full(32, 1 / 32), np.zeros(32))
+    assert [slope.dtype for slope in slopes] == [jnp.bfloat16, jnp.bfloat16]
+    for mine, theirs in zip(slopes, exact[2:4], strict=True):
+        np.testing.assert_allclose(np.asarray(mine, np.float32), theirs, atol=0.02 * np.abs(theirs).max())
+
+
+# -------------------------------------------------------------------------------------------------------------- hostile
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda e, c, t, b: (e[:, :3], c, t, b), "classifier"),
+        (lambda e, c, t, b: (e[0], c, t, b), "embeddings"),
+        (lambda e, c, t, b: (e, c, t[:4], b), "targets"),
+        (lambda e, c, t, b: (e, c, t, b[:3]), "bias"),
+        (lambda e, c, t, b: (e.astype(int), c, t, b), "embeddings of int"),
+        (lambda e, c, t, b: (e, c, t.astype(float), b), "targets of float"),
+        (lambda e, c, t, b: (e, c, t + 29, b), "target [0-9]+ of 29"),
+        (lambda e, c, t, b: (e, c, t - 50, b), "target -[0-9]+ of 29"),
+        (lambda e, c, t, b: (e[:0], c, t[:0], b), "0 tokens"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, words):
+    with pytest.raises(InputError, match=words):
+        linear_cross_entropy(*change(*drawn()))
+
+
+@pytest.mark.parametrize("cut", [Cut(tokens=0), Cut(entries=-1), Cut(least=-1.0), Cut(cap=-1.0)])
+def test_a_cut_that_is_none_is_refused(cut):
+    with pytest.raises(InputError, match="blocks of at least 1"):
+        linear_cross_entropy(*drawn(), cut)
+
+
+def test_a_target_out_of_range_in_a_compiled_program_is_seen():
+    embeddings, classifier, targets, bias = drawn()
+    targets[3] = 29
+    loss = jax.jit(lambda t: linear_cross_entropy(embeddings, classifier, t, bias, SMALL).loss)(targets)
+    assert np.isnan(loss[3]) and np.isfinite(np.delete(loss, 3)).all()
