@@ -63,7 +63,7 @@ class TrainState:
     key: Key
     carry: Carry  # [scenes]
     best: Policy  # by the stage's criterion
-    best_score: Float[Array, ""]  # lower is better
+    best_score: Float[Array, ""]  # the lowest so far; lower is better
     stale: Int[Array, ""]  # judgements since
 
 

@@ -46,6 +46,7 @@ class Criterion(ABC):
     """A score of policies."""
 
     patience: int = 0  # judgements without a lower score after which a stage ends; 0: it spends its budget
+    slack: float = 0.0  # above the lowest score so far; the *latest* policy within it is kept (a standard error, say)
 
     @abstractmethod
     def open(self, env: Env, algorithm: Algorithm, validation: Validation) -> Judge:

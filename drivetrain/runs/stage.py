@@ -95,14 +95,14 @@ def _enough(stage: Stage, state: TrainState) -> bool:
 def _judged(
     stage: Stage, judge: Judge, state: TrainState, journal: Journal, step: int, row: dict[str, float]
 ) -> TrainState:
-    """Judge the present policy, write its figures, and keep it where none was better so far."""
+    """Judge the present policy, write its figures, and keep it where none was better by more than the slack so far."""
     score, line = judge(state.judged)
     journal.write(stage.name, step, row | line)
-    if score > float(state.best_score):
-        return replace(state, stale=state.stale + 1)
-    return replace(
-        state,
-        best=jax.tree.map(jnp.copy, state.judged),
-        best_score=jnp.full_like(state.best_score, score),
-        stale=jnp.zeros_like(state.stale),
-    )
+    lowest = float(state.best_score)
+    if score <= lowest:
+        state = replace(state, best_score=jnp.full_like(state.best_score, score), stale=jnp.zeros_like(state.stale))
+    else:
+        state = replace(state, stale=state.stale + 1)
+    if score <= lowest + stage.criterion.slack:
+        state = replace(state, best=jax.tree.map(jnp.copy, state.judged))
+    return state

@@ -45,9 +45,9 @@ def go(run, site):
     policy = run.policy.build(run.env, jax.random.key(0))
     source = Resident(Part((run.data.dataset,), "train"))
 
-    def go(*scores, patience=2):
+    def go(*scores, patience=2, slack=0.0):
         SCORES[:] = scores
-        criterion = Scripted(patience=patience)
+        criterion = Scripted(patience=patience, slack=slack)
         stage = replace(run.stages[1], criterion=criterion, agent_steps=4 * 8 * 8, evaluate_every=1)
         validation = Validation((run.data.dataset,), 1.0)
         return run_stage(stage, run.env, policy, jax.random.key(5), site, 0, lambda state: source, validation)
@@ -79,6 +79,12 @@ def test_the_budget_is_spent_without_patience(go, site, updates):
     assert len(updates) == 8 and lines == 9
     assert same(best, updates[2])
     assert [row["step"] for row in read_metrics(site.folder)] == [32 * update for update in range(9)]
+
+
+def test_the_latest_within_the_slack_of_the_lowest_is_kept(go, site, updates):
+    """The lowest score so far is what counts, not that of the policy kept; patience still asks for a lower one."""
+    best, _ = go(0.5, 0.30, 0.31, 0.35, 0.32, 0.34, 0.40, patience=5, slack=0.025)
+    assert len(updates) == 6 and same(best, updates[3])
 
 
 def test_patience_ends_a_stage_early_and_the_best_is_kept(go, site, updates):
