@@ -13,6 +13,8 @@ from drivetrain.types import InputError
 
 PINNED = "DRIVETRAIN_BENCH_CORES"
 """Set in the process that measures on so many cores."""
+TRAINED = 100
+"""Steps after which a head is measured again."""
 
 
 def run(words: list[str]) -> None:
@@ -22,7 +24,8 @@ def run(words: list[str]) -> None:
 
 def bench(
     cases: Annotated[
-        tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load", "fresh"], ...], tyro.conf.Positional
+        tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load", "fresh", "head"], ...],
+        tyro.conf.Positional,
     ] = (),
     data: str = "build/ngsim",
     scenes: tuple[int, ...] = (1, 16, 128),
@@ -38,7 +41,8 @@ def bench(
     """Milliseconds, agent-steps a second, compile time, memory.
 
     Args:
-        cases: what to measure; `simulator` is the table of full-size scenes; without a name, all the others
+        cases: what to measure; `simulator` is the table of full-size scenes, `head` that of losses over a large
+            vocabulary; without a name, all the others
         data: folder of a dataset
         scenes: simulated at once (threads, and recordings a second, for the rows of load)
         seconds: spent on each measurement, at least
@@ -73,7 +77,14 @@ def bench(
         rows += measure_simulator(
             Path(data), seconds, large, lambda row: print(table([row]).splitlines()[1], flush=True)
         )
-    chosen = tuple(case for case in cases if case != "simulator")
+    if "head" in cases:
+        from drivetrain.bench.head import HEADING, PAPER, SIZES, head_line, measure_heads
+
+        print(HEADING)
+        for row in measure_heads(SIZES if jax.default_backend() == "cpu" else (*SIZES, PAPER), seconds, TRAINED):
+            print(head_line(row), flush=True)
+            rows.append(row)
+    chosen = tuple(case for case in cases if case not in ("simulator", "head"))
     if chosen or not cases:
         measures = run_cases(Path(data), chosen or CASES, scenes, measured)
         print(f"{'case':>13} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}")
