@@ -27,10 +27,10 @@ from drivetrain.types import Array, InputError, record
 
 
 @record
-class Lot:
+class Refill:
     """Prepared recordings on the device, and the slots that they go to, in ascending order."""
 
-    pieces: Bank
+    fresh: Bank
     into: Int[Array, "n"]
 
 
@@ -51,23 +51,23 @@ class Feed:
         self._samples.restore(self._samples.state() | {"position": self.taken})
         self._threads = ThreadPoolExecutor(max(stream.threads, 1), thread_name_prefix="prepare")
         self._feeder = ThreadPoolExecutor(1, thread_name_prefix="feed")
-        self.bank = on_each(first_fill(self._prepare(slots.count).pieces, slots))
-        self._waiting: Future[Lot] = self._feeder.submit(self._lot)
+        self.bank = on_each(first_fill(self._prepare(slots.count).fresh, slots))
+        self._waiting: Future[Refill] = self._feeder.submit(self._refill)
         self.taken = taken
 
-    def lot(self) -> Lot:
+    def refill(self) -> Refill:
         """The next lot; another is begun at once."""
-        lot = self._waiting.result()
+        refill = self._waiting.result()
         self.taken += self.turnover
-        self._waiting = self._feeder.submit(self._lot)
-        return lot
+        self._waiting = self._feeder.submit(self._refill)
+        return refill
 
     def wait(self) -> None:
-        """Until the next lot stands ready."""
+        """Until the next refill stands ready."""
         self._waiting.result()
 
     def state(self) -> State:
-        """Where the stream stood when the last lot given out ended."""
+        """Where the stream stood when the last refill given out ended."""
         return self._samples.state() | {"position": self.taken}
 
     def close(self) -> None:
@@ -76,10 +76,10 @@ class Feed:
         self._threads.shutdown(cancel_futures=True)
         self._samples.close()
 
-    def _lot(self) -> Lot:
+    def _refill(self) -> Refill:
         return jax.block_until_ready(on_each(self._prepare(self.turnover)))
 
-    def _prepare(self, count: int) -> Lot:
+    def _prepare(self, count: int) -> Refill:
         """The next samples, not yet on the device. All blocks of the roads are one array, written in place."""
         numbers = self._samples.state()["position"] + np.arange(count)
         into = (numbers % self.slots.count).astype(np.int32)
@@ -93,8 +93,8 @@ class Feed:
             return prepare(sample.scenario, *about)
 
         samples = chain([first], islice(self._samples, count - 1))
-        pieces = list(self._threads.map(one, numbers.tolist(), np.argsort(order).tolist(), samples))
-        return Lot(join([pieces[place] for place in order], blocks), into[order])
+        prepared = list(self._threads.map(one, numbers.tolist(), np.argsort(order).tolist(), samples))
+        return Refill(join([prepared[place] for place in order], blocks), into[order])
 
 
 def slots_for(

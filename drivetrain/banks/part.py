@@ -1,7 +1,7 @@
 """A part of datasets as banks of one shape, one after the other, each read from the shards when it is due.
 
-However many recordings a part has, one piece is in memory; its episodes are numbered as those of the whole. A part that
-is to be resident has one piece, which stays.
+However many recordings a part has, one lot is in memory; its episodes are numbered as those of the whole. A part that
+is to be resident has one lot, which stays.
 """
 
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ CELLS = 100_000
 
 
 @record
-class Piece:
-    """One part of the datasets on the device, or a piece of it."""
+class Lot:
+    """One part of the datasets on the device, or a lot of it."""
 
     bank: Bank
     names: tuple[str, ...]  # of its recordings
     dataset: tuple[int, ...]  # of each recording: the first is the run's own, others follow
-    first: int = 0  # episodes of the part before this piece
+    first: int = 0  # episodes of the part before this lot
     episodes: int = -1  # of the bank's: those that follow are padding; -1: none are
     steps: int = 0  # of the longest episode of the part; 0: that of the bank
     roads: tuple[tuple[Map, Egos], ...] = ()  # its recordings, on the host: drawn on pages, read by no step
@@ -76,43 +76,43 @@ class Part:
     admitted_only: bool = True  # False: every ego is driven, checked or not
     limit: int | None = None  # of recordings in all
 
-    def __iter__(self) -> Iterator[Piece]:
+    def __iter__(self) -> Iterator[Lot]:
         if not self.recordings:
             yield self.whole
             return
-        yield from self._read_pieces()
+        yield from self._read_lots()
 
     @cached_property
-    def whole(self) -> Piece:
-        """All recordings in one piece, which is kept. Raises `InputError` where there is none."""
-        (piece,) = self._read_pieces()
-        return piece
+    def whole(self) -> Lot:
+        """All recordings in one lot, which is kept. Raises `InputError` where there is none."""
+        (lot,) = self._read_lots()
+        return lot
 
-    def _read_pieces(self) -> Iterator[Piece]:
+    def _read_lots(self) -> Iterator[Lot]:
         manifests, recordings = self._manifests, self._recordings
-        cells, each = self._at_once()
-        chunks = [recordings[at : at + each] for at in range(0, len(recordings), each)]
+        cells, count = self._at_once()
+        groups = [recordings[at : at + count] for at in range(0, len(recordings), count)]
         capacity = joint_capacity(manifests)
         steps = self.longest()
         layout = Layout(longest=steps if self.seconds else None, paths=self.paths)
-        room = max((sum(self._driven(piece.entry) for piece in chunk) for chunk in chunks), default=0)
+        room = max((sum(self._driven(each.entry) for each in some) for some in groups), default=0)
         first = 0
-        for chunk in chunks:
-            scenarios = [self._read(piece, capacity) for piece in chunk]
+        for some in groups:
+            scenarios = [self._read(each, capacity) for each in some]
             bank = host_bank(
                 scenarios,
                 manifests[0].dt,
                 layout,
-                admitted=[admission_marks(piece.entry, capacity, self.admitted_only) for piece in chunk],
-                blocks=empty_blocks(len(chunk), cells, scenarios[0].map, layout.indexing) if self.recordings else None,
-                names=[piece.entry.name for piece in chunk],
+                admitted=[admission_marks(each.entry, capacity, self.admitted_only) for each in some],
+                blocks=empty_blocks(len(some), cells, scenarios[0].map, layout.indexing) if self.recordings else None,
+                names=[each.entry.name for each in some],
             )
-            source = np.array([piece.source for piece in chunk], np.int32)[bank.episodes.log]
+            source = np.array([each.source for each in some], np.int32)[bank.episodes.log]
             bank = replace(bank, episodes=replace(bank.episodes, source=source))
-            yield Piece(
-                bank=on_each(_padded(bank, each, room) if self.recordings else bank),
-                names=tuple(piece.entry.name for piece in chunk),
-                dataset=tuple(piece.dataset for piece in chunk),
+            yield Lot(
+                bank=on_each(_padded(bank, count, room) if self.recordings else bank),
+                names=tuple(each.entry.name for each in some),
+                dataset=tuple(each.dataset for each in some),
                 first=first,
                 episodes=len(source),
                 steps=steps,
@@ -124,15 +124,15 @@ class Part:
         return -(-len(self._recordings) // self._at_once()[1])
 
     def _at_once(self) -> tuple[int, int]:
-        """Cells of the largest road, and how many recordings make a piece."""
+        """Cells of the largest road, and how many recordings make a lot."""
         if not self.recordings:
             return 0, max(len(self._recordings), 1)
-        cells = max((most_cells(piece.entry.area, Indexing()) for piece in self._recordings), default=1)
+        cells = max((most_cells(each.entry.area, Indexing()) for each in self._recordings), default=1)
         return cells, max(min(self.recordings, len(self._recordings), CELLS // cells), 1)
 
     def longest(self) -> int:
         """Steps of the longest episode."""
-        egos = [ego for piece in self._recordings for ego in piece.entry.egos]
+        egos = [ego for each in self._recordings for ego in each.entry.egos]
         steps = [ego.last - ego.first for ego in egos if ego.cause is None or not self.admitted_only]
         if self.seconds:
             steps.append(most := max(round(self.seconds / self._manifests[0].dt), 1))
@@ -140,8 +140,8 @@ class Part:
         return max(steps, default=0)
 
     def episodes(self) -> int:
-        """Of all pieces together, uncut."""
-        return sum(self._driven(piece.entry) for piece in self._recordings)
+        """Of all lots together, uncut."""
+        return sum(self._driven(each.entry) for each in self._recordings)
 
     def _driven(self, entry: Entry) -> int:
         return sum(ego.cause is None or not self.admitted_only for ego in entry.egos)
@@ -162,9 +162,9 @@ class Part:
         numbers = np.unique([entry.group for _, entry in recordings], return_inverse=True)[1]
         return [_Recording(row, entry, int(number)) for (row, entry), number in zip(recordings, numbers, strict=True)]
 
-    def _read(self, piece: _Recording, capacity: Capacity) -> Scenario:
-        folder = self.folders[piece.dataset]
-        ((entry, data),) = read_records(folder, self._manifests[piece.dataset], [piece.entry])
+    def _read(self, recording: _Recording, capacity: Capacity) -> Scenario:
+        folder = self.folders[recording.dataset]
+        ((entry, data),) = read_records(folder, self._manifests[recording.dataset], [recording.entry])
         return unpack_record(data, capacity, f"{folder}/{entry.shard}: {entry.name}")
 
 

@@ -11,8 +11,8 @@ class Resident(Source):
     """The episodes of a part, those of the first dataset repeated until they are about `own_share` of all drawn."""
 
     def __init__(self, part: Part, own_share: float = 1.0):
-        piece = part.whole
-        self.bank, self.episodes = piece.bank, on_each(piece.drawn(own_share))
+        lot = part.whole
+        self.bank, self.episodes = lot.bank, on_each(lot.drawn(own_share))
 
     def renew(self, env: Env, algorithm: Algorithm, train: TrainState) -> TrainState:
         """Nothing is ever due."""

@@ -58,13 +58,13 @@ def evaluate_policy(
     parts = Part((data,), None if split == "all" else split, RECORDINGS, env.traffic.needs_paths, limit=limit)
     driven = []
     with progress("evaluate", total=parts.episodes(), unit="episodes") as show:
-        for piece in parts:
-            first = piece.first
+        for lot in parts:
+            first = lot.first
             whole = evaluate(
                 env,
-                piece.bank,
+                lot.bank,
                 act,
-                portion_of(piece),
+                portion_of(lot),
                 seed=seed,
                 progress=lambda done, _, first=first: show(first + done, policy),
             )

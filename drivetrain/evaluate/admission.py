@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 from jaxtyping import Bool, Int
 
-from drivetrain.banks.part import Part, Piece
+from drivetrain.banks.part import Lot, Part
 from drivetrain.data.store.shards import set_causes
 from drivetrain.drivers.log import LogDriver
 from drivetrain.env import Env
@@ -65,13 +65,11 @@ def admit_dataset(folder: str | Path, progress: Callable[..., AbstractContextMan
         return NOBODY
     admissions, names, done = [NOBODY], [], 0
     with progress("admit", total=parts.episodes(), unit="egos") as show:
-        for piece in parts:
+        for lot in parts:
             before = done
-            admission = admit(
-                Env(), piece, progress=lambda part, _, before=before: show(before + part, "the log itself")
-            )
+            admission = admit(Env(), lot, progress=lambda part, _, before=before: show(before + part, "the log itself"))
             admissions.append(replace(admission, source=admission.source + len(names)))
-            names += piece.names
+            names += lot.names
             done += len(admission.ego)
     whole = _together(admissions)
     causes: dict[str, Sequence[str | None]] = {
@@ -81,10 +79,10 @@ def admit_dataset(folder: str | Path, progress: Callable[..., AbstractContextMan
     return whole
 
 
-def admit(env: Env, piece: Piece, chunk: int = 64, progress: Callable[[int, int], None] | None = None) -> Admission:
+def admit(env: Env, lot: Lot, at_once: int = 64, progress: Callable[[int, int], None] | None = None) -> Admission:
     """Drive every ego of a bank (one controlled agent an episode, none left out) by its log."""
-    bank, rows = piece.bank, piece.rows()
-    result = evaluate(env, bank, LogDriver(), portion=portion_of(piece, chunk), progress=progress)
+    bank, rows = lot.bank, lot.rows()
+    result = evaluate(env, bank, LogDriver(), portion=portion_of(lot, at_once), progress=progress)
     drives = cast(Drives, result.drives)
     return Admission(
         source=np.asarray(bank.episodes.log)[rows],

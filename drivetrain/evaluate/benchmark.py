@@ -1,6 +1,6 @@
 """A driver on the episodes of a bank: every drive, its figures, and their summary.
 
-- `evaluate`: bank, driver → Evaluation; every episode (of a `Portion`) driven once to its end, in chunks of one shape
+- `evaluate`: bank, driver → Evaluation; every episode (of a `Portion`) driven once to its end, so many at once
 - `summarise`: Evaluation → the object of `evaluation.json`
 - `compare`: two Evaluations → their paired differences
 """
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drivetrain.banks.part import Piece
+from drivetrain.banks.part import Lot
 from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.evaluate.intervals import METHOD, mean, ratio
@@ -42,7 +42,7 @@ class Drives:
 class Evaluation:
     """One driver on E episodes, in NumPy."""
 
-    episode: Int[Array, "E"]  # row of the bank's episodes, or of the larger set of which the bank is a piece
+    episode: Int[Array, "E"]  # row of the bank's episodes, or of the larger set of which the bank is a lot
     source: Int[Array, "E"]  # group of recordings: the cluster of the bootstrap
     outcome: Outcome  # [E, C]
     drives: Drives | None  # [E]; None where they were not kept
@@ -50,10 +50,10 @@ class Evaluation:
 
 @record
 class Portion:
-    """Which episodes of a bank are driven, how many at once, and of what larger set the bank is a piece."""
+    """Which episodes of a bank are driven, how many at once, and of what larger set the bank is a lot."""
 
     episodes: Int[Array, "E"] | None = None  # rows of the bank; None: all
-    chunk: int = 64  # at once
+    at_once: int = 64
     first: int = 0  # episodes of the set before those of this bank
     steps: int = 0  # of the longest episode of the set; 0: of the bank
 
@@ -61,9 +61,9 @@ class Portion:
 WHOLE = Portion()
 
 
-def portion_of(piece: Piece, chunk: int = 64) -> Portion:
-    """All of a piece, so many episodes at once."""
-    return Portion(piece.rows(), chunk, piece.first, piece.steps)
+def portion_of(lot: Lot, at_once: int = 64) -> Portion:
+    """All of a lot, so many episodes at once."""
+    return Portion(lot.rows(), at_once, lot.first, lot.steps)
 
 
 def evaluate(
@@ -78,18 +78,18 @@ def evaluate(
 
     It drives by its own rules, and only the recording's end is an ending. `progress(done, all)` is called after each
     chunk. The key of an episode is its row in the set folded into the seed, so that figures depend neither on the
-    chunks nor on the pieces.
+    chunks nor on the lots.
     """
     rows = np.arange(len(bank.episodes.map)) if portion.episodes is None else np.asarray(portion.episodes)
     if len(rows) == 0:
         raise InputError("evaluation: episodes: none (name at least one)")
     steps = portion.steps or int(np.max(np.asarray(bank.episodes.last) - np.asarray(bank.episodes.first)))
-    chunk = shares(min(portion.chunk, len(bank.episodes.map)))
+    each = shares(min(portion.at_once, len(bank.episodes.map)))
     env, draw = replace(env, ending=EVALUATION), (jax.random.key(seed), jnp.asarray(portion.first))
     parts = []
-    for start in range(0, len(rows), chunk):
-        part = rows[start : start + chunk]
-        padded = jnp.asarray(np.resize(part, chunk), jnp.int32)
+    for start in range(0, len(rows), each):
+        part = rows[start : start + each]
+        padded = jnp.asarray(np.resize(part, each), jnp.int32)
         result = _drive_chunk(env, bank, driver, padded, draw, steps)
         parts.append(_first(len(part), result))
         if progress is not None:
@@ -103,9 +103,9 @@ def select(evaluation: Evaluation, rows: Bool[np.ndarray, "E"]) -> Evaluation:
     return jax.tree.map(lambda leaf: leaf[rows], evaluation)
 
 
-def together(pieces: Sequence[Evaluation]) -> Evaluation:
-    """The outcomes of one driver on all pieces of a set; their drives are not kept."""
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(replace(piece, drives=None) for piece in pieces))
+def together(lots: Sequence[Evaluation]) -> Evaluation:
+    """The outcomes of one driver on all lots of a set; their drives are not kept."""
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(replace(lot, drives=None) for lot in lots))
 
 
 def _first(count: int, result: tuple[Outcome, Drives]) -> tuple[Outcome, Drives]:

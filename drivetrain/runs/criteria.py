@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drivetrain.banks.part import Part, Piece
+from drivetrain.banks.part import Part, Lot
 from drivetrain.drivers.greedy import Greedy
 from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import Evaluation, evaluate, portion_of
@@ -62,7 +62,7 @@ class LowestLoss(Criterion):
         part = validation.part(validation.seconds)
 
         def judge(policy: Policy) -> tuple[float, dict[str, float]]:
-            sums = [_summed(env, algorithm, piece, policy) for piece in part]
+            sums = [_summed(env, algorithm, lot, policy) for lot in part]
             weight, figures = jax.tree.map(lambda *parts: sum(parts), *sums)
             figures = jax.tree.map(lambda figure: figure / max(weight, 1.0), figures)
             described = algorithm.describe_loss(figures)
@@ -88,7 +88,7 @@ class FewestFailures(Criterion):
 
         def judge(policy: Policy) -> tuple[float, dict[str, float]]:
             driver = Greedy(policy, env.dynamics)
-            driven = [(evaluate(env, piece.bank, driver, portion_of(piece)), piece.episode_dataset()) for piece in part]
+            driven = [(evaluate(env, lot.bank, driver, portion_of(lot)), lot.episode_dataset()) for lot in part]
             rows = [_driven(driven, number) for number in range(len(names))]
             own, others = rows[0], rows[1:]
             rate = own[0]
@@ -116,12 +116,12 @@ def _driven(driven: list[tuple[Evaluation, np.ndarray]], dataset: int) -> tuple[
     return float(np.mean(np.concatenate(failures))), progress / max(covered, 1e-6)
 
 
-def _summed(env: Env, algorithm: Algorithm, piece: Piece, policy: Policy) -> tuple[float, Figures]:
-    """Steps of a piece, and the figures of an algorithm's loss summed over them."""
-    rows, each, parts = piece.rows(), shares(AT_ONCE), []
+def _summed(env: Env, algorithm: Algorithm, lot: Lot, policy: Policy) -> tuple[float, Figures]:
+    """Steps of a lot, and the figures of an algorithm's loss summed over them."""
+    rows, each, parts = lot.rows(), shares(AT_ONCE), []
     for start in range(0, len(rows), each):
         some = np.resize(rows[start : start + each], each).astype(np.int32)
         known = (np.arange(start, start + each) < len(rows)).astype(np.float32)
-        parts.append(jax.device_get(losses(env, algorithm, piece.bank, policy, jnp.asarray(some), jnp.asarray(known))))
+        parts.append(jax.device_get(losses(env, algorithm, lot.bank, policy, jnp.asarray(some), jnp.asarray(known))))
     weight, figures = jax.tree.map(lambda *sums: sum(sums), *parts)
     return float(weight), figures

@@ -123,7 +123,7 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
     """The policies and the baselines on the test episodes: `evaluation.json`, `facts.json`, `replay.safetensors`.
 
     Figures are those of the run's own dataset; each of `more` has a file of its own, `evaluation-NAME.json`. The replay
-    shows the first piece of a test part that comes in pieces.
+    shows the first lot of a test part that comes in lots.
     """
     test = Part(tuple(data.dataset for data in datasets(run)), "test", run.stream.slots, run.env.traffic.needs_paths)
     drivers: dict[str, Driver] = dict(BASELINES)
@@ -131,17 +131,17 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
     driven: dict[str, list[Evaluation]] = {name: [] for name in drivers}
     dataset = []
     with site.progress("evaluate", total=len(drivers) * len(test), unit="drivers") as show:
-        for done, piece in enumerate(test):
+        for done, lot in enumerate(test):
             results: dict[str, Evaluation] = {}
             for name, driver in drivers.items():
-                results[name] = evaluate(run.env, piece.bank, driver, portion_of(piece))
+                results[name] = evaluate(run.env, lot.bank, driver, portion_of(lot))
                 show(done * len(drivers) + len(results), name)
             if done == 0:
-                write_replay(site.folder / "replay.safetensors", piece.bank, piece.roads, results, piece.names)
+                write_replay(site.folder / "replay.safetensors", lot.bank, lot.roads, results, lot.names)
             for name, result in results.items():
                 driven[name].append(replace(result, drives=None))
-            dataset.append(piece.episode_dataset())
-    whole, where = {name: together(pieces) for name, pieces in driven.items()}, np.concatenate(dataset)
+            dataset.append(lot.episode_dataset())
+    whole, where = {name: together(lots) for name, lots in driven.items()}, np.concatenate(dataset)
     figures = [
         _figures(run, data, {name: select(result, where == row) for name, result in whole.items()})
         for row, data in enumerate(datasets(run))

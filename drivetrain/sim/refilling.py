@@ -66,15 +66,15 @@ def prepare(
     return replace(bank, episodes=episodes, routes=routes)
 
 
-def join(pieces: Sequence[Bank], blocks: Float[np.ndarray, "n G k B"]) -> Bank:
+def join(recordings: Sequence[Bank], blocks: Float[np.ndarray, "n G k B"]) -> Bank:
     """Several prepared recordings in one, to be handed over together (NumPy); `blocks` are theirs."""
 
     def rows(*parts: np.ndarray) -> np.ndarray:
-        if parts[0] is pieces[0].roads.block:
+        if parts[0] is recordings[0].roads.block:
             return blocks
         return _concatenated(parts) if parts[0].ndim else parts[0]
 
-    return jax.tree.map(rows, *pieces)
+    return jax.tree.map(rows, *recordings)
 
 
 def _concatenated(rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -83,28 +83,28 @@ def _concatenated(rows: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(rows, out=aligned_zeros(shape, rows[0].dtype))
 
 
-def first_fill(pieces: Bank, slots: Slots) -> Bank:
+def first_fill(fresh: Bank, slots: Slots) -> Bank:
     """The bank of `slots.count` prepared recordings, on the device."""
-    return jax.tree.map(jnp.array, _numbered(pieces, jnp.arange(slots.count, dtype=jnp.int32)))
+    return jax.tree.map(jnp.array, _numbered(fresh, jnp.arange(slots.count, dtype=jnp.int32)))
 
 
-def refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
+def refill(bank: Bank, fresh: Bank, into: Int[Array, "n"]) -> Bank:
     """The bank with n of its slots replaced, which are named in ascending order; the bank that was given is used up.
 
-    Some are replaced in place. Where all are, the pieces themselves become the bank, and nothing is copied.
+    Some are replaced in place. Where all are, the fresh ones themselves become the bank, and nothing is copied.
     """
     if len(into) < len(bank.logs.steps):
-        return _refill(bank, pieces, into)
+        return _refill(bank, fresh, into)
     jax.tree.map(lambda leaf: leaf.delete(), bank)
-    return _numbered(pieces, into)
+    return _numbered(fresh, into)
 
 
-def _numbered(pieces: Bank, slots: Int[Array, "n"]) -> Bank:
-    """Pieces whose episodes and routes know their slots."""
-    at = jnp.repeat(slots, len(pieces.episodes.map) // len(slots))
-    route = _rows_of(pieces, slots)[:, None]
-    episodes = replace(pieces.episodes, map=at, log=jnp.array(at), route=route)
-    return replace(pieces, episodes=episodes, routes=replace(pieces.routes, map=jnp.array(at)))
+def _numbered(fresh: Bank, slots: Int[Array, "n"]) -> Bank:
+    """Recordings whose episodes and routes know their slots."""
+    at = jnp.repeat(slots, len(fresh.episodes.map) // len(slots))
+    route = _rows_of(fresh, slots)[:, None]
+    episodes = replace(fresh.episodes, map=at, log=jnp.array(at), route=route)
+    return replace(fresh, episodes=episodes, routes=replace(fresh.routes, map=jnp.array(at)))
 
 
 def _rows_of(bank: Bank, slots: Int[Array, "n"]) -> Int[Array, "m"]:
@@ -114,20 +114,20 @@ def _rows_of(bank: Bank, slots: Int[Array, "n"]) -> Int[Array, "m"]:
 
 
 @partial(jax.jit, donate_argnames=("bank",))
-def _refill(bank: Bank, pieces: Bank, into: Int[Array, "n"]) -> Bank:
-    rows, pieces = _rows_of(bank, into), _numbered(pieces, into)
+def _refill(bank: Bank, fresh: Bank, into: Int[Array, "n"]) -> Bank:
+    rows, fresh = _rows_of(bank, into), _numbered(fresh, into)
 
     def put(old: Any, new: Any, at: Array) -> Any:
         return jax.tree.map(lambda leaf, part: leaf.at[at].set(part), old, new)
 
     return Bank(
-        lines=put(bank.lines, pieces.lines, into),
-        roads=put(bank.roads, pieces.roads, into),
+        lines=put(bank.lines, fresh.lines, into),
+        roads=put(bank.roads, fresh.roads, into),
         cell=bank.cell,
-        logs=put(bank.logs, pieces.logs, into),
-        record=put(bank.record, pieces.record, into),
-        paths=put(bank.paths, pieces.paths, into),
-        routes=put(bank.routes, pieces.routes, rows),
-        episodes=put(bank.episodes, pieces.episodes, rows),
+        logs=put(bank.logs, fresh.logs, into),
+        record=put(bank.record, fresh.record, into),
+        paths=put(bank.paths, fresh.paths, into),
+        routes=put(bank.routes, fresh.routes, rows),
+        episodes=put(bank.episodes, fresh.episodes, rows),
         dt=bank.dt,
     )

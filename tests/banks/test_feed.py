@@ -104,7 +104,7 @@ def test_a_feed_resumes_with_the_same_bank_and_goes_on_with_the_same_lots(opened
     assert second.state() == first.state() and first.state()["position"] == COUNT + 6
     assert_same(second.bank, first.bank)
     for _ in range(2):
-        assert_same(second.feed.lot(), first.feed.lot())
+        assert_same(second.feed.refill(), first.feed.refill())
 
 
 def test_scenes_on_replaced_slots_start_anew_and_others_go_on(opened):

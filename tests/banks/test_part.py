@@ -1,4 +1,4 @@
-"""A part in pieces is judged as the whole is, and every piece has the same shapes."""
+"""A part in lots is judged as the whole is, and every lot has the same shapes."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from drivetrain.types import InputError
 
 
 @pytest.fixture(scope="module")
-def pieces(dataset):
+def lots(dataset):
     return Part((str(dataset),), "train", 1)
 
 
@@ -26,20 +26,20 @@ def whole(dataset):
     return Part((str(dataset),), "train")
 
 
-def test_pieces_have_one_shape_and_hold_the_whole_in_order(pieces, whole):
-    found = list(pieces)
-    assert len(found) == len(pieces) == 2
-    assert len({tuple(leaf.shape for leaf in jax.tree.leaves(piece.bank)) for piece in found}) == 1
-    assert tuple(name for piece in found for name in piece.names) == whole.whole.names == ("a", "b")
+def test_lots_have_one_shape_and_hold_the_whole_in_order(lots, whole):
+    found = list(lots)
+    assert len(found) == len(lots) == 2
+    assert len({tuple(leaf.shape for leaf in jax.tree.leaves(lot.bank)) for lot in found}) == 1
+    assert tuple(name for lot in found for name in lot.names) == whole.whole.names == ("a", "b")
     np.testing.assert_array_equal(
-        np.concatenate([np.asarray(piece.bank.episodes.source)[piece.rows()] for piece in found]),
+        np.concatenate([np.asarray(lot.bank.episodes.source)[lot.rows()] for lot in found]),
         whole.whole.bank.episodes.source,
     )
-    assert [piece.first for piece in found] == [0, 2]
-    assert pieces.episodes() == whole.episodes() == 4
+    assert [lot.first for lot in found] == [0, 2]
+    assert lots.episodes() == whole.episodes() == 4
 
 
-def test_a_part_that_is_resident_is_one_piece_that_is_kept(whole):
+def test_a_part_that_is_resident_is_one_lot_that_is_kept(whole):
     (one,), (again,) = list(whole), list(whole)
     assert len(whole) == 1 and one is again is whole.whole
     source = Resident(whole)
@@ -48,18 +48,18 @@ def test_a_part_that_is_resident_is_one_piece_that_is_kept(whole):
 
 
 def test_episodes_of_the_own_dataset_are_repeated_to_their_share(dataset):
-    piece = Part((str(dataset), str(dataset)), "train").whole
-    assert piece.dataset == (0, 0, 1, 1)
-    drawn = np.asarray(piece.drawn(0.75))
-    own = piece.episode_dataset()[drawn] == 0
+    lot = Part((str(dataset), str(dataset)), "train").whole
+    assert lot.dataset == (0, 0, 1, 1)
+    drawn = np.asarray(lot.drawn(0.75))
+    own = lot.episode_dataset()[drawn] == 0
     assert own.mean() == pytest.approx(0.75)
     assert sorted(set(drawn.tolist())) == list(range(8))  # every episode of either
 
 
 def test_drives_are_cut_to_the_seconds_that_are_asked(dataset):
-    piece = Part((str(dataset),), "train", seconds=2.0).whole
-    steps = np.asarray(piece.bank.episodes.last) - np.asarray(piece.bank.episodes.first)
-    assert piece.steps == 10 and steps.tolist() == [8] * 12  # thirds of 24 steps, none left out
+    lot = Part((str(dataset),), "train", seconds=2.0).whole
+    steps = np.asarray(lot.bank.episodes.last) - np.asarray(lot.bank.episodes.first)
+    assert lot.steps == 10 and steps.tolist() == [8] * 12  # thirds of 24 steps, none left out
 
 
 def test_a_part_of_which_there_is_nothing_is_refused(dataset):
@@ -67,25 +67,25 @@ def test_a_part_of_which_there_is_nothing_is_refused(dataset):
         _ = Part((str(dataset),), "nothing").whole
 
 
-def test_pieces_are_judged_as_the_whole(pieces, whole):
+def test_lots_are_judged_as_the_whole(lots, whole):
     env, idm = Env(), BASELINES["idm"]
     one = evaluate(env, whole.whole.bank, idm)
-    other = together([evaluate(env, piece.bank, idm, portion_of(piece)) for piece in pieces])
+    other = together([evaluate(env, lot.bank, idm, portion_of(lot)) for lot in lots])
     np.testing.assert_array_equal(one.episode, other.episode)
     np.testing.assert_array_equal(one.source, other.source)
     jax.tree.map(np.testing.assert_array_equal, one.outcome, other.outcome)
 
 
-def test_the_loss_of_pieces_is_that_of_the_whole(pieces, whole):
+def test_the_loss_of_lots_is_that_of_the_whole(lots, whole):
     env, bc = Env(), Bc(longest=24)
     policy = DeepSetsSizes(tokens=8, width=8).build(env, jax.random.key(3))
 
-    def of(piece):
-        rows = jnp.asarray(piece.rows(), jnp.int32)
-        return losses(env, bc, piece.bank, policy, rows, jnp.ones(len(rows)))
+    def of(lot):
+        rows = jnp.asarray(lot.rows(), jnp.int32)
+        return losses(env, bc, lot.bank, policy, rows, jnp.ones(len(rows)))
 
     weight, expected = of(whole.whole)
-    sums = [of(piece) for piece in pieces]
+    sums = [of(lot) for lot in lots]
     assert sum(float(part) for part, _ in sums) == float(weight) == 4 * 24
     for name in ("loss", "nll", "accuracy"):
         total = sum(np.asarray(getattr(figures, name)) for _, figures in sums)

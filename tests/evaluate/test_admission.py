@@ -3,7 +3,7 @@ import pytest
 import scenes
 from fixtures_runs import recorded, silent
 
-from drivetrain.banks.part import Piece
+from drivetrain.banks.part import Lot
 from drivetrain.data.compile.compiling import compile_recording
 from drivetrain.data.store.shards import read_manifest, write_dataset
 from drivetrain.env import Env
@@ -14,7 +14,7 @@ from drivetrain.types import replace
 
 @pytest.fixture(scope="module")
 def admission(bank):
-    return admit(Env(), Piece(bank, ("straight", "curve", "overlap"), (0, 0, 0)))
+    return admit(Env(), Lot(bank, ("straight", "curve", "overlap"), (0, 0, 0)))
 
 
 def test_only_logs_that_fail_nothing_are_admitted(admission, rows):
@@ -41,7 +41,7 @@ def test_marks_for_a_bank(admission, rows):
     assert not np.any(admission.admitted(9, 5))
 
 
-def test_a_dataset_is_admitted_in_pieces_as_it_is_at_once(tmp_path, monkeypatch):
+def test_a_dataset_is_admitted_in_lots_as_it_is_at_once(tmp_path, monkeypatch):
     found = []
     for recordings in (1, 2, 32):
         folder = tmp_path / str(recordings)

@@ -27,10 +27,10 @@ def test_straight_on_is_right_on_a_straight_road_and_leaves_a_bend(constant_run,
     assert np.asarray(figures.happened["off_route"])[rows["curve"]].all()
 
 
-def test_order_and_chunks_change_nothing(bank, constant_run):
+def test_order_and_how_many_at_once_change_nothing(bank, constant_run):
     count, seen = len(constant_run.episode), []
-    twice = np.concatenate([constant_run.episode[::-1], constant_run.episode[:1]])  # the last chunk is padded
-    portion = Portion(twice, chunk=count)
+    twice = np.concatenate([constant_run.episode[::-1], constant_run.episode[:1]])  # the last are padded
+    portion = Portion(twice, at_once=count)
     run = evaluate(Env(), bank, BASELINES["constant"], portion, progress=lambda *now: seen.append(now))
     assert seen == [(count, count + 1), (count + 1, count + 1)]
     for one, other in zip(jax.tree.leaves(constant_run), jax.tree.leaves(run), strict=True):

@@ -36,8 +36,8 @@ def policy():
 
 
 @pytest.mark.parametrize(("recordings", "at_once"), [(0, 64), (0, 4), (1, 64), (2, 3)])
-def test_the_loss_is_the_mean_over_all_steps_whatever_the_pieces(three, policy, monkeypatch, recordings, at_once):
-    """Episodes of 24 steps, judged one by one here; the criterion takes them in pieces and shares, some of padding."""
+def test_the_loss_is_the_mean_over_all_steps_whatever_the_lots(three, policy, monkeypatch, recordings, at_once):
+    """Episodes of 24 steps, judged one by one here; the criterion takes them in lots and shares, some of padding."""
     monkeypatch.setattr(criteria, "AT_ONCE", at_once)
     validation = Validation((three,), 1.0, recordings)
     score, line = LowestLoss().open(ENV, BC, validation)(policy)
