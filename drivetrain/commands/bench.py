@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -60,7 +61,7 @@ def bench(
     import jax
 
     from drivetrain.atomic import write_atomically
-    from drivetrain.bench.learning import CASES, PAPER_SMALLEST, Bench, describe, run_cases
+    from drivetrain.bench.learning import PAPER_SMALLEST, Bench, describe
 
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compilation
     measured = PAPER_SMALLEST if policy == "small" else Bench()
@@ -68,32 +69,40 @@ def bench(
     measured = dataclasses.replace(measured, seconds=seconds, learning=learning)
     about = describe(measured) | {"cores": len(os.sched_getaffinity(0))}
     print(" · ".join(f"{name} {value}" for name, value in about.items()))
-    rows: list = []
+    rows = list(_tables(cases, Path(data), scenes, measured, large))
+    if as_json is not None:
+        figures = {"about": about, "cases": [dataclasses.asdict(row) for row in rows]}
+        write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())
+
+
+def _tables(cases: tuple[str, ...], data: Path, scenes: tuple[int, ...], measured, large: bool) -> Iterator:
+    """Every row as it is measured, printed in the table that it belongs to."""
+    import jax
+
+    from drivetrain.bench.learning import CASES, run_cases
+
     if "simulator" in cases:
         from drivetrain.bench.cases import measure_simulator
         from drivetrain.bench.simulation import table
 
         print(table([]))
-        rows += measure_simulator(
-            Path(data), seconds, large, lambda row: print(table([row]).splitlines()[1], flush=True)
+        yield from measure_simulator(
+            data, measured.seconds, large, lambda row: print(table([row]).splitlines()[1], flush=True)
         )
     if "head" in cases:
         from drivetrain.bench.head import HEADING, PAPER, SIZES, head_line, measure_heads
 
         print(HEADING)
-        for row in measure_heads(SIZES if jax.default_backend() == "cpu" else (*SIZES, PAPER), seconds, TRAINED):
+        sizes = SIZES if jax.default_backend() == "cpu" else (*SIZES, PAPER)
+        for row in measure_heads(sizes, measured.seconds, TRAINED):
             print(head_line(row), flush=True)
-            rows.append(row)
+            yield row
     chosen = tuple(case for case in cases if case not in ("simulator", "head"))
     if chosen or not cases:
-        measures = run_cases(Path(data), chosen or CASES, scenes, measured)
         print(f"{'case':>13} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}")
-        for row in measures:
+        for row in run_cases(data, chosen or CASES, scenes, measured):
             print(_line(row))
-        rows += measures
-    if as_json is not None:
-        figures = {"about": about, "cases": [dataclasses.asdict(row) for row in rows]}
-        write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())
+            yield row
 
 
 def _line(row) -> str:
