@@ -67,6 +67,34 @@ def read(tmp_path, body, **settings):
     return commonroad.read(str(file))
 
 
+def test_one_odd_lanelet_is_left_out_and_counted(tmp_path):
+    body = lanelet(1, inside='<successor ref="7"/>') + SWAPPED.replace('id="1"', 'id="7"') + obstacle(2)
+    recording = read(tmp_path, body)
+    assert [lane.id for lane in recording.lanes] == [1] and recording.lanes[0].successors == ()
+    assert recording.notes["lanelets_with_odd_borders"] == 1
+
+
+def test_a_map_without_road_users_is_a_map(tmp_path):
+    recording = read(tmp_path, lanelet(1))
+    assert len(recording.lanes) == 1 and not len(recording.tracks.id)
+
+
+def test_a_state_given_twice_alike_is_one(tmp_path):
+    again = state("state", 0, 5.0, 2.0) + state("state", 1, 5.5, 2.0)
+    recording = read(tmp_path, lanelet(1) + obstacle(2, states=again))
+    assert recording.tracks.valid.tolist() == [[True, True]] and recording.notes["states_given_twice"] == 1
+
+
+def test_headings_that_are_not_given_are_those_of_the_path(tmp_path):
+    """Up and to the left, then it stands: its last heading holds."""
+    places = [(5.0, 2.0), (4.5, 2.5), (4.0, 3.0), (4.0, 3.0), (4.0, 3.0)]
+    states = "".join(state("state", t, *place) for t, place in enumerate(places) if t)
+    body = lanelet(1) + obstacle(2, states=states).replace(COURSE, "")
+    recording = read(tmp_path, body)
+    np.testing.assert_allclose(recording.tracks.heading[0], 0.75 * np.pi)
+    assert recording.notes["headings_derived"] == 5
+
+
 # ------------------------------------------------------------------------------------------------------ real files
 
 
@@ -299,6 +327,7 @@ def test_packed_files_and_the_index_beside_them(tmp_path):
 # --------------------------------------------------------------------------------------------------- hostile files
 
 GOOD = lanelet(1) + obstacle(2)
+COURSE = f"<orientation>{exact(0.0)}</orientation>"
 BOMB = '<!DOCTYPE c [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]>'
 LONE = lanelet(1, points=([(0.0, 4.0)], [(0.0, 0.0), (9.0, 0.0)]))
 SWAPPED = lanelet(1, points=([(0.0, 0.0), (9.0, 0.0)], [(0.0, 4.0), (9.0, 4.0)]))
@@ -320,7 +349,6 @@ HOSTILE = {
     "static and moving, one id": (GOOD + obstacle(2, tag="staticObstacle"), {}, "two obstacles"),
     "an outlying lane": (GOOD + lanelet(7, x0=2e5, x1=3e5), {}, "apart"),
     "an outlying car": (GOOD.replace("<x>5.5</x>", "<x>2e5</x>"), {}, "obstacle 2: position"),
-    "nobody": (lanelet(1), {}, "no road users"),
     "no road": (obstacle(2), {}, "lanelet: none"),
     "footpaths only": (lanelet(1, inside="<laneletType>sidewalk</laneletType>") + obstacle(2), {}, "drivable"),
     "no time step": (GOOD, {"dt": "0"}, "timeStepSize"),
@@ -330,6 +358,7 @@ HOSTILE = {
     "a long recording": (GOOD.replace("<exact>2</exact>", "<exact>999999</exact>"), {}, "999999|1000000 steps"),
     "a huge integer": (GOOD.replace("<exact>2</exact>", f"<exact>{'9' * 5000}</exact>"), {}, "time"),
     "a step twice": (GOOD.replace("<exact>2</exact>", "<exact>1</exact>"), {}, "two states"),
+    "no direction": (lanelet(1) + obstacle(2, tag="staticObstacle").replace(COURSE, ""), {}, "orientation"),
     "no width": (GOOD.replace("<width>2.0", "<width>0"), {}, "shape"),
     "a car of a kilometre": (GOOD.replace("<length>4.0", "<length>1000"), {}, "shape"),
     "no shape": (lanelet(1) + obstacle(2, shape=""), {}, "shape"),

@@ -152,7 +152,7 @@ ROWS = {
         {
             NOT_FINITE: (text_file("a.xml", cr.document(cr.HOSTILE["not a number"][0])), "position"),
             TWO_IDS: (text_file("a.xml", cr.document(cr.HOSTILE["two tracks, one id"][0])), "dynamicObstacle 2"),
-            EMPTY: (text_file("a.xml", cr.document(cr.HOSTILE["nobody"][0])), "no road users"),
+            EMPTY: (text_file("a.xml", cr.document(cr.HOSTILE["no road"][0])), "lanelet: none"),
             BACKWARDS: (text_file("a.xml", cr.document(cr.GOOD, dt="-0.1")), "timeStepSize"),
             ABSURD: (text_file("a.xml", cr.document(cr.HOSTILE["a step of 1e9"][0])), "time"),
             AWAY: (text_file("...xml", cr.document(cr.GOOD)), "name"),

@@ -15,6 +15,7 @@ MAX_STEPS = 36_000  # an hour at 10 Hz
 MAX_STATES = 20_000_000  # tracks x steps: memory
 MAX_SIZE = 100.0  # m
 MAX_SPEED = 150.0  # m/s
+STANDING = 0.02  # m a step; the path of what moves less has no direction
 
 KINDS = {
     "car": AgentKind.CAR,
@@ -36,7 +37,7 @@ class Pose(NamedTuple):
     step: int
     x: float
     y: float
-    heading: float  # rad
+    heading: float  # rad; NaN: not given
     speed: float  # m/s along the heading; NaN: not given
     sideways: float  # m/s to the left of the heading
 
@@ -76,8 +77,6 @@ def read_obstacles(file: str, root: Element, notes: Counter[str]) -> list[Obstac
         )
     notes["scenery_left_out"] += len(root.findall("environmentObstacle"))
     notes["phantoms_left_out"] += len(root.findall("phantomObstacle"))
-    if not obstacles:
-        refuse(f"{file}: obstacle", "no road users", "a scene needs at least one")
     return obstacles
 
 
@@ -91,14 +90,39 @@ def _obstacle(where: str, id: int, element: Element, kind: AgentKind, static: bo
     for state in states:
         pose = _pose(where, state, static, notes)
         if pose.step in poses:
-            refuse(f"{where}: time {pose.step}", "two states at one step", "keep one")
-        cos, sin = np.cos(pose.heading), np.sin(pose.heading)
-        x, y = pose.x + cos * centre[0] - sin * centre[1], pose.y + sin * centre[0] + cos * centre[1]
-        poses[pose.step] = pose._replace(x=x, y=y)
-    ordered = [poses[step] for step in sorted(poses)]
+            if not np.array_equal(pose, poses[pose.step], equal_nan=True):
+                refuse(f"{where}: time {pose.step}", "two states at one step", "keep one")
+            notes["states_given_twice"] += 1
+        poses[pose.step] = pose
+    ordered = _with_headings(where, [poses[step] for step in sorted(poses)], notes)
     if len(ordered) < 1 + ordered[-1].step - ordered[0].step:
         notes["tracks_with_gaps"] += 1
-    return Obstacle(id, kind, length, width, static, ordered)
+    return Obstacle(id, kind, length, width, static, [_centred(pose, centre) for pose in ordered])
+
+
+def _with_headings(where: str, poses: list[Pose], notes: Counter[str]) -> list[Pose]:
+    """Headings that are not given are those of the path, counted; of one that stands, those before or after."""
+    headings = np.array([pose.heading for pose in poses])
+    missing = np.isnan(headings)
+    if not missing.any():
+        return poses
+    if len(poses) > 1:
+        moved = np.gradient(np.array([(pose.x, pose.y) for pose in poses]), axis=0)
+        course = np.where(np.hypot(*moved.T) > STANDING, np.arctan2(moved[:, 1], moved[:, 0]), np.nan)
+        headings = np.where(missing, course, headings)
+    known = np.flatnonzero(~np.isnan(headings))
+    if not len(known):
+        refuse(f"{where}: orientation", "missing, of a road user that does not move", "give it")
+    notes["headings_derived"] += int(missing.sum())
+    nearest = known[np.abs(np.arange(len(poses))[:, None] - known).argmin(axis=1)]
+    return [pose._replace(heading=float(headings[row])) for pose, row in zip(poses, nearest, strict=True)]
+
+
+def _centred(pose: Pose, centre: tuple[float, float]) -> Pose:
+    """A pose of the box's centre, which stands at `centre` in the body's frame."""
+    cos, sin = np.cos(pose.heading), np.sin(pose.heading)
+    x, y = pose.x + cos * centre[0] - sin * centre[1], pose.y + sin * centre[0] + cos * centre[1]
+    return pose._replace(x=x, y=y)
 
 
 def _box(where: str, shape: Element | None) -> tuple[float, float, tuple[float, float]]:
@@ -142,7 +166,8 @@ def _pose(where: str, state: Element, static: bool, notes: Counter[str]) -> Pose
         step = int(middle)
     where = f"{where}: time {step}"
     x, y = _place(f"{where}: position", state.find("position"), notes)
-    heading = quantity(f"{where}: orientation", state.find("orientation"))
+    course = state.find("orientation")
+    heading = np.nan if course is None else quantity(f"{where}: orientation", course)
     forward, aside = state.find("velocity"), state.find("velocityY")
     speed = quantity(f"{where}: velocity", forward) if forward is not None else 0.0 if static else np.nan
     sideways = 0.0 if aside is None else quantity(f"{where}: velocityY", aside)
@@ -169,6 +194,8 @@ def _place(where: str, position: Element | None, notes: Counter[str]) -> tuple[f
 def time_span(file: str, obstacles: list[Obstacle]) -> tuple[int, int]:
     """The first time step of the moving road users (of all, where none moves) and the number of steps they span."""
     moving = [obstacle for obstacle in obstacles if not obstacle.static] or obstacles
+    if not moving:  # a map alone
+        return 0, 1
     first = min(obstacle.poses[0].step for obstacle in moving)
     steps = 1 + max(obstacle.poses[-1].step for obstacle in moving) - first
     if steps > MAX_STEPS or steps * len(obstacles) > MAX_STATES:

@@ -19,7 +19,7 @@ from drivetrain.data.readers.commonroad.road import read_road
 from drivetrain.data.readers.hardened_xml import number, parse, quote, refuse
 from drivetrain.data.readers.source_files import files_below, stem
 from drivetrain.data.recordings.json_fields import MAX_EXTENT
-from drivetrain.data.recordings.recording import Recording, Tracks
+from drivetrain.data.recordings.recording import MAP_DT, Recording, Tracks, no_tracks
 from drivetrain.data.recordings.unpacking import read_bytes
 
 SUFFIXES = (".xml", ".xml.xz", ".xml.gz")
@@ -52,13 +52,13 @@ def read(file: str) -> Recording:
     obstacles = read_obstacles(file, root, notes)
     first, steps = time_span(file, obstacles)
     road = read_road(file, root, first, steps, notes)
-    tracks = to_tracks(obstacles, road.origin, first, steps, dt)
+    tracks = to_tracks(obstacles, road.origin, first, steps, dt) if obstacles else no_tracks()
     _check_extent(file, tracks)
     row = _index_row(file)
     return Recording(
         name=stem(file, SUFFIXES),
         file=file,
-        dt=dt,
+        dt=dt if obstacles else MAP_DT,
         tracks=tracks,
         lanes=road.lanes,
         control_lines=road.control_lines,
@@ -74,7 +74,7 @@ def read(file: str) -> Recording:
 
 
 def _check_extent(file: str, tracks: Tracks) -> None:
-    far = np.abs(tracks.position).max(axis=(1, 2)) > MAX_EXTENT
+    far = np.abs(tracks.position).max(axis=(1, 2), initial=0.0) > MAX_EXTENT
     if far.any():
         where = f"{file}: obstacle {tracks.id[far][0]}: position"
         refuse(where, f"further than {MAX_EXTENT:g} m from the lanes", "mend the outlier")

@@ -56,8 +56,12 @@ def read_road(file: str, root: Element, first_step: int, steps: int, notes: Coun
         refuse(f"{file}: lanelet", f"points further than {MAX_EXTENT:g} m apart", "cut the scene or mend the outlier")
     origin = np.round(every.mean(axis=0))
     borders = {id: (left - origin, right - origin) for id, (left, right) in borders.items()}
-    for id, (left, right) in borders.items():
-        _check_borders(f"{file}: lanelet {id}", left, right)
+    odd = {id: words for id, pair in borders.items() if (words := _odd_borders(*pair))}
+    if len(odd) == len(borders):
+        id, words = next(iter(odd.items()))
+        refuse(f"{file}: lanelet {id}", words, "mend the borders")
+    notes["lanelets_with_odd_borders"] += len(odd)
+    elements = {id: element for id, element in elements.items() if id not in odd}
     signs = read_signs(file, root, origin, first_step, steps, notes)
     crosswalks = {id for id, element in elements.items() if "crosswalk" in texts(element, "laneletType")}
     notes["crosswalks"] += len(crosswalks)
@@ -85,19 +89,19 @@ def _borders(where: str, element: Element) -> tuple[Border, Border]:
     return left, points(f"{where}: rightBound", element.find("rightBound"), least=2)
 
 
-def _check_borders(where: str, left: Border, right: Border) -> None:
-    """A lane runs forward between borders of some length, the left one on its left, that do not cross."""
-    for name, border in (("leftBound", left), ("rightBound", right)):
-        if not np.ptp(border, axis=0).any():
-            refuse(f"{where}: {name}", "all points coincide", "give a border of some length")
+def _odd_borders(left: Border, right: Border) -> str:
+    """What is wrong with a lane's borders; empty where it runs forward between two of some length, the left one on its
+    left, that do not cross.
+    """
+    if not (np.ptp(left, axis=0).any() and np.ptp(right, axis=0).any()):
+        return "all points of a border coincide"
     ring = np.concatenate([left, right[::-1]])
     ring = ring - ring.mean(axis=0)
     ahead = np.roll(ring, -1, axis=0)
     area = 0.5 * float(np.sum(ring[:, 0] * ahead[:, 1] - ring[:, 1] * ahead[:, 0]))
     if area >= 0.0:  # left forward, then right backward, runs clockwise
-        refuse(where, "left and right borders are swapped, or enclose nothing", "swap or mend the borders")
-    if _cross(left, right):
-        refuse(where, "left and right borders cross", "mend the borders")
+        return "left and right borders are swapped, or enclose nothing"
+    return "left and right borders cross" if _cross(left, right) else ""
 
 
 def _cross(left: Border, right: Border) -> bool:
