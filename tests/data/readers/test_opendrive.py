@@ -359,6 +359,14 @@ def test_a_light_on_a_road_governs_at_its_s_the_way_it_faces(tmp_path):
         np.testing.assert_allclose(ends[:, 1], [0.0, -3.5] if orientation == "+" else [0.0, 3.5], atol=1e-6)
 
 
+def test_a_tight_spiral_of_centimetres_is_read(tmp_path):
+    """As drawn where two roads are joined: 4 cm that turn by a third of a radian."""
+    bend = geometry('<spiral curvStart="0" curvEnd="14"/>', x=100.0, s=100.0, length=0.04)
+    shapes = geometry("<line/>") + bend
+    recording = read(tmp_path, road(1, shapes=shapes, length=100.04))
+    assert len(recording.lanes) == 1
+
+
 def test_signals_of_one_id_are_told_apart_by_their_places(tmp_path):
     signals = LIGHT.format("") + LIGHT.format("").replace('s="5"', 's="60"')
     recording = read(tmp_path, road(1, inside=f"<signals>{signals}</signals>"))

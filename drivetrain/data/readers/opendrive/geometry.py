@@ -18,7 +18,7 @@ from drivetrain.data.readers.hardened_xml import number, quote, refuse
 
 MAX_ROAD = 100_000.0  # m
 MAX_PARTS = 5_000  # of one kind in a road
-MAX_CURVATURE = 10.0  # 1/m
+MAX_TURN = 100.0  # rad, of an arc or a spiral: a ramp of sixteen turns; short ones may be as tight as they like
 CELL = 0.5  # m, of the tables along curved pieces
 GAP = 0.01  # m; pieces that start further than this from where the one before ended are counted
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -97,8 +97,8 @@ def _piece(where: str, element: Element) -> Piece:
         refuse(where, "not one line, arc, spiral, poly3 or paramPoly3", "restore the file")
     shape = shapes[0]
     parameters = tuple(number(f"{where}: {shape.tag}: {key}", shape.get(key)) for key in _PARAMETERS[shape.tag])
-    if shape.tag in ("arc", "spiral") and max(map(abs, parameters)) > MAX_CURVATURE:
-        refuse(f"{where}: {shape.tag}", f"a curvature above {MAX_CURVATURE:g} 1/m", "mend the value")
+    if shape.tag in ("arc", "spiral") and max(map(abs, parameters)) * length > MAX_TURN:
+        refuse(f"{where}: {shape.tag}", f"a curvature that turns more than {MAX_TURN:g} rad", "mend the value")
     if shape.tag == "paramPoly3":
         span = shape.get("pRange", "normalized")
         if span not in ("normalized", "arcLength"):
