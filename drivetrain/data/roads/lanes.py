@@ -6,8 +6,10 @@ its ends, so the last station of a lane and the first of its successor are the s
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import shapely
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.data.recordings.polylines import arc_length, arc_lengths, at_shares
@@ -68,6 +70,11 @@ class Lanes:
     def added(self) -> Bool[np.ndarray, "N"]:
         """Lanes that continue the map beyond its edge."""
         return self.id < 0
+
+    @cached_property
+    def tree(self) -> shapely.STRtree:
+        """The middles of all cross-sections, to be asked for the nearest: made once, a map may have 300,000."""
+        return shapely.STRtree(np.asarray(shapely.points(self.centre)))
 
     def stations(self, lane: int) -> slice:
         """The stations of a lane."""
