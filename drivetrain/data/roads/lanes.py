@@ -72,9 +72,12 @@ class Lanes:
         return self.id < 0
 
     @cached_property
-    def tree(self) -> shapely.STRtree:
-        """The middles of all cross-sections, to be asked for the nearest: made once, a map may have 300,000."""
+    def _tree(self) -> shapely.STRtree:
         return shapely.STRtree(np.asarray(shapely.points(self.centre)))
+
+    def nearest(self, points: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "n"]:
+        """The station whose middle is nearest to each point. The tree is made once: a map may have 300,000 stations."""
+        return np.asarray(self._tree.nearest(shapely.points(points)))
 
     def stations(self, lane: int) -> slice:
         """The stations of a lane."""

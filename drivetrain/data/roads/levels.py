@@ -51,7 +51,7 @@ def _from_one_zero(tracks: Tracks, lanes: Lanes) -> bool:
     """Whether half of all places on tracks lie on the level of the lane nearest in plan."""
     if tracks.height is None or lanes.height is None or not len(lanes.left) or not tracks.valid.any():
         return True
-    station = lanes.tree.nearest(shapely.points(tracks.position[tracks.valid][::SAMPLED]))
+    station = lanes.nearest(tracks.position[tracks.valid][::SAMPLED])
     gap = tracks.height[tracks.valid][::SAMPLED] - lanes.height[station]
     return bool(np.median(np.abs(gap)) <= LEVELS_APART)
 
@@ -133,5 +133,5 @@ def raised(lanes: Lanes, points: Float[np.ndarray, "n 2"], height: np.ndarray | 
     if lanes.height is None:
         return points
     if height is None:
-        height = lanes.height[lanes.tree.nearest(shapely.points(points))] if len(lanes.left) else np.zeros(len(points))
+        height = lanes.height[lanes.nearest(points)] if len(lanes.left) else np.zeros(len(points))
     return np.column_stack([points, height])
