@@ -34,7 +34,7 @@ class Streaming:
 
 
 class Streamed(Source):
-    """The training parts of datasets as a bank of fixed slots that is new, the oldest first."""
+    """The training parts of datasets as a bank of fixed slots that is refilled, the oldest first."""
 
     def __init__(self, feed: Feed):
         self.feed, self.bank = feed, feed.bank
@@ -81,7 +81,7 @@ def open_feed(
     seed: int,
     state: State | None = None,
 ) -> Feed:
-    """The training parts of datasets as a bank that is new, from where `state` was taken.
+    """The training parts of datasets as a bank that is refilled, from where `state` was taken.
 
     The first dataset has `own_share` of the recordings, the others the rest by their sizes; episodes are of at most so
     many seconds, and `paths` are laid for traffic that follows them.

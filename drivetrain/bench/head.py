@@ -80,15 +80,13 @@ def measure_heads(sizes: tuple[Size, ...], seconds: float, trained: int) -> Iter
         for name in ("drawn", *(["trained"] if trained else [])):
             if name == "trained":
                 head = descend(size, head, trained)
+            yield _row(size, name, "plain", None, plain, head, seconds)
+            yield _row(size, name, "plain, twice", None, jax.checkpoint(plain), head, seconds)  # type: ignore[attr-defined]
             exact = Cut(dtype=size.dtype)
-            for way, cut, loss in (
-                ("plain", None, plain),
-                ("plain, twice", None, jax.checkpoint(plain)),  # type: ignore[attr-defined]
-                ("cut", exact, cut_by(exact)),
-                ("cut, filtered", replace(exact, least=LEAST), cut_by(replace(exact, least=LEAST))),
-                ("cut, in order", (last := replace(exact, least=LEAST, ordered=True)), cut_by(last)),
-            ):
-                yield _row(size, name, way, cut, loss, head, seconds)
+            filtered = replace(exact, least=LEAST)
+            cuts = {"cut": exact, "cut, filtered": filtered, "cut, in order": replace(filtered, ordered=True)}
+            for way, cut in cuts.items():
+                yield _row(size, name, way, cut, cut_by(cut), head, seconds)
 
 
 def draw(size: Size, key: Key) -> tuple[Array, Array, Array]:
@@ -124,9 +122,9 @@ def _row(
     compile_seconds = time.perf_counter() - begun
     memory = both.memory_analysis()
     assert memory is not None
-    skipped = (
-        0.0 if cut is None or not cut.least else float(jax.jit(negligible, static_argnames="cut")(*given, cut=cut))
-    )
+    skipped = 0.0
+    if cut is not None and cut.least:
+        skipped = float(jax.jit(negligible, static_argnames="cut")(*given, cut=cut))
     return HeadRow(
         tokens=size.tokens,
         entries=size.entries,

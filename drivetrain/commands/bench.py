@@ -18,6 +18,18 @@ TRAINED = 100
 """Steps after which a head is measured again."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """How a window is learnt from."""
+
+    epochs: int = 1  # passes over it
+    minibatches: int = 4  # of a pass
+    kept: float = 1.0  # share of its steps that is learnt from, those of the largest advantage
+
+
+UPDATE = Update()
+
+
 def run(words: list[str]) -> None:
     """Measure and print a table."""
     tyro.cli(bench, prog="drivetrain bench", args=words)
@@ -32,9 +44,7 @@ def bench(
     scenes: tuple[int, ...] = (1, 16, 128),
     seconds: float = 2.0,
     policy: Literal["pooled", "small"] = "pooled",
-    epochs: int = 1,
-    minibatches: int = 4,
-    kept: float = 1.0,
+    update: Annotated[Update, tyro.conf.arg(name="")] = UPDATE,
     cores: int | None = None,
     large: bool = False,
     as_json: Annotated[str | None, tyro.conf.arg(name="json")] = None,
@@ -47,10 +57,8 @@ def bench(
         data: folder of a dataset
         scenes: simulated at once (threads, and recordings a second, for the rows of load)
         seconds: spent on each measurement, at least
-        epochs: passes over a window, of `train` and `fresh`
-        minibatches: of a pass
-        kept: share of a window's steps that is learnt from, those of the largest advantage
         policy: the quickstart's, or the paper's smallest (0.75 million parameters) with what the paper's see
+        update: how `train` and `fresh` learn from a window
         cores: pin the measurement to so many CPU cores; 1 also turns XLA's threads off
         large: among the simulator's cases, scenes of 512 agents too
         as_json: write the figures to this file
@@ -65,7 +73,7 @@ def bench(
 
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compilation
     measured = PAPER_SMALLEST if policy == "small" else Bench()
-    learning = dataclasses.replace(measured.learning, epochs=epochs, minibatches=minibatches, kept=kept)
+    learning = dataclasses.replace(measured.learning, **dataclasses.asdict(update))
     measured = dataclasses.replace(measured, seconds=seconds, learning=learning)
     about = describe(measured) | {"cores": len(os.sched_getaffinity(0))}
     print(" · ".join(f"{name} {value}" for name, value in about.items()))

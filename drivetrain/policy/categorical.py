@@ -68,6 +68,14 @@ class CategoricalLayer(eqx.Module):
         return Categorical(tuple(column(features) for column in self.columns))
 
 
+def grid_sizes(env: Env) -> tuple[int, ...]:
+    """Values of each column of the dynamics' grid. Raises ValueError where they offer none."""
+    counts = tuple(len(values) for values in env.dynamics.grid())
+    if not counts:
+        raise ValueError(f"{type(env.dynamics).__name__} offers no grid of actions (use another head)")
+    return counts
+
+
 @component
 class CategoricalHead(Head):
     """Over the dynamics' grid; nearly uniform at first."""
@@ -76,9 +84,7 @@ class CategoricalHead(Head):
 
     def build(self, env: Env, width: int, key: Key, dtype: str = "float32") -> CategoricalLayer:
         """The key is split once a column. Raises ValueError where the dynamics offer no grid."""
-        counts = [len(values) for values in env.dynamics.grid()]
-        if not counts:
-            raise ValueError(f"{type(env.dynamics).__name__} offers no grid of actions (use another head)")
+        counts = grid_sizes(env)
         keys = jax.random.split(key, len(counts))
         return CategoricalLayer(
             tuple(Dense(width, count, k, self.scale, dtype) for k, count in zip(keys, counts, strict=True))

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from drivetrain.env import Env
 from drivetrain.policy.base import Distribution, Head
+from drivetrain.policy.categorical import grid_sizes
 from drivetrain.policy.dense import Dense
 from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.types import Array, Key, component, record
@@ -77,7 +78,5 @@ class JointHead(Head):
 
     def build(self, env: Env, width: int, key: Key, dtype: str = "float32") -> JointLayer:
         """The key is consumed. Raises ValueError where the dynamics offer no grid."""
-        shape = tuple(len(values) for values in env.dynamics.grid())
-        if not shape:
-            raise ValueError(f"{type(env.dynamics).__name__} offers no grid of actions (use another head)")
+        shape = grid_sizes(env)
         return JointLayer(Dense(width, math.prod(shape), key, self.scale, dtype), shape)
