@@ -8,6 +8,7 @@
   drivetrain train RECIPE --resume RUN            continue from the newest good checkpoint
   drivetrain evaluate POLICY --data DIR           POLICY: a run, a checkpoint, or log | idm | constant
   drivetrain view RUN|DIR|FILE                    look at a report, a dataset or a recording in the browser
+  drivetrain study learning-rules --data DIR      BC, PPO, APG and LOOP head to head: a page, resumable
   drivetrain bench [CASE…]                        milliseconds a step, agent-steps/s, compile time, memory
 
 Every command explains its options with --help. The exit status is 0, or non-zero with one line on stderr.
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from drivetrain import __version__
 
-COMMANDS = ("data", "train", "evaluate", "view", "bench")
+COMMANDS = ("data", "train", "evaluate", "view", "study", "bench")
 """The first word of a command line: each is a file of `commands`, imported when it is called."""
 
 

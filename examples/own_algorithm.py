@@ -22,7 +22,7 @@ class Reinforce(Ppo):
         gain = jax.vmap(discounted_returns, 1, 1)(steps.reward, going)
         return Experience(cut(policy, segment), *by_sequence((steps.log_prob, gain, gain), remembers(policy)))
 
-    def loss(self, env, policy, batch, moments, key):
+    def loss(self, env, policy, bank, batch, moments, key):
         """Mean of −log π · G, where G is less the minibatch's mean and in its deviations."""
         distributions, _ = unroll(policy, batch.steps, key)
         log_prob = jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distributions, batch.steps.action)

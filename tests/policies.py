@@ -7,6 +7,7 @@ from drivetrain.env import Env
 from drivetrain.observe.base import Observer, Widths
 from drivetrain.policy.base import Policy
 from drivetrain.policy.categorical import Categorical
+from drivetrain.sim.bank import Bank
 from drivetrain.types import Observation, Tokens, component
 
 
@@ -29,6 +30,8 @@ class Clock(Observer):
 
 
 ENV = Env(observer=Clock())
+NOWHERE = object.__new__(Bank)
+"""For rules that read nothing of a bank."""
 COLUMNS = tuple(len(values) for values in ENV.dynamics.grid())
 
 

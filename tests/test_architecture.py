@@ -34,6 +34,7 @@ ORDER = [
     "evaluate",
     "runs",
     "recipes",
+    "studies",
     "bench",
     "commands",
     "cli",

@@ -81,6 +81,14 @@ def facts_list(pairs: Sequence[tuple[str, object]]) -> str:
     return f"<div class='card'><dl class='facts'>{rows}</dl></div>" if rows else ""
 
 
+def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of words: the first of each row names it."""
+    titles = "".join(f"<th scope='col'>{escape(title)}</th>" for title in head[1:])
+    cells = ["".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) for row in rows]
+    named = [f"<tr><th scope='row'>{escape(row[0])}</th>{rest}</tr>" for row, rest in zip(rows, cells, strict=True)]
+    return _table(escape(head[0]), titles, named)
+
+
 def _table(corner: str, head: str, rows: Sequence[str]) -> str:
     top = f"<thead><tr><th scope='col'>{corner}</th>{head}</tr></thead>"
     return f"<div class='card table'><table>{top}<tbody>{''.join(rows)}</tbody></table></div>"

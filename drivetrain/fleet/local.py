@@ -79,7 +79,7 @@ def update(
 
         carry, batch, gathered = jax.vmap(of_scene, out_axes=(0, 1, 0))(carry, keys)
         own_key = jax.random.fold_in(learn_key, learner())
-        policy, optimiser, learnt = learn(learning, env, policy, optimiser, batch, own_key, total)
+        policy, optimiser, learnt = learn(learning, env, policy, optimiser, bank, batch, own_key, total)
         gathered = total(jax.tree.map(lambda rows: jnp.sum(rows, axis=0), gathered))
         return policy, optimiser, carry, gathered, learnt
 
@@ -113,7 +113,7 @@ def losses(
             carry = algorithm.open(env, policy, bank, row[None], key)
             _, segment, _ = algorithm.gather(env, policy, bank, row[None], carry, jnp.zeros((), jnp.int32))
             batch = algorithm.prepare(env, policy, bank, segment, key)
-            _, figures = algorithm.loss(env, policy, batch, algorithm.moments(batch, lambda tree: tree), key)
+            _, figures = algorithm.loss(env, policy, bank, batch, algorithm.moments(batch, lambda tree: tree), key)
             weight = known * jnp.sum(batch.steps.mask, dtype=jnp.float32)
             return weight, jax.tree.map(lambda figure: weight * figure, figures)
 

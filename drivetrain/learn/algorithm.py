@@ -102,7 +102,7 @@ class Algorithm(ABC):
 
     @abstractmethod
     def loss(
-        self, env: Env, policy: Policy, batch: Batch, moments: Moments, key: Key
+        self, env: Env, policy: Policy, bank: Bank, batch: Batch, moments: Moments, key: Key
     ) -> tuple[Float[Array, ""], Figures]:
         """Mean loss over the steps of some sequences that their mask counts, and means of figures. Consumes the key."""
 

@@ -135,7 +135,7 @@ class Bc(Algorithm):
         return Demonstration(cut(policy, segment), by_sequence(target, remembers(policy)))
 
     def loss(
-        self, env: Env, policy: Policy, batch: Demonstration, moments: tuple[()], key: Key
+        self, env: Env, policy: Policy, bank: Bank, batch: Demonstration, moments: tuple[()], key: Key
     ) -> tuple[Float[Array, ""], BcFigures]:
         """Mean loss of some sequences and its figures."""
         distributions, value = unroll(policy, batch.steps, key)

@@ -4,8 +4,12 @@
     prepare   each rollout's return less the mean of the other K − 1: the advantage of all its steps
     loss      clipped surrogate − entropy · H; ratios of steps, or of whole rollouts
 
-No value is learnt or kept, and no second policy. Several passes of shuffled minibatches make it PPO-like; one pass in
-one minibatch is REINFORCE leave-one-out (Kool et al. 2019). Nothing is divided by a deviation: that is worse there.
+No value is learnt or kept, and no second policy. The rungs of its ladder are options:
+
+    REINFORCE leave-one-out (Kool et al. 2019)   one pass (`epochs`) in one minibatch (`minibatches`)
+    LOOP                                         several passes of shuffled minibatches
+    normalised, GRPO (arXiv 2402.03300)          `normalise`: advantages in deviations of the group's returns
+    PPO with a critic                            `value_scale`: each step's return less the critic's value of it
 """
 
 import jax
@@ -13,9 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from drivetrain.env import Env
-from drivetrain.learn.algorithm import Algorithm, Sequences, by_sequence, cut, unroll
+from drivetrain.learn.algorithm import Algorithm, Sequences, by_sequence, cut, scalars, unroll
 from drivetrain.learn.ppo import clipped_surrogate, largest
-from drivetrain.learn.returns import discounted_returns, leave_one_out
+from drivetrain.learn.returns import Fit, discounted_returns, explained, fit, leave_one_out
 from drivetrain.policy.base import Policy, remembers
 from drivetrain.rollout import Figures, rates, rollout, start
 from drivetrain.sim.bank import Bank
@@ -29,6 +33,7 @@ class Attempts:
     steps: Sequences
     log_prob: Float[Array, "*N L"]  # under the policy that drove
     advantage: Float[Array, "*N L"]
+    target: Float[Array, "*N L"]  # of the value, where there is a critic: the return from here on
 
 
 @record
@@ -41,6 +46,7 @@ class LoopFigures:
     ratio: Float[Array, ""]  # π / μ
     clipped: Float[Array, ""]  # share of ratios beyond the clip
     advantage: Float[Array, ""]  # mean size
+    value: Fit
 
 
 @component
@@ -54,6 +60,8 @@ class Loop(Algorithm):
     entropy: float = 3e-3
     discount: float = 1.0  # per step, of a return
     least: float = 0.01  # advantages smaller than this teach nothing
+    normalise: bool = False  # advantages over the deviation of a group's returns
+    value_scale: float = 0.0  # of the value's loss: a critic is the baseline; 0: the other rollouts are
 
     def steps(self) -> int:
         """Those of all rollouts."""
@@ -81,16 +89,21 @@ class Loop(Algorithm):
         window, whole = segment.steps, remembers(policy) or self.per_trajectory
         discount = jnp.full(window.reward.shape, self.discount)
         returns = jax.vmap(jax.vmap(discounted_returns, in_axes=1, out_axes=1))(window.reward * window.mask, discount)
-        advantage = jax.vmap(leave_one_out, in_axes=1, out_axes=1)(returns[:, 0])  # [K, C]
-        advantage = jnp.broadcast_to(advantage[:, None], window.mask.shape)
+        if self.value_scale:
+            advantage = returns - window.value
+        else:
+            advantage = jax.vmap(leave_one_out, in_axes=1, out_axes=1)(returns[:, 0])  # [K, C]
+            if self.normalise:
+                advantage /= jnp.std(returns[:, 0], axis=0) + 1e-6
+            advantage = jnp.broadcast_to(advantage[:, None], window.mask.shape)
 
-        def of_rollout(one: Segment, advantage: Array) -> Attempts:
+        def of_rollout(one: Segment, advantage: Array, returns: Array) -> Attempts:
             steps = cut(policy, one, whole)
-            log_prob, advantage = by_sequence((one.steps.log_prob, advantage), whole)
+            log_prob, advantage, returns = by_sequence((one.steps.log_prob, advantage, returns), whole)
             mask = steps.mask & (jnp.abs(advantage) >= self.least)
-            return Attempts(replace(steps, mask=mask), log_prob, advantage)
+            return Attempts(replace(steps, mask=mask), log_prob, advantage, returns)
 
-        attempts = jax.vmap(of_rollout)(segment, advantage)
+        attempts = jax.vmap(of_rollout)(segment, advantage, returns)
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), attempts)
 
     def priority(self, batch: Attempts) -> Float[Array, "*N"]:
@@ -98,10 +111,10 @@ class Loop(Algorithm):
         return largest(batch.advantage, batch.steps.mask)
 
     def loss(
-        self, env: Env, policy: Policy, batch: Attempts, moments: tuple[()], key: Key
+        self, env: Env, policy: Policy, bank: Bank, batch: Attempts, moments: tuple[()], key: Key
     ) -> tuple[Float[Array, ""], LoopFigures]:
         """Mean loss of some sequences and its figures."""
-        distributions, _ = unroll(policy, batch.steps, key)
+        distributions, value = unroll(policy, batch.steps, key)
         log_prob = jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distributions, batch.steps.action)
         entropy = jax.vmap(jax.vmap(lambda d: d.entropy()))(distributions)
         mask = batch.steps.mask
@@ -115,9 +128,16 @@ class Loop(Algorithm):
             log_ratio = jnp.broadcast_to(jnp.sum(log_ratio, axis=1, keepdims=True), log_ratio.shape)
         surrogate, ratio, clipped = clipped_surrogate(log_ratio, batch.advantage, self.clip)
         loss = -mean(surrogate) - self.entropy * mean(entropy)
+        of_value = fit(value, batch.target, mask)
+        if self.value_scale:
+            loss += self.value_scale * of_value.error_square
         size = mean(jnp.abs(batch.advantage))
-        return loss, LoopFigures(loss, mean(surrogate), mean(entropy), mean(ratio), mean(clipped), size)
+        return loss, LoopFigures(loss, mean(surrogate), mean(entropy), mean(ratio), mean(clipped), size, of_value)
 
     def describe(self, gathered: Figures) -> dict[str, float]:
         """Shares of the episodes that ended, and means."""
         return rates(gathered)
+
+    def describe_loss(self, learnt: LoopFigures) -> dict[str, float]:
+        """Means, and, where there is a critic, how well its values fit."""
+        return scalars(learnt) | (explained(learnt.value) if self.value_scale else {})

@@ -132,7 +132,7 @@ class Ppo(Algorithm):
         return Advantages(mean, jnp.sqrt(square / count + 1e-8))
 
     def loss(
-        self, env: Env, policy: Policy, batch: Experience, moments: Advantages, key: Key
+        self, env: Env, policy: Policy, bank: Bank, batch: Experience, moments: Advantages, key: Key
     ) -> tuple[Float[Array, ""], PpoFigures]:
         """Mean loss of some sequences and its figures."""
         distributions, value = unroll(policy, batch.steps, key)

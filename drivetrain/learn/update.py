@@ -16,6 +16,7 @@ from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Batch, Figures, T, Total
 from drivetrain.learn.ppo import Ppo
 from drivetrain.policy.base import Policy
+from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, InputError, Key, component
 
 CACHED = 128
@@ -86,7 +87,14 @@ def alone(tree: T) -> T:
 
 
 def learn(
-    learning: Learning, env: Env, policy: Policy, optimiser: Any, batch: Batch, key: Key, total: Total = alone
+    learning: Learning,
+    env: Env,
+    policy: Policy,
+    optimiser: Any,
+    bank: Bank,
+    batch: Batch,
+    key: Key,
+    total: Total = alone,
 ) -> tuple[Policy, Any, Figures]:
     """All passes over a batch [N, scenes]: the policy and the optimiser's state after them, means of the figures.
 
@@ -102,7 +110,7 @@ def learn(
     units = _orders(order_key, batch.steps.mask.shape[0], learning)
 
     def step(carry: tuple[Policy, Any], now: tuple[Array, Key]) -> tuple[tuple[Policy, Any], Figures]:
-        slope, figures = gradient(learning, env, carry[0], batch, now[0], now[1], total)
+        slope, figures = gradient(learning, env, carry[0], bank, batch, now[0], now[1], total)
         return apply(learning.optimiser, *carry, slope), figures
 
     (policy, optimiser), figures = jax.lax.scan(
@@ -126,7 +134,14 @@ def foremost(learning: Learning, batch: Batch, key: Key) -> Batch:
 
 
 def gradient(
-    learning: Learning, env: Env, policy: Policy, batch: Batch, units: Int[Array, "n"], key: Key, total: Total = alone
+    learning: Learning,
+    env: Env,
+    policy: Policy,
+    bank: Bank,
+    batch: Batch,
+    units: Int[Array, "n"],
+    key: Key,
+    total: Total = alone,
 ) -> tuple[Policy, Figures]:
     """The slope of the mean loss over some units of a batch [units, …], of all learners, and means of its figures.
 
@@ -144,7 +159,7 @@ def gradient(
         weight = jnp.sum(part.steps.mask, dtype=jnp.float32)
 
         def loss(policy: Policy) -> tuple[Array, Figures]:
-            mean, figures = algorithm.loss(env, policy, part, moments, now[1])
+            mean, figures = algorithm.loss(env, policy, bank, part, moments, now[1])
             return weight * mean, jax.tree.map(lambda figure: weight * figure, figures)
 
         (_, figures), slope = jax.value_and_grad(loss, has_aux=True)(policy)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from drivetrain.env import Env
 from drivetrain.sim.dynamics.base import Dynamics
-from drivetrain.types import Array, Key, Observation, component
+from drivetrain.types import Array, InputError, Key, Observation, component
 
 Memory = Any
 """A pytree of arrays, of one shape for a policy; `()` where there is none."""
@@ -30,6 +30,13 @@ class Distribution(ABC):
     @abstractmethod
     def sample(self, key: Key) -> Sample:
         """A draw. The key is consumed."""
+
+    def path(self, key: Key) -> Float[Array, "width"]:
+        """A draw of an action that a gradient flows through, as `sample` draws it. The key is consumed.
+
+        Raises `InputError` where samples are indices, which no gradient flows through.
+        """
+        raise InputError(f"head: no gradient flows through samples of {type(self).__name__} (use a mixture or a point)")
 
     @abstractmethod
     def mode(self) -> Sample:

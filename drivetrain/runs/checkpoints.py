@@ -35,14 +35,17 @@ def _to_numpy(leaf: Any) -> np.ndarray:
     return np.array(leaf, order="C")
 
 
-def save_checkpoint(folder: Path, step: int, tree: Any, notes: dict[str, Any]) -> Path:
-    """Save a pytree of arrays as step `step`, with a small JSON-able dictionary; returns the file."""
+def save_checkpoint(folder: Path, step: int, tree: Any, notes: dict[str, Any], keep: int | None = KEEP) -> Path:
+    """Save a pytree of arrays as step `step`, with a small JSON-able dictionary; returns the file.
+
+    All but the newest `keep` are removed; None: they stay.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     data = save({name: _to_numpy(leaf) for name, leaf in _named_leaves(tree)}, metadata={"notes": json.dumps(notes)})
     file = folder / f"{step:09d}.safetensors"
     write_atomically(file, data)
     write_atomically(file.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode())
-    for old in finished(folder)[KEEP:]:
+    for old in [] if keep is None else finished(folder)[keep:]:
         old.with_suffix(".sha256").unlink(missing_ok=True)
         old.unlink(missing_ok=True)
     for leftover in folder.glob(".*.safetensors.*"):

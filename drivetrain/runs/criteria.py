@@ -94,26 +94,28 @@ class FewestFailures(Criterion):
             rate = own[0]
             if others:
                 rate = validation.own_share * own[0] + (1.0 - validation.own_share) * float(
-                    np.mean([failure for failure, _ in others])
+                    np.mean([failure for failure, _, _ in others])
                 )
-            line = {"val_failure_rate": own[0], "val_progress_ratio": own[1], "val_score": rate}
-            for name, (failure, ratio) in zip(names[1:], others, strict=True):
-                line |= {f"{name}_failure": failure, f"{name}_progress": ratio}
+            line = {"val_failure_rate": own[0], "val_progress_ratio": own[1], "val_ade": own[2], "val_score": rate}
+            for name, (failure, ratio, ade) in zip(names[1:], others, strict=True):
+                line |= {f"{name}_failure": failure, f"{name}_progress": ratio, f"{name}_ade": ade}
             return rate + (0.0 if own[1] >= self.least_progress else 1.0), line
 
         return judge
 
 
-def _driven(driven: list[tuple[Evaluation, np.ndarray]], dataset: int) -> tuple[float, float]:
-    """Failure rate and progress ratio of the egos of one dataset."""
-    failures, progress, covered = [], 0.0, 0.0
+def _driven(driven: list[tuple[Evaluation, np.ndarray]], dataset: int) -> tuple[float, float, float]:
+    """Failure rate, progress ratio and mean distance to the log, m, of the egos of one dataset."""
+    failures, away, progress, covered = [], [], 0.0, 0.0
     for result, of in driven:
         rows = np.flatnonzero(of == dataset)
         outcome = jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], result.outcome)
         failures.append(outcome.failure[outcome.exists])
+        away.append(outcome.ade[outcome.exists])
         progress += float(np.sum(outcome.progress))
         covered += float(np.sum(outcome.log_distance))
-    return float(np.mean(np.concatenate(failures))), progress / max(covered, 1e-6)
+    rate, ade = (float(np.mean(np.concatenate(each))) for each in (failures, away))
+    return rate, progress / max(covered, 1e-6), ade
 
 
 def _summed(env: Env, algorithm: Algorithm, lot: Lot, policy: Policy) -> tuple[float, Figures]:

@@ -2,6 +2,7 @@
 
 RUN/config.json            the component tree, versions, device
 RUN/checkpoints/STAGE/     of each stage: one every `checkpoint_every` updates (checkpoints.py says how they survive)
+RUN/policies/STAGE/        with `keep_judged`: every policy that was judged, by its agent-steps
 RUN/metrics.jsonl          one line a measurement; a resumed run drops what its checkpoint has not seen
 RUN/events/                the same for TensorBoard
 RUN/evaluation.json        one entry a policy
@@ -56,6 +57,7 @@ class Stage(Learning):
     criterion: Criterion = FewestFailures()
     agent_steps: int = 1_000_000  # the budget
     evaluate_every: int = 20  # updates
+    keep_judged: bool = False  # every policy that is judged stays, in RUN/policies/STAGE
     checkpoint_every: int = 20  # updates
 
 
@@ -66,6 +68,7 @@ class Run:
     name: str
     data: Data = Data()
     episode_seconds: float = 8.0  # drives are cut to episodes of at most this length to learn from, not to be judged by
+    controlled: int = 1  # agents that are driven together in an episode that is learnt from
     more: tuple[Data, ...] = ()  # also learnt from; their test drives stand apart
     own_share: float = 0.75  # of the episodes drawn to learn from, and of what chooses, where there are more datasets
     env: Env = Env()
@@ -83,6 +86,8 @@ def open_run(run: Run, folder: Path, resume: bool) -> Run:
     """
     if resume:
         return load_run(folder)
+    if run.controlled > 1 and run.stream.slots:
+        raise InputError(f"{run.name}: controlled: {run.controlled} (a stream has one agent an episode: leave out one)")
     if not run.stages:
         raise InputError(f"{run.name}: stages: none (name at least one in the recipe)")
     if folder.exists() and any(folder.iterdir()):

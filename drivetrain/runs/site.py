@@ -56,3 +56,7 @@ class Site:
         """
         notes = {"step": step, "lines": lines, "dataset": self.digest, "stream": stream, "done": done}
         save_checkpoint(self.folder / "checkpoints" / stage, step, state, notes)
+
+    def keep(self, stage: str, step: int, policy: Any) -> None:
+        """Keep a policy of a stage as it was after so many agent-steps."""
+        save_checkpoint(self.folder / "policies" / stage, step, policy, {"dataset": self.digest}, keep=None)

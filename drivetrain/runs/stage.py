@@ -70,7 +70,7 @@ def _improve(
     steps = stage.scenes * stage.algorithm.steps()
     updates = -(-stage.agent_steps // steps)
     if done == 0:
-        state = _judged(stage, judge, state, journal, 0, {})
+        state = _judged(stage, judge, state, journal, site, 0, {})
     with site.progress(stage.name, total=updates * steps, unit="agent-steps", done=done * steps) as show:
         while done < updates and not _enough(stage, state):
             began = time.monotonic()
@@ -79,7 +79,8 @@ def _improve(
             done += 1
             if done % stage.evaluate_every == 0 or done == updates:
                 row = stage.algorithm.describe(gathered) | stage.algorithm.describe_loss(learnt)
-                state = _judged(stage, judge, state, journal, done * steps, row | {"seconds": time.monotonic() - began})
+                row |= {"seconds": time.monotonic() - began}
+                state = _judged(stage, judge, state, journal, site, done * steps, row)
             over = done == updates or _enough(stage, state)
             if done % stage.checkpoint_every == 0 or over:
                 site.save(stage.name, done, state, journal.lines, source.state(), over)
@@ -93,10 +94,12 @@ def _enough(stage: Stage, state: TrainState) -> bool:
 
 
 def _judged(
-    stage: Stage, judge: Judge, state: TrainState, journal: Journal, step: int, row: dict[str, float]
+    stage: Stage, judge: Judge, state: TrainState, journal: Journal, site: Site, step: int, row: dict[str, float]
 ) -> TrainState:
     """Judge the present policy, write its figures, and keep it where none was better by more than the slack so far."""
     score, line = judge(state.judged)
+    if stage.keep_judged:
+        site.keep(stage.name, step, Best(state.judged))
     journal.write(stage.name, step, row | line)
     lowest = float(state.best_score)
     if score <= lowest:

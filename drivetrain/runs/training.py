@@ -96,7 +96,7 @@ def _sources(run: Run) -> OpenSource:
     """What opens a stage's scenes: the training parts, resident or streamed."""
     folders, paths = tuple(data.dataset for data in datasets(run)), run.env.traffic.needs_paths
     share = run.own_share if run.more else 1.0
-    resident = Part(folders, "train", paths=paths, seconds=run.episode_seconds)
+    resident = Part(folders, "train", paths=paths, seconds=run.episode_seconds, controlled=run.controlled)
 
     def open_source(state: State | None) -> Source:
         if run.stream.slots:

@@ -2,11 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose
-from drivetrain.sim.reading import Index, Placement, lights_at, reference_window, route_height
+from drivetrain.sim.reading import Index, Placement, lights_at, logged, reference_window, route_height
 from drivetrain.sim.route_tables import PathRow
 from drivetrain.sim.spawning.base import Spawning
 from drivetrain.sim.spawning.log import FromLog
@@ -61,11 +61,35 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
     before, bodies = movers(state)
     pose, velocity = jax.vmap(dynamics.forward, (0, 0, 0, None))(before, bodies, action, bank.dt)
 
-    def lives(new: Array, old: Array) -> Array:
-        return jnp.where(state.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+    after = _moved(bank, state, others, pose, velocity, state.alive)
+    return replace(after, time=state.time + 1, lights=lights_at(bank, state.episode, state.time + 1), traffic=memory)
 
-    pose = jax.tree.map(lives, pose, before)
-    velocity = lives(velocity, state.agents.velocity[state.controlled])
+
+def put_on_log(bank: Bank, dynamics: Dynamics, state: State, where: Bool[Array, "C"]) -> State:
+    """The same moment with some controlled agents where the log has them now, moving as it has them move.
+
+    Those that are not alive, or that the log has not, stay as they are.
+    """
+    agents, body = jnp.arange(state.alive.shape[0]), movers(state)[1]
+    now, later = (
+        jax.vmap(lambda c, time=time: logged(bank, state.episode, c, time))(agents)
+        for time in (state.time, state.time + 1)
+    )
+    motion = jax.vmap(dynamics.start, (0, 0, 0, None))(now, later, body, bank.dt)
+    pose = jax.vmap(Pose)(now.position, now.heading, motion)
+    return _moved(bank, state, state.agents, pose, now.velocity, where & state.alive & now.valid)
+
+
+def _moved(
+    bank: Bank, state: State, others: Agents, pose: Pose, velocity: Float[Array, "C 2"], which: Bool[Array, "C"]
+) -> State:
+    """Some controlled agents at new poses among others; those that are not named stay where they were."""
+
+    def new(new: Array, old: Array) -> Array:
+        return jnp.where(which.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    pose = jax.tree.map(new, pose, movers(state)[0])
+    velocity = new(velocity, state.agents.velocity[state.controlled])
     # Padding (−1) is written beyond the end, which drops it.
     row = jnp.where(state.controlled < 0, len(state.agents.valid), state.controlled)
     agents = Agents(
@@ -76,16 +100,13 @@ def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action:
         height=others.height,
     )
     cursor, along = jax.vmap(advance, (None, 0, 0, 0))(bank, state.route, state.cursor, pose.position)
-    cursor = lives(cursor, state.cursor)
+    cursor = new(cursor, state.cursor)
     return replace(
         state,
-        time=state.time + 1,
         agents=_raised(bank, agents, state.controlled, state.route, cursor),
-        lights=lights_at(bank, state.episode, state.time + 1),
         motion=pose.motion,
         cursor=cursor,
-        arc_length=lives(along, state.arc_length),
-        traffic=memory,
+        arc_length=new(along, state.arc_length),
     )
 
 

@@ -98,7 +98,9 @@ def test_every_algorithm_teaches_a_policy_that_remembers(bank, algorithm):
         _, segment, _ = algorithm.gather(ENV, policy, bank, EPISODES, carry, jnp.int32(0))
         batch = algorithm.prepare(ENV, policy, bank, segment, KEY)
         moments = algorithm.moments(batch, lambda tree: tree)
-        return batch, jax.value_and_grad(lambda p: algorithm.loss(ENV, p, batch, moments, KEY), has_aux=True)(policy)
+        return batch, jax.value_and_grad(lambda p: algorithm.loss(ENV, p, bank, batch, moments, KEY), has_aux=True)(
+            policy
+        )
 
     batch, ((loss, figures), slopes) = slope(recurrent(KEY))
     assert batch.steps.mask.shape == {Ppo: (2, 13), Bc: (2, 6), Loop: (4, 6)}[type(algorithm)]

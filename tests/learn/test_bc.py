@@ -101,30 +101,30 @@ def test_the_expert_steers_back_from_where_it_is(bank):
     assert action[0] > 0.1 and action[1] > 0.005  # faster, and to the left
 
 
-def test_a_tiny_batch_is_learned_by_heart(gathered, policy):
+def test_a_tiny_batch_is_learned_by_heart(bank, gathered, policy):
     batch = of(gathered, BEND, slice(None, None, 4))
     units = jax.tree.map(lambda leaf: leaf[:, None], batch)  # of one scene
     learning = Learning(BC, Optimiser(learning_rate=1e-2), epochs=200, minibatches=1)
     state = learning.optimiser.transform().init(policy)
-    learnt, _, _ = jax.jit(lambda policy, state: learn(learning, ENV, policy, state, units, KEY))(policy, state)
-    _, figures = jax.jit(lambda policy: BC.loss(ENV, policy, batch, (), KEY))(learnt)
+    learnt, _, _ = jax.jit(lambda policy, state: learn(learning, ENV, policy, state, bank, units, KEY))(policy, state)
+    _, figures = jax.jit(lambda policy: BC.loss(ENV, policy, bank, batch, (), KEY))(learnt)
     assert float(figures.nll.max()) < 0.3, figures
     assert float(figures.accuracy.min()) > 0.85, figures
     assert BC.describe_loss(figures)["explained"] > 0.8, figures
 
 
-def test_masked_steps_teach_nothing(gathered, policy):
+def test_masked_steps_teach_nothing(bank, gathered, policy):
     batch = of(gathered, STRAIGHT, slice(6))
     kept = replace(batch, steps=replace(batch.steps, mask=batch.steps.mask.at[4:].set(False)))
     spoilt = replace(
         kept, steps=replace(kept.steps, action=batch.steps.action.at[4:].set(0)), target=batch.target.at[4:].set(1e6)
     )
-    loss = jax.jit(lambda batch: BC.loss(ENV, policy, batch, (), KEY))
+    loss = jax.jit(lambda batch: BC.loss(ENV, policy, bank, batch, (), KEY))
     for a, b in zip(jax.tree.leaves(loss(kept)), jax.tree.leaves(loss(spoilt)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_smoothing_spreads_over_neighbours(gathered, policy):
+def test_smoothing_spreads_over_neighbours(bank, gathered, policy):
     batch = of(gathered, STRAIGHT, slice(1))
     seen = jax.tree.map(lambda leaf: leaf[0, 0], batch.steps.observation)
     distribution, _, _ = jax.jit(lambda seen: policy(seen, (), KEY))(seen)
@@ -134,6 +134,6 @@ def test_smoothing_spreads_over_neighbours(gathered, policy):
         expected -= 0.8 * column[index] + 0.1 * column[index - 1] + 0.1 * column[index + 1]
         exact.append(-column[index])
     smoothed = replace(BC, smoothing=0.2, value_scale=0.0)
-    loss, figures = jax.jit(lambda batch: smoothed.loss(ENV, policy, batch, (), KEY))(batch)
+    loss, figures = jax.jit(lambda batch: smoothed.loss(ENV, policy, bank, batch, (), KEY))(batch)
     assert float(loss) == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(figures.nll, exact, rtol=1e-5)

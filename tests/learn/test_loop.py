@@ -98,7 +98,7 @@ def test_the_surrogate_by_hand(bank, told, whole):
     learns = Table((0.1 * jnp.arange(71.0) / 71.0, table().logits[1]), jnp.float32(0.0))
     batch = prepared(loop, bank, told)
     assert batch.log_prob.shape == ((6, 5) if whole else (30, 1))
-    loss, figures = jax.jit(lambda policy: loop.loss(ENV, policy, batch, (), KEY))(learns)
+    loss, figures = jax.jit(lambda policy: loop.loss(ENV, policy, bank, batch, (), KEY))(learns)
 
     mask = np.arange(5)[None, :, None] < LENGTHS[:, None]
     log = np.asarray(jax.nn.log_softmax(learns.logits[0]), float)

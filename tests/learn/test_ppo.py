@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scenes
-from policies import ENV, Counting, Table, glimpse, table
+from policies import ENV, NOWHERE, Counting, Table, glimpse, table
 
 from drivetrain.ending import Ending
 from drivetrain.learn.algorithm import Sequences
@@ -102,7 +102,7 @@ def test_a_bandit_is_learned_in_a_few_updates():
         action = jax.random.categorical(key, log, shape=(64,))
         batch = experience(action, worth[action], log[action])
         units = jax.tree.map(lambda leaf: leaf[:, None], batch)  # of one scene
-        return learn(learning, ENV, policy, optimiser, units, key)[:2]
+        return learn(learning, ENV, policy, optimiser, NOWHERE, units, key)[:2]
 
     for key in jax.random.split(KEY, 20):
         policy, optimiser = update(policy, optimiser, key)

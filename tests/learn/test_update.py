@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from policies import ENV, Recurrent, glimpse, recurrent
+from policies import ENV, NOWHERE, Recurrent, glimpse, recurrent
 
 from drivetrain.learn.algorithm import Algorithm, Sequences
 from drivetrain.learn.loop import Attempts, Loop
@@ -111,7 +111,7 @@ def test_a_gradient_in_parts_is_the_gradient_at_once(policy, length, part):
 
     def slope(part):
         learning = Learning(Ppo(), part=part)
-        return jax.jit(lambda policy: gradient(learning, ENV, policy, batch, units, KEY))(policy)
+        return jax.jit(lambda policy: gradient(learning, ENV, policy, NOWHERE, batch, units, KEY))(policy)
 
     assert len(units) * 3 * length // part > 1
     same(slope(part), slope(10_000))
@@ -121,8 +121,10 @@ def test_the_gradient_is_that_of_the_mean_loss_over_what_the_mask_counts(policy)
     batch = batch_of(6, 3, 4, policy)
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
     ppo = Ppo()
-    plain = jax.jit(jax.grad(lambda p: ppo.loss(ENV, p, flat, ppo.moments(flat, lambda tree: tree), KEY)[0]))(policy)
-    slope, _ = jax.jit(lambda p: gradient(Learning(ppo), ENV, p, batch, jnp.arange(6), KEY))(policy)
+    plain = jax.jit(jax.grad(lambda p: ppo.loss(ENV, p, NOWHERE, flat, ppo.moments(flat, lambda tree: tree), KEY)[0]))(
+        policy
+    )
+    slope, _ = jax.jit(lambda p: gradient(Learning(ppo), ENV, p, NOWHERE, batch, jnp.arange(6), KEY))(policy)
     same(slope, plain)
 
 
@@ -130,13 +132,15 @@ def test_the_mean_over_two_learners_is_that_of_one_with_all_scenes(policy):
     """Each has half of the scenes, and unlike many steps in them; moments and gradient are over both."""
     batch, units, learning = batch_of(6, 4, 2, policy), jnp.arange(6), Learning(Ppo(), part=8)
     assert batch.steps.mask[:, :2].sum() != batch.steps.mask[:, 2:].sum()
-    whole = jax.jit(lambda policy: gradient(learning, ENV, policy, batch, units, KEY))(policy)
+    whole = jax.jit(lambda policy: gradient(learning, ENV, policy, NOWHERE, batch, units, KEY))(policy)
 
     def total(tree):
         return jax.lax.psum(tree, "learners")
 
     halves = jax.tree.map(lambda leaf: jnp.stack([leaf[:, :2], leaf[:, 2:]]), batch)
-    of_half = jax.vmap(lambda half: gradient(learning, ENV, policy, half, units, KEY, total), axis_name="learners")
+    of_half = jax.vmap(
+        lambda half: gradient(learning, ENV, policy, NOWHERE, half, units, KEY, total), axis_name="learners"
+    )
     both = jax.jit(of_half)(halves)
     for learner in range(2):
         same(jax.tree.map(lambda leaf, row=learner: leaf[row], both), whole)
@@ -178,7 +182,7 @@ class Approach(Algorithm):
     def prepare(self, env, policy, bank, segment, key):
         raise AssertionError("nobody asks this of it")
 
-    def loss(self, env, policy, batch, moments, key):
+    def loss(self, env, policy, bank, batch, moments, key):
         mask = batch.steps.mask
         total = jnp.maximum(jnp.sum(mask), 1)
 
@@ -201,7 +205,7 @@ def test_passes_see_everything_once_each_and_reach_the_mean(length, minibatches)
     batch = numbers(8, 3, length)
     learning = Learning(Approach(), Optimiser(learning_rate=1.0), epochs=60, minibatches=minibatches)
     state = learning.optimiser.transform().init(point())
-    policy, state, figures = jax.jit(lambda p, s: learn(learning, ENV, p, s, batch, KEY))(point(), state)
+    policy, state, figures = jax.jit(lambda p, s: learn(learning, ENV, p, s, NOWHERE, batch, KEY))(point(), state)
     assert float(figures.target) == pytest.approx(float(batch.target.mean()), rel=1e-4)
     assert float(figures.square) == pytest.approx(float(jnp.mean(batch.target**2)), rel=1e-4)
     assert 0.3 < float(figures.draw) < 0.7  # the mean of many draws: a new key a minibatch
@@ -218,7 +222,7 @@ def test_nothing_to_learn_changes_nothing():
     )
     learning = Learning(Approach(), Optimiser(learning_rate=0.3))
     state = learning.optimiser.transform().init(point())
-    policy, _, figures = jax.jit(lambda p, s: learn(learning, ENV, p, s, nothing, KEY))(point(), state)
+    policy, _, figures = jax.jit(lambda p, s: learn(learning, ENV, p, s, NOWHERE, nothing, KEY))(point(), state)
     jax.tree.map(np.testing.assert_array_equal, policy, point())
     assert float(figures.target) == 0.0
 
@@ -239,14 +243,14 @@ def test_of_what_was_gathered_the_share_of_the_highest_priority_is_learnt(length
     batch = Numbers(replace(batch.steps, mask=batch.steps.mask & kept), jnp.where(kept, batch.target, 1e6))
     half = Learning(Telling(), Optimiser(learning_rate=0.1), epochs=3, minibatches=2, kept=0.5)
     state = half.optimiser.transform().init(point())
-    _, state, figures = jax.jit(lambda p, s: learn(half, ENV, p, s, batch, KEY))(point(), state)
+    _, state, figures = jax.jit(lambda p, s: learn(half, ENV, p, s, NOWHERE, batch, KEY))(point(), state)
     told = np.asarray(batch.target)[np.broadcast_to(kept, batch.target.shape)]
     assert float(figures.target) == pytest.approx(told.mean(), rel=1e-5)
     assert float(figures.square) == pytest.approx((told**2).mean(), rel=1e-5)
     assert int(state[1][0].count) == 6
 
     quarter = replace(half, kept=0.25)
-    _, _, figures = jax.jit(lambda p, s: learn(quarter, ENV, p, s, batch, KEY))(point(), state)
+    _, _, figures = jax.jit(lambda p, s: learn(quarter, ENV, p, s, NOWHERE, batch, KEY))(point(), state)
     last = told.reshape(-1, length)[-len(told) // (2 * length) :]
     assert float(figures.target) == pytest.approx(last.mean(), rel=1e-5)
 
@@ -261,14 +265,16 @@ def test_an_algorithm_without_priorities_learns_from_everything():
     learning = Learning(Approach(), kept=0.5)
     state = learning.optimiser.transform().init(point())
     with pytest.raises(InputError, match="kept: Approach learns from all"):
-        learn(learning, ENV, point(), state, numbers(4, 2), KEY)
+        learn(learning, ENV, point(), state, NOWHERE, numbers(4, 2), KEY)
 
 
 @pytest.mark.parametrize("algorithm", [Ppo(), Loop()])
 def test_large_advantages_of_either_sign_come_first_and_masked_steps_last(algorithm, policy):
     drawn = batch_of(4, 3, 2, policy)
     drawn = replace(drawn, steps=replace(drawn.steps, mask=drawn.steps.mask.at[0, 0].set(False)))
-    batch = drawn if isinstance(algorithm, Ppo) else Attempts(drawn.steps, drawn.log_prob, drawn.advantage)
+    batch = (
+        drawn if isinstance(algorithm, Ppo) else Attempts(drawn.steps, drawn.log_prob, drawn.advantage, drawn.advantage)
+    )
     size = np.where(drawn.steps.mask, np.abs(drawn.advantage), -1.0).max(-1)
     np.testing.assert_allclose(algorithm.priority(batch), size)
     assert size[0, 0] == -1.0

@@ -1,0 +1,48 @@
+"""`drivetrain study`: many runs of one question, and a page that answers it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from drivetrain.data.store.shards import read_manifest
+from drivetrain.progress import progress
+from drivetrain.recipes.quickstart import quickstart
+from drivetrain.runs.run import Data
+from drivetrain.runs.training import datasets
+from drivetrain.studies.learning_rules import GPU, Budget, Plan
+from drivetrain.studies.running import learning_rules
+
+PRESETS = {"cpu": Budget(), "gpu": GPU}
+
+
+def run(words: list[str]) -> None:
+    """Run a study, or go on with one."""
+    commands = {"learning-rules": compare_rules}
+    tyro.extras.subcommand_cli_from_dict(commands, prog="drivetrain study", args=words)
+
+
+def compare_rules(
+    data: tuple[str, ...] = (),
+    out: str = "studies/learning-rules",
+    preset: Literal["cpu", "gpu"] = "cpu",
+    agent_steps: int | None = None,
+    seeds: int | None = None,
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RULE…")] = (),
+) -> None:
+    """BC, BC + PPO, APG, APG with reward gradients, APG + PPO and LOOP on the same scenes, policy and events.
+
+    A study that was interrupted goes on where it stood when it is started again with the same options.
+
+    Args:
+        data: folders of datasets, the study's own first; by default the quickstart's, converted where they are not yet
+        out: folder of the study: its cells, results.json and report.html
+        preset: the budget of a CPU or of a GPU
+        agent_steps: what all rules are compared at, instead of the preset's
+        seeds: of the comparison, instead of the preset's
+        only: train the cells of these rules alone, and write no page
+    """
+    budget = PRESETS[preset]
+    budget = Budget(**vars(budget) | {k: v for k, v in (("agent_steps", agent_steps), ("seeds", seeds)) if v})
+    sets = tuple(Data(dataset=folder, dt=read_manifest(folder).dt) for folder in data) or datasets(quickstart())
+    print(f"study: {learning_rules(Plan(sets, budget), Path(out), only, progress)}")

@@ -1,0 +1,126 @@
+"""A study is cells: each a run in its own folder, trained once and measured once, whatever interrupts it.
+
+OUT/cells/RULE-seedN/            the run: configuration, checkpoints, journal, every policy that was judged
+OUT/cells/RULE-seedN/outcomes/   one file for each policy that was tested and each way in which it was
+"""
+
+import io
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from drivetrain.atomic import write_atomically
+from drivetrain.evaluate.benchmark import Evaluation
+from drivetrain.evaluate.metrics import Outcome
+from drivetrain.policy.base import Policy
+from drivetrain.runs.checkpoints import load_checkpoint
+from drivetrain.runs.configuration import to_json
+from drivetrain.runs.journal import read_metrics
+from drivetrain.runs.run import Run, load_run, open_run
+from drivetrain.runs.site import Progress, Site
+from drivetrain.runs.stage import Best
+from drivetrain.runs.training import run_stages
+from drivetrain.types import InputError
+
+LEAST_PROGRESS = 0.9
+"""A policy with less progress on validation is chosen only where none has more."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study."""
+
+    rule: str
+    seed: int
+    run: Run
+
+    def folder(self, out: Path) -> Path:
+        """Where it lives."""
+        return out / "cells" / f"{self.rule}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A policy as it was judged on validation, and what had been spent on it, all stages before it included."""
+
+    file: Path
+    steps: int  # agent-steps
+    seconds: float  # of training: updates times the median of those that were timed
+    line: dict[str, float]  # of the journal
+
+    @property
+    def score(self) -> float:
+        """Lower is better."""
+        return self.line["val_score"] + (0.0 if self.line["val_progress_ratio"] >= LEAST_PROGRESS else 1.0)
+
+
+def train_cell(cell: Cell, out: Path, digest: str, progress: Progress) -> None:
+    """Train a cell, or go on with it. Raises `InputError` where its folder holds another run."""
+    folder = cell.folder(out)
+    resume = (folder / "config.json").exists()
+    if resume and to_json(load_run(folder)) != json.loads(json.dumps(to_json(cell.run))):
+        raise InputError(f"{folder}: config.json: trained with other options (give the same ones, or another --out)")
+    run_stages(open_run(cell.run, folder, resume), Site(folder, digest, progress))
+
+
+def judged(cell: Cell, out: Path) -> list[Judged]:
+    """Every policy that was judged, in order; the first of each later stage is the best of the one before."""
+    rows, points = read_metrics(cell.folder(out)), []
+    steps, seconds = 0, 0.0
+    for number, stage in enumerate(cell.run.stages):
+        mine = [row for row in rows if row["stage"] == stage.name]
+        timed = [row["seconds"] for row in mine if "seconds" in row]
+        each, of_update = statistics.median(timed) if timed else 0.0, stage.scenes * stage.algorithm.steps()
+        for row in mine:
+            if number and row["step"] == 0:
+                continue
+            file = cell.folder(out) / "policies" / stage.name / f"{row['step']:09d}.safetensors"
+            spent = seconds + each * row["step"] / of_update
+            points.append(Judged(file, steps + row["step"], spent, row))
+        steps, seconds = steps + mine[-1]["step"], seconds + each * mine[-1]["step"] / of_update
+    return points
+
+
+def choose(points: list[Judged], slack: float, steps: float = np.inf, seconds: float = np.inf) -> Judged:
+    """The latest policy within the slack of the lowest score, of those within a budget."""
+    within = [point for point in points if point.steps <= steps and point.seconds <= seconds] or points[:1]
+    lowest = min(point.score for point in within)
+    return [point for point in within if point.score <= lowest + slack][-1]
+
+
+def load_judged(cell: Cell, point: Judged) -> Policy:
+    """The policy of a file."""
+    like = jax.eval_shape(lambda: Best(cell.run.policy.build(cell.run.env, jax.random.key(0))))
+    return load_checkpoint(point.file, like)[0].best
+
+
+# ------------------------------------------------------------------------------------------------------------ outcomes
+
+
+def save_outcomes(file: Path, evaluation: Evaluation, dataset: np.ndarray) -> None:
+    """What a test of a policy gave, whole or not at all; `dataset` [E] numbers each episode's."""
+    outcome = evaluation.outcome
+    facts = {f"happened.{name}": np.asarray(rows) for name, rows in outcome.happened.items()}
+    plain = {name: np.asarray(rows) for name, rows in vars(outcome).items() if name != "happened"}
+    packed = io.BytesIO()
+    np.savez(packed, episode=evaluation.episode, source=evaluation.source, dataset=dataset, **facts, **plain)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, packed.getvalue())
+
+
+def read_outcomes(file: Path, dataset: int) -> Evaluation:
+    """The episodes of one dataset of such a test. Raises `InputError` where the file is none."""
+    try:
+        with np.load(file) as stored:
+            rows = {name: stored[name] for name in stored.files}
+        mine = rows.pop("dataset") == dataset
+        episode, source = rows.pop("episode"), rows.pop("source")
+        happened = {name.partition(".")[2]: rows.pop(name)[mine] for name in list(rows) if "." in name}
+        outcome = Outcome(happened=happened, **{name: row[mine] for name, row in rows.items()})
+        return Evaluation(episode[mine], source[mine], outcome, None)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: not a test's outcomes: {error} (remove it: it is measured anew)") from error

@@ -1,0 +1,115 @@
+"""The study of learning rules from data to page: `results.json` and `report.html` in its folder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from drivetrain.atomic import write_atomically
+from drivetrain.banks.part import Part
+from drivetrain.learn.update import Learning, Optimiser
+from drivetrain.policy.base import Architecture
+from drivetrain.policy.separate import Separate
+from drivetrain.runs.configuration import to_json
+from drivetrain.runs.site import NOTHING, Progress, Site
+from drivetrain.runs.training import prepare_dataset
+from drivetrain.studies.cells import Cell, load_judged, train_cell
+from drivetrain.studies.comparing import Comparison
+from drivetrain.studies.gradients import gradient_norms, memory
+from drivetrain.studies.learning_rules import Plan
+from drivetrain.studies.overfit import overfit, winding_episode
+from drivetrain.studies.page import study_page
+from drivetrain.types import InputError, replace
+
+LENGTHS = (1, 5, 10, 20, 40)
+"""Steps that gradients are measured over."""
+OVERFIT_UPDATES = 600
+
+
+def learning_rules(plan: Plan, out: Path, only: tuple[str, ...], progress: Progress) -> Path:
+    """Train the cells that are not yet trained, measure all that are, and write the page; its path.
+
+    With `only`, cells of those rules alone are trained; several processes may so share a folder.
+    """
+    file = out / "plan.json"
+    text = json.dumps(to_json((plan.data, plan.budget, plan.policy)), indent=1)
+    if file.exists() and file.read_text() != text:
+        raise InputError(f"{file}: another plan's study is there (give its options, or another --out)")
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, text.encode())
+    digest = "+".join(prepare_dataset(data, progress) for data in plan.data)
+    cells = plan.cells(only)
+    with progress("study", total=len(cells), unit="cells") as show:
+        for done, cell in enumerate(cells):
+            show(done, f"{cell.rule}, seed {cell.seed}")
+            train_cell(cell, out, digest, progress)
+        show(len(cells), "trained")
+    if only:
+        return out
+    trained = [cell for cell in plan.cells() if _finished(cell, out, digest, progress)]
+    results = Comparison(plan, trained, out).figures(progress) | _further(plan, trained, out, progress)
+    write_atomically(out / "results.json", (json.dumps(results, indent=1) + "\n").encode())
+    page = out / "report.html"
+    write_atomically(page, study_page(results).encode())
+    return page
+
+
+def _finished(cell: Cell, out: Path, digest: str, progress: Progress) -> bool:
+    site = Site(cell.folder(out), digest, progress)
+    return (NOTHING | site.notes(cell.run.stages[-1].name))["done"]
+
+
+def _further(plan: Plan, cells: list[Cell], out: Path, progress: Progress) -> dict[str, Any]:
+    """What is measured once beside the cells: each part is kept when it is done."""
+    lot = Part(tuple(data.dataset for data in plan.data), "train", seconds=plan.budget.longest * plan.data[0].dt).whole
+    bank, episodes = lot.bank, lot.drawn(0.5)
+    env = plan.run("apg", 0).env
+
+    def by_heart() -> dict[str, Any]:
+        learning = {rule: _by_heart(plan, rule) for rule in ("bc", "apg")}
+        with progress("overfit", total=len(learning) * OVERFIT_UPDATES, unit="updates") as show:
+            return overfit(env, learning, bank, winding_episode(bank), OVERFIT_UPDATES, show)
+
+    def norms() -> dict[str, Any]:
+        lengths = tuple(length for length in LENGTHS if length <= plan.budget.longest)
+        run = plan.run("apg", 0)
+        policies = {"untrained": jax.jit(lambda key: run.policy.build(env, key))(jax.random.key(0))}
+        for cell in cells:
+            if (cell.rule, cell.seed) == ("apg", 0):
+                points = Comparison(plan, [cell], out).points["apg"][0]
+                policies["trained by APG"] = load_judged(cell, points[-1])
+        return {name: gradient_norms(env, policy, bank, episodes, lengths) for name, policy in policies.items()}
+
+    def held() -> dict[str, Any]:
+        ppo, loop = plan.run("bc_ppo", 0), plan.run("bc_loop", 0)
+        bare: Architecture = loop.policy
+        shapes = {
+            "PPO, a critic of its own": (Separate(bare, ppo.policy), ppo.stages[1]),
+            "PPO, a shared encoder": (ppo.policy, ppo.stages[1]),
+            "LOOP": (bare, loop.stages[1]),
+            "APG": (bare, plan.run("apg", 0).stages[0]),
+        }
+        return {name: memory(env, made, stage, bank, episodes) for name, (made, stage) in shapes.items()}
+
+    parts = {"overfit": by_heart, "gradients": norms, "memory": held}
+    return {name: _kept(out / "further" / f"{name}.json", make) for name, make in parts.items()}
+
+
+def _by_heart(plan: Plan, rule: str) -> tuple[Architecture, Learning]:
+    """A rule of learning for one episode: all scenes the same, the rate falling."""
+    run = plan.run(rule, 0)
+    stage = run.stages[0]
+    steps = OVERFIT_UPDATES * stage.minibatches * stage.epochs
+    optimiser = Optimiser(learning_rate=1e-3, steps=steps, final=0.01, clip=0.5)
+    return run.policy, replace(stage, scenes=8, optimiser=optimiser, averaging=0.0)
+
+
+def _kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    if file.exists():
+        return json.loads(file.read_text())
+    made = make()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, json.dumps(made, indent=1).encode())
+    return made

@@ -1,0 +1,99 @@
+"""Policies of a study on the test episodes: as they are, sampled, under noise, and many agents at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drivetrain.banks.part import Lot, Part
+from drivetrain.drivers.greedy import Greedy
+from drivetrain.drivers.noisy import Noisy
+from drivetrain.drivers.sampled import Sampled
+from drivetrain.env import Env
+from drivetrain.evaluate.benchmark import Evaluation, Portion, evaluate
+from drivetrain.policy.base import Policy
+from drivetrain.policy.mixture import spans
+from drivetrain.rollout import Driver
+from drivetrain.sim.spawning.scattered import Scattered
+from drivetrain.studies.cells import Cell, Judged, load_judged, read_outcomes, save_outcomes
+from drivetrain.types import replace
+
+RADIANS_PER_METRE = 0.1
+"""How far askew a start is that is a metre aside."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a policy is tested: greedily, unless said otherwise."""
+
+    samples: int = 0  # drives by samples, of each of which every figure is kept: as many evaluations
+    actuation: float = 0.0  # normal noise on every action, spans
+    start: float = 0.0  # normal noise on the first place, m, and a tenth of it in rad
+    agents: int = 1  # that the policy drives at once
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"samples{self.samples}-actuation{self.actuation:g}-start{self.start:g}-agents{self.agents}"
+
+
+PLAIN = Way()
+
+
+class Tests:
+    """The test episodes of some datasets, read once."""
+
+    def __init__(self, folders: Sequence[str], part: str = "test"):
+        self.folders, self.part, self._lots = tuple(folders), part, {}
+
+    def lot(self, agents: int) -> Lot:
+        """Its episodes with so many agents driven in each."""
+        if agents not in self._lots:
+            self._lots[agents] = Part(self.folders, self.part, controlled=agents).whole
+        return self._lots[agents]
+
+    def outcomes(self, cell: Cell, out: Path, point: Judged, way: Way = PLAIN, dataset: int = 0) -> Evaluation:
+        """How a policy fares on one of the datasets: read where it was measured before, else measured and kept.
+
+        With samples, one drive of each episode after another.
+        """
+        file = cell.folder(out) / "outcomes" / f"{point.file.parent.name}-{point.file.stem}-{way.name}.npz"
+        if not file.exists():
+            lot = self.lot(way.agents)
+            drives = self._drives(cell.run.env, load_judged(cell, point), way, lot)
+            whole = Evaluation(
+                np.concatenate([drive.episode for drive in drives]),
+                np.concatenate([drive.source for drive in drives]),
+                _stacked(drives),
+                None,
+            )
+            save_outcomes(file, whole, np.tile(lot.episode_dataset(), len(drives)))
+        return read_outcomes(file, dataset)
+
+    def _drives(self, env: Env, policy: Policy, way: Way, lot: Lot) -> list[Evaluation]:
+        driver: Driver = Greedy(policy, env.dynamics)
+        if way.samples:
+            driver = Sampled(policy, env.dynamics)
+        if way.actuation:
+            driver = Noisy(driver, way.actuation * jnp.asarray(spans(env.dynamics)))
+        if way.start:
+            spawning = Scattered(env.spawning, way.start, RADIANS_PER_METRE * way.start)
+            env = replace(env, spawning=spawning)
+        return [evaluate(env, lot.bank, driver, Portion(), seed) for seed in range(max(way.samples, 1))]
+
+
+def _stacked(drives: Sequence[Evaluation]):
+    """The outcomes of several evaluations, one after the other."""
+    return jax.tree.map(lambda *rows: np.concatenate(rows), *(drive.outcome for drive in drives))
+
+
+def least_ade(sampled: Evaluation) -> float:
+    """minADE: of each ego's sampled drives the one nearest to the log, m, averaged over egos."""
+    exists = np.asarray(sampled.outcome.exists)
+    ade = np.where(exists, sampled.outcome.ade, np.inf)
+    egos = len(np.unique(sampled.episode))
+    least = np.min(ade.reshape(-1, egos, ade.shape[1]), axis=0)
+    return float(np.mean(least[np.isfinite(least)]))
