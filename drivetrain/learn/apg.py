@@ -10,6 +10,7 @@ are data, a batch may be learnt from again. `sighted` lets nothing be data but t
 drive, what is seen included.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -81,6 +82,7 @@ class Apg(Algorithm):
     heading_price: float = 2.0  # m that weigh like a radian
     velocity_price: float = 0.5  # m that weigh like 1 m/s
     effort: float = 1e-3  # price of the square of an action, spans: brings those back that do nothing
+    rematerialise: bool = False  # steps are computed again on the way back, instead of kept
     margin_price: float = 0.0  # of `costs`: reward gradients; 0: none
     costs: MarginCosts = MarginCosts()
 
@@ -156,7 +158,7 @@ class Apg(Algorithm):
         anchored = jnp.concatenate([jnp.ones((1, agents), bool), placed])
         if not self.sighted:
             anchored |= (jnp.arange(self.longest) % self.horizon == 0)[:, None]
-        drive = jax.random.wrap_key_data(segment.id)
+        drive = jax.random.wrap_key_data(jnp.asarray(segment.id))
         draws = jax.vmap(lambda number: jax.random.key_data(_draws(drive, number, agents)))(jnp.arange(self.longest))
         cost, slope = self._costs(bank, window)
         rows = draws, pose, body, anchored, jax.vmap(lambda state: _targets(bank, state))(window.state), cost, slope
@@ -175,11 +177,13 @@ class Apg(Algorithm):
         self, env: Env, policy: Policy, bank: Bank, batch: Drive, moments: tuple[()], key: Key
     ) -> tuple[Float[Array, ""], ApgFigures]:
         """Mean distance to the log over the steps of some sequences, and its figures."""
-        keys = jax.random.wrap_key_data(batch.draw)
+        keys = jax.random.wrap_key_data(jnp.asarray(batch.draw))
         if self.sighted:
-            action, pose, velocity = jax.vmap(lambda row, keys: _seen(env, policy, bank, row, keys))(batch, keys)
+            seen = _seen(env, policy, bank, self.rematerialise)
+            action, pose, velocity = jax.vmap(seen)(batch, keys)
         else:
-            distributions, _ = unroll(policy, batch.steps, key)
+            answer = jax.checkpoint(unroll) if self.rematerialise else unroll
+            distributions, _ = answer(policy, batch.steps, key)
             action = jax.vmap(jax.vmap(lambda d, key: d.path(key)))(distributions, keys)
             pose, velocity = jax.vmap(lambda row, action: _moved(env, bank, row, action))(batch, action)
         mask, target = batch.steps.mask, batch.target
@@ -213,7 +217,7 @@ class Apg(Algorithm):
         }
 
 
-def _draws(key: Key, number: Array, agents: int) -> Array:
+def _draws(key: Key, number: Array, agents: int) -> Key:
     """Keys of all agents' actions at one step of a drive."""
     return jax.random.split(jax.random.fold_in(key, number), agents)
 
@@ -247,13 +251,14 @@ def _moved(env: Env, bank: Bank, row: Drive, action: Float[Array, "L width"]) ->
     return jax.lax.scan(step, first, (row.anchored, row.pose, row.body, action))[1]
 
 
-def _seen(
-    env: Env, policy: Policy, bank: Bank, row: Drive, keys: Array
-) -> tuple[Float[Array, "L width"], Pose, Float[Array, "L 2"]]:
-    """Actions, and poses and velocities after each step, of one sequence driven anew: gradients flow everywhere."""
-    assert row.begun is not None
+Seen = tuple[Float[Array, "L width"], Pose, Float[Array, "L 2"]]
+"""Actions, and poses and velocities after each step."""
 
-    def step(now: tuple[State, Any], given: tuple[Array, Array]):
+
+def _seen(env: Env, policy: Policy, bank: Bank, rematerialise: bool) -> Callable[[Drive, Key], Seen]:
+    """What drives one sequence anew, gradients flowing everywhere."""
+
+    def step(now: tuple[State, Any], given: tuple[Array, Key]):
         (state, memory), (anchored, key) = now, given
         state = put_on_log(bank, env.dynamics, state, anchored[None])
         seen = jax.tree.map(lambda leaf: leaf[0], env.observe(bank, state))
@@ -263,7 +268,12 @@ def _seen(
         pose = jax.tree.map(lambda leaf: leaf[0], movers(after)[0])
         return (after, memory), (action, pose, after.agents.velocity[after.controlled[0]])
 
-    return jax.lax.scan(step, (row.begun, policy.initial_memory()), (row.anchored, keys))[1]
+    def whole(row: Drive, keys: Key) -> Seen:
+        assert row.begun is not None
+        body = jax.checkpoint(step) if rematerialise else step
+        return jax.lax.scan(body, (row.begun, policy.initial_memory()), (row.anchored, keys))[1]
+
+    return whole
 
 
 def _risen(rows: Float[Array, "N L 2"], slope: Float[Array, "N L 2"]) -> Float[Array, "N L"]:

@@ -1,4 +1,4 @@
-"""Soft costs of the events' margins, and their slopes: what a gradient method learns of clearance, route, road, lines."""
+"""Soft costs of the events' margins, and their slopes: of clearance, route, road and lines, for gradient methods."""
 
 from collections.abc import Callable
 

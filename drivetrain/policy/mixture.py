@@ -1,4 +1,4 @@
-"""A mixture of Gaussians over actions themselves, through which a gradient can be taken (arXiv 2409.07965: six of them).
+"""A mixture of Gaussians over actions themselves, through which gradients flow (arXiv 2409.07965: six of them).
 
 Numbers are kept in *spans*: an action over the largest that the dynamics' limits allow, column by column.
 """

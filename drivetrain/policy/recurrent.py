@@ -51,7 +51,7 @@ class Recurrent(Policy):
     ) -> tuple[Distribution, Float[Array, ""], Float[Array, "m"]]:
         """Distribution, value and memory of one agent. `remaining` reaches the value alone. The key is not used."""
         seen = self.encoder(observation)
-        memory = self.cell(seen, memory)
+        memory = self.cell(jnp.asarray(seen), jnp.asarray(memory))
         features = seen + self.join(jnp.concatenate([seen, memory]))
         distribution: Distribution = self.head(features)  # type: ignore[operator]
         value = jnp.zeros(()) if self.critic is None else self.critic(features, observation.remaining)

@@ -4,7 +4,6 @@ OUT/cells/RULE-seedN/            the run: configuration, checkpoints, journal, e
 OUT/cells/RULE-seedN/outcomes/   one file for each policy that was tested and each way in which it was
 """
 
-import io
 import json
 import statistics
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 from drivetrain.atomic import write_atomically
 from drivetrain.evaluate.benchmark import Evaluation
@@ -24,7 +25,7 @@ from drivetrain.runs.run import Run, load_run, open_run
 from drivetrain.runs.site import Progress, Site
 from drivetrain.runs.stage import Best
 from drivetrain.runs.training import run_stages
-from drivetrain.types import InputError
+from drivetrain.types import Array, InputError
 
 LEAST_PROGRESS = 0.9
 """A policy with less progress on validation is chosen only where none has more."""
@@ -104,23 +105,21 @@ def load_judged(cell: Cell, point: Judged) -> Policy:
 def save_outcomes(file: Path, evaluation: Evaluation, dataset: np.ndarray) -> None:
     """What a test of a policy gave, whole or not at all; `dataset` [E] numbers each episode's."""
     outcome = evaluation.outcome
-    facts = {f"happened.{name}": np.asarray(rows) for name, rows in outcome.happened.items()}
-    plain = {name: np.asarray(rows) for name, rows in vars(outcome).items() if name != "happened"}
-    packed = io.BytesIO()
-    np.savez(packed, episode=evaluation.episode, source=evaluation.source, dataset=dataset, **facts, **plain)
+    rows = {name: np.asarray(rows) for name, rows in vars(outcome).items() if name != "happened"}
+    rows |= {f"happened.{name}": np.asarray(rows) for name, rows in outcome.happened.items()}
+    rows |= {"episode": np.asarray(evaluation.episode), "source": np.asarray(evaluation.source), "dataset": dataset}
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, packed.getvalue())
+    write_atomically(file, save(rows))
 
 
 def read_outcomes(file: Path, dataset: int) -> Evaluation:
     """The episodes of one dataset of such a test. Raises `InputError` where the file is none."""
     try:
-        with np.load(file) as stored:
-            rows = {name: stored[name] for name in stored.files}
+        rows = load_file(file)
         mine = rows.pop("dataset") == dataset
         episode, source = rows.pop("episode"), rows.pop("source")
-        happened = {name.partition(".")[2]: rows.pop(name)[mine] for name in list(rows) if "." in name}
+        happened: dict[str, Array] = {name.partition(".")[2]: rows.pop(name)[mine] for name in list(rows) if "." in name}
         outcome = Outcome(happened=happened, **{name: row[mine] for name, row in rows.items()})
         return Evaluation(episode[mine], source[mine], outcome, None)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{file}: not a test's outcomes: {error} (remove it: it is measured anew)") from error

@@ -14,7 +14,7 @@ from drivetrain.learn.apg import Apg
 from drivetrain.learn.update import Learning
 from drivetrain.policy.base import Architecture, Policy, count_parameters
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, replace
+from drivetrain.types import Array, Key, replace
 
 SCENES = 32
 
@@ -37,7 +37,7 @@ def gradient_norms(env: Env, policy: Policy, bank: Bank, episodes: Array, length
 
 @partial(jax.jit, static_argnames=("env", "algorithm"))
 def _norm(env: Env, algorithm: Apg, policy: Policy, bank: Bank, episodes: Array) -> Array:
-    def of_scene(key: Array) -> Any:
+    def of_scene(key: Key) -> Any:
         _, segment, _ = algorithm.gather(env, policy, bank, episodes, key, jnp.zeros((), jnp.int32))
         return algorithm.prepare(env, policy, bank, segment, key)
 

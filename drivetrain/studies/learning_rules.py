@@ -101,7 +101,7 @@ class Plan:
         for name in only:
             if name not in TITLES:
                 raise InputError(f"{name}: no rule of the study (use some of {', '.join(TITLES)})")
-        seeds = dict.fromkeys(RULES, self.budget.seeds) | dict.fromkeys((*LADDER, *THROUGH), 1)
+        seeds = {name: self.budget.seeds if name in RULES else 1 for name in (*RULES, *LADDER, *THROUGH)}
         chosen = [name for name in seeds if not only or name in only]
         return [Cell(name, seed, self.run(name, seed)) for name in chosen for seed in range(seeds[name])]
 

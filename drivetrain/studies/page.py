@@ -31,9 +31,10 @@ def study_page(results: Mapping[str, Any]) -> str:
 
 def _lead(results: Mapping[str, Any]) -> str:
     return (
-        f"The same scenes, policy and events for every rule. Compared at {results['agent_steps']:,.0f} agent-steps, and at "
-        f"{results['seconds']:.0f} s of training, what the fastest took; {results['seeds']} seeds. Policies were chosen "
-        f"on validation: the latest within {100 * results['slack']:.0f} percentage points of the fewest failures."
+        "The same scenes, policy and events for every rule. Compared at "
+        f"{results['agent_steps']:,.0f} agent-steps, and at {results['seconds']:.0f} s of training, what the fastest "
+        f"took; {results['seeds']} seeds. Policies were chosen on validation: the latest within "
+        f"{100 * results['slack']:.0f} percentage points of the fewest failures."
     )
 
 
@@ -133,13 +134,8 @@ def _memory(memory: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _spent(spent: Mapping[str, Mapping[str, float]]) -> str:
-    rows = [
-        [
-            TITLES[rule],
-            f"{row['steps']:,.0f}",
-            f"{row['seconds']:.0f} s",
-            f"{row['steps'] / max(row['seconds'], 1e-9):,.0f}",
-        ]
-        for rule, row in spent.items()
-    ]
+    rows = []
+    for rule, row in spent.items():
+        rate = row["steps"] / max(row["seconds"], 1e-9)
+        rows.append([TITLES[rule], f"{row['steps']:,.0f}", f"{row['seconds']:.0f} s", f"{rate:,.0f}"])
     return "<h2>What each cost</h2>" + plain_table(("Rule", "Agent-steps", "Training", "Agent-steps/s"), rows)

@@ -60,7 +60,7 @@ class Tests:
 
         With samples, one drive of each episode after another.
         """
-        file = cell.folder(out) / "outcomes" / f"{point.file.parent.name}-{point.file.stem}-{way.name}.npz"
+        file = cell.folder(out) / "outcomes" / f"{point.file.parent.name}-{point.file.stem}-{way.name}.safetensors"
         if not file.exists():
             lot = self.lot(way.agents)
             drives = self._drives(cell.run.env, load_judged(cell, point), way, lot)

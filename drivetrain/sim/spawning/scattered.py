@@ -13,7 +13,7 @@ from drivetrain.types import Key, component, replace
 
 @component
 class Scattered(Spawning):
-    """Normal noise on the first pose of every controlled agent; speeds stay. The key is split in two, then passed on."""
+    """Normal noise on the first pose of every controlled agent; speeds stay. The key is split in two, and passed on."""
 
     rule: Spawning = FromLog()
     position: float = 0.5  # m, of each coordinate
