@@ -118,7 +118,9 @@ def read_outcomes(file: Path, dataset: int) -> Evaluation:
         rows = load_file(file)
         mine = rows.pop("dataset") == dataset
         episode, source = rows.pop("episode"), rows.pop("source")
-        happened: dict[str, Array] = {name.partition(".")[2]: rows.pop(name)[mine] for name in list(rows) if "." in name}
+        happened: dict[str, Array] = {
+            name.partition(".")[2]: rows.pop(name)[mine] for name in list(rows) if "." in name
+        }
         outcome = Outcome(happened=happened, **{name: row[mine] for name, row in rows.items()})
         return Evaluation(episode[mine], source[mine], outcome, None)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

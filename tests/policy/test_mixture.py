@@ -28,7 +28,9 @@ ORACLE = distrax.MixtureSameFamily(
 @pytest.mark.parametrize("action", [(0.0, 0.0), (2.0, 0.24), (-3.0, 0.5)])
 def test_densities_are_those_of_another_library(action):
     spanned = jnp.array(action) / SPAN
-    assert float(MIXTURE.log_prob(jnp.array(action))) == pytest.approx(float(ORACLE.log_prob(spanned)), rel=1e-5, abs=1e-5)
+    assert float(MIXTURE.log_prob(jnp.array(action))) == pytest.approx(
+        float(ORACLE.log_prob(spanned)), rel=1e-5, abs=1e-5
+    )
     columns = MIXTURE.nll(jnp.array(action))
     assert float(jnp.sum(columns)) == pytest.approx(-float(ORACLE.log_prob(spanned)), rel=1e-5, abs=1e-5)
     first = distrax.MixtureSameFamily(
