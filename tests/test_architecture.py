@@ -26,6 +26,7 @@ ORDER = [
     "env",
     "policy",
     "rollout",
+    "adapters",
     "learn",
     "fleet",
     "banks",
