@@ -7,6 +7,7 @@
                                                   RECIPE: a name, or FILE.py:FUNCTION of yours
   drivetrain train RECIPE --resume RUN            continue from the newest good checkpoint
   drivetrain evaluate POLICY --data DIR           POLICY: a run, a checkpoint, or log | idm | constant
+  drivetrain export RUN --out FOLDER              its policy with configuration and model card, for model hubs
   drivetrain view RUN|DIR|FILE                    look at a report, a dataset or a recording in the browser
   drivetrain bench [CASE…]                        milliseconds a step, agent-steps/s, compile time, memory
 
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from drivetrain import __version__
 
-COMMANDS = ("data", "train", "evaluate", "view", "bench")
+COMMANDS = ("data", "train", "evaluate", "export", "view", "bench")
 """The first word of a command line: each is a file of `commands`, imported when it is called."""
 
 

@@ -14,7 +14,6 @@ import scenes
 from drivetrain import __version__, cli
 from drivetrain.cli import COMMANDS, main
 from drivetrain.commands.bench import bench
-from drivetrain.commands.evaluate import checkpoint_of
 from drivetrain.commands.train import component_options
 from drivetrain.commands.view import page_of
 from drivetrain.data.store.manifest import EgoEntry, Entry
@@ -22,6 +21,7 @@ from drivetrain.data.store.shards import read_manifest, write_dataset
 from drivetrain.progress import Lines, clock_face, progress, spoken
 from drivetrain.runs.checkpoints import save_checkpoint
 from drivetrain.runs.run import Run, Stage, open_run
+from drivetrain.runs.trained import checkpoint_of
 from drivetrain.types import InputError
 
 
@@ -83,7 +83,16 @@ def test_help_needs_no_jax():
 
 @pytest.mark.parametrize(
     "command",
-    [["data", "convert"], ["data", "mine"], ["data", "info"], ["data", "verify"], ["evaluate"], ["view"], ["bench"]],
+    [
+        ["data", "convert"],
+        ["data", "mine"],
+        ["data", "info"],
+        ["data", "verify"],
+        ["evaluate"],
+        ["export"],
+        ["view"],
+        ["bench"],
+    ],
 )
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as end:
@@ -110,6 +119,7 @@ def test_every_command_explains_itself(command, capsys):
         (["train", "quickstart", "--resume", "a", "--seed", "3"], "resume"),
         (["evaluate", "nobody", "--data", "nowhere"], "nobody"),
         (["evaluate", "idm", "--data", "nowhere"], "nowhere"),
+        (["export", "nobody", "--out", "out"], "nobody"),
         (["view", "nowhere"], "nowhere"),
         (["bench", "sim", "--data", "nowhere"], "nowhere"),
     ],

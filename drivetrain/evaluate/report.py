@@ -54,10 +54,10 @@ def write_report(run: str | Path) -> Path:
 def build_report(run: str | Path) -> str:
     """The page of a run. Raises `InputError` where the folder holds none of a run's files, or a damaged one."""
     run = Path(run)
-    config, facts = _read_json(run / "config.json"), _read_json(run / "facts.json")
-    evaluation, metrics = _read_json(run / "evaluation.json"), _read_lines(run / "metrics.jsonl")
+    config, facts = read_json(run / "config.json"), read_json(run / "facts.json")
+    evaluation, metrics = read_json(run / "evaluation.json"), _read_lines(run / "metrics.jsonl")
     settings = config.get("run") or {}
-    stages = _stages(settings, evaluation, metrics)
+    stages = stage_titles(settings, evaluation, metrics)
     titles, ours = BASELINES | stages, next(reversed(stages), "")
     replay, file = None, run / "replay.safetensors"
     if file.exists():
@@ -65,9 +65,9 @@ def build_report(run: str | Path) -> str:
     if not (config or evaluation or metrics or replay):
         raise InputError(f"{run}: no run: none of its files is there (give the folder that training wrote)")
     name = str(settings.get("name") or run.resolve().name)
-    further = [(_read_json(file), f"On {_name_of(file)}, apart") for file in sorted(run.glob(FURTHER))]
+    further = [(read_json(file), f"On {name_of(file)}, apart") for file in sorted(run.glob(FURTHER))]
     sections = [
-        f"<h1>{escape(name)}</h1><p class='lead'>{_lead(stages, facts, evaluation)}</p>",
+        f"<h1>{escape(name)}</h1><p class='lead'>{escape(lead(stages, facts, evaluation))}</p>",
         _tiles(evaluation, stages),
         _curves(metrics, stages),
         baseline_table(evaluation, titles, ours),
@@ -80,7 +80,7 @@ def build_report(run: str | Path) -> str:
     return build_page(f"{name} · report", replay, "".join(sections), "report")
 
 
-def _stages(settings: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) -> dict[str, str]:
+def stage_titles(settings: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) -> dict[str, str]:
     """Titles of the run's stages by their names, in their order; without its configuration, the names that it left."""
     if settings.get("stages"):
         return {str(stage["name"]): str(stage["title"]) for stage in settings["stages"]}
@@ -88,7 +88,8 @@ def _stages(settings: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) 
     return {name: name for name in names if name not in BASELINES}
 
 
-def _lead(stages: Mapping[str, str], facts: Mapping, evaluation: Mapping) -> str:
+def lead(stages: Mapping[str, str], facts: Mapping, evaluation: Mapping) -> str:
+    """What was trained on what, in one sentence of plain text."""
     size = f" of {short(facts['parameters'])} parameters" if facts.get("parameters") else ""
     train = (facts.get("data") or {}).get("splits", {}).get("train", {})
     seen = f" on {train['admitted']} drives" if train.get("admitted") else ""
@@ -97,7 +98,7 @@ def _lead(stages: Mapping[str, str], facts: Mapping, evaluation: Mapping) -> str
     by = f" by {', then '.join(stages.values())}" if stages else ""
     tested = next((entry.get("scenarios") for entry in evaluation.values()), None)
     end = f", tested on {tested} others it has not seen" if tested else ""
-    return escape(f"A driving policy{size}, trained{seen}{by}{end}.")
+    return f"A driving policy{size}, trained{seen}{by}{end}."
 
 
 def _tiles(evaluation: Mapping[str, Any], stages: dict[str, str]) -> str:
@@ -198,7 +199,7 @@ def _described(data: Mapping, where: str) -> list[tuple[str, object]]:
     return pairs
 
 
-def _name_of(file: Path) -> str:
+def name_of(file: Path) -> str:
     """The dataset of an `evaluation-NAME.json`."""
     return file.stem.partition("-")[2]
 
@@ -207,7 +208,8 @@ def _versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {versions[name]}" for name in ("drivetrain", "jax", "python") if name in versions)
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """An object of a run's folder; empty where the file is not there. Raises `InputError` on a damaged one."""
     if not file.exists():
         return {}
     try:
