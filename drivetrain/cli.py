@@ -8,7 +8,8 @@
   drivetrain train RECIPE --resume RUN            continue from the newest good checkpoint
   drivetrain evaluate POLICY --data DIR           POLICY: a run, a checkpoint, or log | idm | constant
   drivetrain export RUN --out FOLDER              its policy with configuration and model card, for model hubs
-  drivetrain view RUN|DIR|FILE                    look at a report, a dataset or a recording in the browser
+  drivetrain view RUN|DIR|FILE                    look at a report, a dataset or a recording in the browser, or
+                                                  --export page.html | curves.svg | drive.gif | drive.png
   drivetrain bench [CASE…]                        milliseconds a step, agent-steps/s, compile time, memory
 
 Every command explains its options with --help. The exit status is 0, or non-zero with one line on stderr.

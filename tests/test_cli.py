@@ -209,6 +209,30 @@ def test_view_exports_a_page_that_asks_for_nothing(dataset, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
+def test_view_exports_pictures(dataset, tmp_path, capsys):
+    pytest.importorskip("PIL", reason="pillow is not installed")
+    for name, start in (("drive.png", b"\x89PNG"), ("drive.gif", b"GIF89a")):
+        assert main(["view", str(dataset), "--export", str(tmp_path / name), "--drive", "1"]) == 0
+        assert (tmp_path / name).read_bytes().startswith(start)
+    run = tmp_path / "run"
+    open_run(Run(name="two", stages=(Stage(name="first", title="First"),)), run, resume=False)
+    (run / "metrics.jsonl").write_text('{"stage": "first", "step": 1, "loss": 2.0}\n')
+    assert main(["view", str(run), "--export", str(tmp_path / "run.svg")]) == 0
+    assert "First: loss" in (tmp_path / "run.svg").read_text()
+    capsys.readouterr()
+    before = set(tmp_path.iterdir())
+    for words, named in (
+        ([str(dataset), "--export", str(tmp_path / "drive.mp4")], ".mp4"),
+        ([str(dataset), "--export", str(tmp_path / "other.gif"), "--drive", "99"], "drive: 99"),
+        ([str(dataset), "--export", str(tmp_path / "other.gif"), "--driver", "bc"], "driver: bc"),
+        ([str(dataset), "--export", str(tmp_path / "other.svg")], "metrics.jsonl"),
+        ([str(run), "--export", str(tmp_path / "other.png")], "replay.safetensors"),
+    ):
+        assert main(["view", *words]) == 1
+        assert named in one_line(capsys)
+    assert set(tmp_path.iterdir()) == before
+
+
 def test_view_refuses_a_folder_that_is_nothing(tmp_path):
     with pytest.raises(InputError, match="neither a run nor a dataset"):
         page_of(tmp_path, 1, 0.2)

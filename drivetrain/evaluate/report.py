@@ -13,12 +13,13 @@ from typing import Any
 from drivetrain.atomic import write_atomically
 from drivetrain.data.recordings.recording import SPLITS
 from drivetrain.data.store.manifest import Manifest
+from drivetrain.evaluate.curves import charts, is_number
 from drivetrain.evaluate.replay import read_replay
 from drivetrain.evaluate.tables import BASELINES, baseline_table, difference_table, facts_list, interval_text, percent
 from drivetrain.types import InputError
 from drivetrain.view.drawing import page_data
 from drivetrain.view.page import build_page
-from drivetrain.view.plotting import Level, Series, line_chart, short
+from drivetrain.view.plotting import card, picture, short
 
 FURTHER = "evaluation-*.json"
 
@@ -80,6 +81,16 @@ def build_report(run: str | Path) -> str:
     return build_page(f"{name} · report", replay, "".join(sections), "report")
 
 
+def build_curves(run: str | Path) -> str:
+    """The curves of a run as one SVG. Raises `InputError` where it has measured nothing yet."""
+    run = Path(run)
+    settings, metrics = read_json(run / "config.json").get("run") or {}, _read_lines(run / "metrics.jsonl")
+    shown = charts(metrics, stage_titles(settings, read_json(run / "evaluation.json"), metrics))
+    if not any(chart.series for chart in shown):
+        raise InputError(f"{run / 'metrics.jsonl'}: no measurement (train first)")
+    return picture(shown)
+
+
 def stage_titles(settings: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) -> dict[str, str]:
     """Titles of the run's stages by their names, in their order; without its configuration, the names that it left."""
     if settings.get("stages"):
@@ -124,46 +135,12 @@ def _tile(title: str, value: str, small: str, tone: str) -> str:
     return f"<div class='tile'>{inner}<div class='s'>{escape(small)}</div></div>"
 
 
-# -------------------------------------------------------------------------------------------------------------- curves
-
-
 def _curves(metrics: Sequence[Mapping], stages: Mapping[str, str]) -> str:
-    """Each stage's validation, loss and return. A dashed line says where it began: at what the stage before left."""
-    judged, learnt, before = [], [], ""
-    for name, title in stages.items():
-        rows = [row for row in metrics if row.get("stage") == name]
-        for suffix, what in (("failure_rate", "failure rate"), ("progress_ratio", "progress ratio")):
-            series = [Series(title, s.x, s.y) for s in _series(rows, suffix)[:1]]
-            start = [Level(before, s.y[0], 1) for s in series if before and s.x[0] == 0]
-            least = 0.0 if suffix == "failure_rate" else None
-            judged.append(
-                line_chart(
-                    f"{title}: {what} on validation", series, "agent steps", percent=True, levels=start, least=least
-                )
-            )
-        learnt.append(line_chart(f"{title}: loss", _series(rows, "loss")[:5], "agent steps", least=None))
-        returns = _series(rows, "returns")[:1]
-        learnt.append(line_chart(f"{title}: return of training episodes", returns, "agent steps", least=None))
-        before = title
-    shown = "".join(judged + learnt)
+    """Each stage's curves. A dashed line says where it began: at what the stage before left."""
+    shown = "".join(card(chart) for chart in charts(metrics, stages))
     if not shown:
         return ""
     return f"<h2>How it learnt</h2><p>Dashed: what the stage before left.</p><div class='charts'>{shown}</div>"
-
-
-def _series(rows: Sequence[Mapping], suffix: str) -> list[Series]:
-    """One curve for each figure whose name ends so, over the steps at which it was measured."""
-    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name.endswith(suffix)]
-    curves = []
-    for name in names:
-        points = [(row["step"], row[name]) for row in rows if _number(row.get("step")) and _number(row.get(name))]
-        if points:
-            curves.append(Series(name.replace("_", " "), [x for x, _ in points], [y for _, y in points]))
-    return curves
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 # ------------------------------------------------------------------------------------------------------ what on what
@@ -180,7 +157,7 @@ def _trained(
     pairs += [("Policy", f"{facts['parameters']:,} parameters" if facts.get("parameters") else "")]
     pairs += [("Seed", (config.get("run") or {}).get("seed", measured.get("seed")))]
     for name, title in stages.items():
-        steps = [row["step"] for row in metrics if row.get("stage") == name and _number(row.get("step"))]
+        steps = [row["step"] for row in metrics if row.get("stage") == name and is_number(row.get("step"))]
         pairs += [(f"Agent steps of {title}", f"{max(steps):,}" if steps else "")]
     pairs += [("Device", config.get("device")), ("Versions", _versions(config.get("versions") or {}))]
     return "<h2>What was trained on what</h2>" + facts_list(pairs)
