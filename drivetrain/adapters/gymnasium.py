@@ -19,11 +19,12 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from drivetrain.adapters.rendering import MODE, Renderer, described
 from drivetrain.adapters.spaces import action_space, observation_space
 from drivetrain.adapters.worlds import Outcome, Seen, World, advance, begin, rows_of
 from drivetrain.env import Env
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Events, InputError
+from drivetrain.types import Array, Events, InputError, Map, State
 
 Rows = Sequence[int] | np.ndarray
 
@@ -74,8 +75,12 @@ class DriveVector(VectorEnv):
         """One step of every scene. `infos` are the facts of `drivetrain.types.Events`, and the bank's row."""
         if self._worlds is None:
             raise InputError("step: no episode is open (call reset first)")
-        samples = np.asarray(actions, self._dtype)[:, None]
-        self._worlds, seen, outcome = advance(self.env, self.flat, self.bank, self.episodes, self._worlds, samples)
+        samples = np.asarray(actions, self._dtype)
+        if samples.shape != self.action_space.shape:
+            raise InputError(f"step: actions of shape {samples.shape} (give {self.action_space.shape})")
+        self._worlds, seen, outcome = advance(
+            self.env, self.flat, self.bank, self.episodes, self._worlds, samples[:, None]
+        )
         outcome = jax.tree.map(np.array, outcome)
         facts = {name: fact[:, 0] for name, fact in facts_of(outcome).items()}
         there = {f"_{name}": outcome.acted[:, 0] for name in facts}
@@ -88,9 +93,18 @@ class DriveVector(VectorEnv):
             facts | there | rows,
         )
 
+    def state(self, scene: int) -> State:
+        """Where a scene stands."""
+        if self._worlds is None:
+            raise InputError("state: no episode is open (call reset first)")
+        return jax.tree.map(lambda leaf: leaf[scene], self._worlds.state)
+
 
 class DriveEnv(gymnasium.Env):
-    """One scene of a bank; the options are those of `DriveVector`. Call `reset` after an episode's end."""
+    """One scene of a bank; call `reset` after an episode's end. The options are those of `DriveVector`.
+
+    With the `maps` of the bank's recordings, in their order, `render` returns a picture of the scene as it stands.
+    """
 
     metadata: dict[str, Any] = {"render_modes": []}
 
@@ -101,8 +115,12 @@ class DriveEnv(gymnasium.Env):
         episodes: Rows | None = None,
         discrete: bool = True,
         flat: bool = False,
+        maps: Sequence[Map] | None = None,
     ):
         self._one = DriveVector(bank, env, 1, episodes, discrete, flat)
+        self._renderer = None if maps is None else Renderer(bank, maps)
+        self.metadata = described(bank, maps, self.metadata)
+        self.render_mode = None if maps is None else MODE
         self.observation_space = self._one.single_observation_space
         self.action_space = self._one.single_action_space
 
@@ -116,6 +134,12 @@ class DriveEnv(gymnasium.Env):
         """One step. `info` holds the facts of `drivetrain.types.Events`, and the bank's row."""
         seen, reward, ended, cut, facts = self._one.step(np.asarray(action)[None])
         return _first(seen), float(reward[0]), bool(ended[0]), bool(cut[0]), _without_masks(facts)
+
+    def render(self) -> np.ndarray | None:
+        """The scene as it stands, [height, width, 3]; None without maps."""
+        if self._renderer is None:
+            return None
+        return self._renderer(self._one.state(0))
 
 
 def facts_of(outcome: Outcome) -> dict[str, Array]:

@@ -21,18 +21,19 @@ from gymnasium.utils import seeding
 from pettingzoo import ParallelEnv
 
 from drivetrain.adapters.gymnasium import facts_of
+from drivetrain.adapters.rendering import MODE, Renderer, described
 from drivetrain.adapters.spaces import action_space, observation_space
 from drivetrain.adapters.worlds import World, advance, begin, rows_of
 from drivetrain.env import Env
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, InputError
+from drivetrain.types import Array, InputError, Map
 
 Each = dict[str, Any]
 """Something of each agent, by its name."""
 
 
 class DriveParallel(ParallelEnv):
-    """One scene of a bank; agent `agent_2` is the third controlled one. Options are those of `DriveVector`."""
+    """One scene of a bank; agent `agent_2` is the third controlled one. Options are those of `DriveEnv`."""
 
     metadata: dict[str, Any] = {"name": "drivetrain", "render_modes": []}
 
@@ -43,6 +44,7 @@ class DriveParallel(ParallelEnv):
         episodes: Sequence[int] | np.ndarray | None = None,
         discrete: bool = True,
         flat: bool = False,
+        maps: Sequence[Map] | None = None,
     ):
         self.bank, self.env, self.flat = bank, env, flat
         self.episodes = jnp.asarray(rows_of(bank, episodes))
@@ -51,6 +53,9 @@ class DriveParallel(ParallelEnv):
         seen = {agent: observation_space(env, bank, flat) for agent in self.possible_agents}
         self.observation_spaces, self.action_spaces = seen, {a: action_space(env, discrete) for a in seen}
         self._still = np.zeros((1, len(seen), env.dynamics.width), np.int32 if discrete else np.float32)
+        self._renderer = None if maps is None else Renderer(bank, maps)
+        self.metadata = described(bank, maps, self.metadata)
+        self.render_mode = None if maps is None else MODE
         self._random, _ = seeding.np_random(None)
         self._world: World | None = None
 
@@ -91,6 +96,12 @@ class DriveParallel(ParallelEnv):
         seen = self._each(seen)
         self.agents = [agent for agent in self.agents if not (ended[agent] or cut[agent])]
         return seen, reward, ended, cut, facts
+
+    def render(self) -> np.ndarray | None:
+        """The scene as it stands, around the first agent, [height, width, 3]; None without maps."""
+        if self._renderer is None or self._world is None:
+            return None
+        return self._renderer(jax.tree.map(lambda leaf: leaf[0], self._world.state))
 
     def _each(self, parts: Any) -> Each:
         """What is [1, C] by the agents of the scene: copies, and plain numbers where there is one an agent."""

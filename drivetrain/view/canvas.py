@@ -193,6 +193,12 @@ class Canvas:
             wedge = np.array([[tip, 0.0], [foot, 0.3 * width], [foot, -0.3 * width]])
             self.draw.polygon(self.camera.place(_turned(wedge, pose)), fill=line)
 
+    def users(self, poses: Float[np.ndarray, "n 4"], sizes: Float[np.ndarray, "n 2"], kinds: Array) -> None:
+        """Road users, each in the colour of its kind."""
+        for pose, size, kind in zip(poses, sizes, kinds, strict=True):
+            fill = colour(AgentKind(int(kind)).name.lower() if kind else "other")
+            self.agent(pose, size, fill, colour("agent-line", fill))
+
     def ghost(self, pose: Float[np.ndarray, "4"], size: Size, line: Colour) -> None:
         """The outline of a box, dashed."""
         px = 1.0 / self.camera.scale
@@ -219,11 +225,6 @@ class Canvas:
     def done(self) -> Any:
         """The picture, reduced to its size."""
         return self.whole.resize((self.camera.width, self.camera.height), self.image.Resampling.BOX)
-
-
-def kind_colour(kind: int) -> Colour:
-    """What a road user of a kind looks like."""
-    return colour(AgentKind(kind).name.lower() if kind else "other")
 
 
 def _blunt(pose: Float[np.ndarray, "4"], length: float, width: float) -> Points:

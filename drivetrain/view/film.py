@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from drivetrain.types import FAILURES, MARGINS, Array
-from drivetrain.view.canvas import Camera, Canvas, Road, kind_colour, pillow, road_of
+from drivetrain.view.canvas import Camera, Canvas, Road, pillow, road_of
 from drivetrain.view.drawing import Drive, Episode, Scene
 from drivetrain.view.style import colour
 
@@ -103,39 +103,41 @@ def _pictures(shot: Shot) -> list[Any]:
 
 def _picture(shot: Shot, road: Road, row: float | int) -> Any:
     """One moment, `row` steps after the start."""
-    scene, episode, drive = shot.scene, shot.episode, shot.drive
-    step = episode.first + row
-    positions, headings, there = scene.log.agents.position, scene.log.agents.heading, scene.log.agents.valid
-    recorded, seen = _poses(positions, headings, there, step)
-    bodies = scene.log.bodies
+    scene, tracks, drive = shot.scene, list(shot.episode.tracks), shot.drive
+    agents, bodies, step = scene.log.agents, scene.log.bodies, shot.episode.first + row
+    recorded, seen = _poses(agents.position, agents.heading, agents.valid, step)
     sizes = np.stack([np.asarray(bodies.length), np.asarray(bodies.width)], axis=-1)
-    tracks = list(episode.tracks)
     egos, lives = recorded[tracks], seen[tracks]
     if drive is not None:
         egos, lives = _poses(drive.position, drive.heading, drive.alive, row)
-    canvas = Canvas(_camera(road, egos))
+    canvas = Canvas(follow(egos[0]) if tracks else _overview(road))
     canvas.road(road, np.asarray(scene.log.lights)[int(step)])
-    happened = None if drive is None else _happened(drive)[: int(row) + 1]
-    if drive is not None:
+    others = np.setdiff1d(np.flatnonzero(seen), tracks)
+    if drive is None:
+        canvas.users(recorded[others], sizes[others], np.asarray(bodies.kind)[others])
+        _egos(canvas, egos[lives], sizes[tracks][lives], np.zeros(int(lives.sum()), bool))
+    else:
+        happened = _happened(drive)[: int(row) + 1]
         for c in range(len(tracks)):
             canvas.line(drive.position[: int(row) + 1, c], colour("accent"), 0.28, 2.0)
-    for column in np.flatnonzero(seen):
-        if column not in tracks:
-            kind = int(np.asarray(bodies.kind)[column])
-            fill = kind_colour(kind)
-            canvas.agent(recorded[column], sizes[column], fill, colour("agent-line", fill))
-    for c, track in enumerate(tracks):
-        failed = happened is not None and happened[:, c][:, FAILING].any()
-        if lives[c]:
-            canvas.agent(egos[c], sizes[track], colour("bad" if failed else "accent"), colour("panel"))
-        if drive is not None and drive.driver != "log" and seen[track]:
-            canvas.ghost(recorded[track], sizes[track], colour("ghost"))
-    if drive is not None and happened is not None:
+        canvas.users(recorded[others], sizes[others], np.asarray(bodies.kind)[others])
+        failed = np.array([happened[:, c, FAILING].any() for c in range(len(tracks))], bool)
+        _egos(canvas, egos[lives], sizes[tracks][lives], failed[lives])
+        for track in tracks if drive.driver != "log" else ():
+            if seen[track]:
+                canvas.ghost(recorded[track], sizes[track], colour("ghost"))
         _mark(canvas, drive, happened)
     canvas.bar()
     canvas.text((14, 24), shot.title, 13, colour("ink"))
     canvas.text((WIDTH - 14, 24), f"{row * scene.dt:.1f} s", 13, colour("soft"), "rs")
     return canvas.done()
+
+
+def _egos(
+    canvas: Canvas, poses: Float[np.ndarray, "n 4"], sizes: Float[np.ndarray, "n 2"], failed: Bool[np.ndarray, "n"]
+) -> None:
+    for pose, size, bad in zip(poses, sizes, failed, strict=True):
+        canvas.agent(pose, size, colour("bad" if bad else "accent"), colour("panel"))
 
 
 def _mark(canvas: Canvas, drive: Drive, happened: Bool[np.ndarray, "n C facts"]) -> None:
@@ -147,10 +149,13 @@ def _mark(canvas: Canvas, drive: Drive, happened: Bool[np.ndarray, "n C facts"])
         canvas.ring(drive.position[moment, c], 1.2, 9.0, line=colour(name))
 
 
-def _camera(road: Road, egos: Float[np.ndarray, "C 4"]) -> Camera:
-    """On the first ego; on the whole road where there is none."""
-    if len(egos):
-        return Camera(float(egos[0, 0]), float(egos[0, 1]), SCALE, WIDTH, HEIGHT)
+def follow(pose: Float[np.ndarray, "4"]) -> Camera:
+    """On one road user."""
+    return Camera(float(pose[0]), float(pose[1]), SCALE, WIDTH, HEIGHT)
+
+
+def _overview(road: Road) -> Camera:
+    """On the whole road."""
     low, high = road.box()
     (x, y), size = (low + high) / 2, np.maximum(high - low, 20.0)
     return Camera(float(x), float(y), float(min(0.92 * min(WIDTH / size[0], HEIGHT / size[1]), 60.0)), WIDTH, HEIGHT)

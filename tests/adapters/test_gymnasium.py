@@ -15,6 +15,7 @@ from drivetrain.env import Env
 from drivetrain.sim.building import make_bank
 from drivetrain.sim.dynamics.playback import Playback
 from drivetrain.types import InputError
+from drivetrain.view.style import colour
 
 ENV, STEPS = Env(), 24
 
@@ -89,6 +90,23 @@ def test_the_seed_decides(bank):
     assert set(np.unique(start(1))) == {0, 1}
 
 
+def test_it_is_rendered_as_it_stands(bank):
+    pytest.importorskip("PIL", reason="pillow is not installed")
+    map = scenes.scenario(scenes.straight_road(steps=STEPS + 1)).map
+    one = DriveEnv(bank, discrete=False, flat=True, maps=[map])
+    assert one.render_mode == "rgb_array" and one.metadata["render_fps"] == 5
+    one.reset(options={"episode": 0})
+    for _ in range(2):
+        picture = one.render()
+        height, width, _ = picture.shape
+        assert tuple(picture[height // 2, width // 2 - 7]) == colour("accent")
+        assert tuple(picture[height // 2, width // 2 + 7 * 29]) == colour("car")  # the one that drives 30 m ahead
+        one.step(np.zeros(2, np.float32))
+    with pytest.raises(InputError, match="maps: 2 for a bank of 1"):
+        DriveEnv(bank, maps=[map, map])
+    assert DriveEnv(bank).render() is None
+
+
 def test_what_cannot_be_is_said(bank):
     with pytest.raises(InputError, match=r"0 to 1"):
         DriveVector(bank, scenes=1, episodes=[2])
@@ -96,6 +114,10 @@ def test_what_cannot_be_is_said(bank):
         DriveVector(bank, scenes=3).reset(options={"episode": [0, 1]})
     with pytest.raises(InputError, match="call reset first"):
         DriveVector(bank, scenes=1).step(np.zeros((1, 2)))
+    with pytest.raises(InputError, match=r"shape \(2,\) \(give \(1, 2\)\)"):
+        one = DriveVector(bank, scenes=1, discrete=False, flat=True)
+        one.reset()
+        one.step(np.zeros(2))
     with pytest.raises(InputError, match="discrete=False"):
         DriveVector(bank, Env(dynamics=Playback()), scenes=1)
     with pytest.raises(InputError, match="controlled=1"):

@@ -11,6 +11,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 from drivetrain.adapters.pettingzoo import DriveParallel
 from drivetrain.sim.building import make_bank
 from drivetrain.types import InputError
+from drivetrain.view.style import colour
 
 STEPS = 25
 
@@ -54,6 +55,17 @@ def test_who_has_ended_is_gone_and_hits_nobody(bank):
         elif left is not None:
             assert set(seen) == {"agent_0"} and facts["agent_0"]["collision"] == 50.0
     assert left is not None and left < STEPS - 1
+
+
+def test_it_is_rendered_as_it_stands(bank):
+    pytest.importorskip("PIL", reason="pillow is not installed")
+    scene = DriveParallel(bank, discrete=False, maps=[scenes.scenario(scenes.straight_road(steps=STEPS + 1)).map])
+    assert scene.render() is None
+    scene.reset(seed=0)
+    picture = scene.render()
+    height, width, _ = picture.shape
+    blue = [tuple(picture[height // 2, width // 2 + 7 * metres]) == colour("accent") for metres in (-1, 29, 15)]
+    assert blue == [True, True, False]  # both, and nobody between them
 
 
 def test_what_is_missing_is_said(bank):

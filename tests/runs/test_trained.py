@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -28,18 +29,23 @@ FACTS = {
 }
 
 
-@pytest.fixture
-def trained(run, tmp_path):
-    """A run's folder as training leaves it, and its policy: not as it was built, but moved a little."""
-    folder = tmp_path / "run"
-    open_run(run, folder, resume=False)
+@cache
+def moved(architecture, env):
+    """A policy that is not as it was built."""
 
     @jax.jit
-    def moved(key):
-        policy = run.policy.build(run.env, key)
+    def build(key):
+        policy = architecture.build(env, key)
         return jax.tree.map(lambda leaf: leaf + 0.1 * jnp.sin(jnp.arange(leaf.size).reshape(leaf.shape)), policy)
 
-    policy = moved(jax.random.key(7))
+    return build(jax.random.key(7))
+
+
+@pytest.fixture
+def trained(run, tmp_path):
+    """A run's folder as training leaves it, and its policy."""
+    folder, policy = tmp_path / "run", moved(run.policy, run.env)
+    open_run(run, folder, resume=False)
     save_checkpoint(folder / "checkpoints" / "bc_ppo", 3, Best(policy), {"done": True})
     (folder / "evaluation.json").write_text(json.dumps({"idm": ENTRY, "bc_ppo": ENTRY}))
     (folder / "facts.json").write_text(json.dumps(FACTS))
@@ -121,6 +127,12 @@ def test_a_configuration_that_is_not_its_own_is_refused(exported, change, said):
     change(config)
     (exported / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=said):
+        drivetrain.load_policy(exported)
+
+
+def test_a_configuration_that_is_no_object_is_refused(exported):
+    (exported / "config.json").write_text("[]")
+    with pytest.raises(InputError, match=r"config\.json: not an object"):
         drivetrain.load_policy(exported)
 
 

@@ -9,7 +9,7 @@ import pytest
 import scenes
 
 from drivetrain.types import MARGINS, InputError, LightState
-from drivetrain.view.canvas import LAMPS, kind_colour, road_of
+from drivetrain.view.canvas import LAMPS, road_of
 from drivetrain.view.drawing import Drive, Scene
 from drivetrain.view.film import HEIGHT, SCALE, WIDTH, Shot, drive_of, film, first_shown, still
 from drivetrain.view.page import ego_episodes
@@ -53,7 +53,7 @@ def test_a_still_shows_everyone_where_they_are():
     content = still(shot_of(scenes.straight_road()), 0)
     assert Image.open(io.BytesIO(content)).size == (WIDTH, HEIGHT)
     assert pixel(content, (-1.0, 0.0)) == colour("accent")
-    assert pixel(content, (29.0, 0.0)) == kind_colour(1)
+    assert pixel(content, (29.0, 0.0)) == colour("car")
     assert pixel(content, (-10.0, 0.0)) == colour("route", colour("road"))
     assert pixel(content, (0.0, -5.0)) == colour("sky")
     assert pixel(content, (20.0, -1.75)) == colour("edge")  # the right border of lane 1
@@ -71,7 +71,7 @@ def test_a_film_lasts_as_long_as_the_drive_and_turns_red_where_it_fails():
     assert near(pixel(content, (-1.0, 0.0), 9), colour("accent"))
     assert near(pixel(content, (-1.5, 0.0), 10), colour("bad")) and near(pixel(content, (-1.5, 0.0), 20), colour("bad"))
     # Between two steps, the road has moved by half of one: 1 m of the car ahead, which keeps its distance.
-    assert near(pixel(content, (29.0, 0.0), 1), kind_colour(1))
+    assert near(pixel(content, (29.0, 0.0), 1), colour("car"))
 
 
 def test_the_log_goes_along_as_a_ghost_but_with_itself():
