@@ -7,7 +7,9 @@
                                                   RECIPE: a name, or FILE.py:FUNCTION of yours
   drivetrain train RECIPE --resume RUN            continue from the newest good checkpoint
   drivetrain evaluate POLICY --data DIR           POLICY: a run, a checkpoint, or log | idm | constant
-  drivetrain view RUN|DIR|FILE                    look at a report, a dataset or a recording in the browser
+  drivetrain export RUN --out FOLDER              its policy with configuration and model card, for model hubs
+  drivetrain view RUN|DIR|FILE                    look at a report, a dataset or a recording in the browser, or
+                                                  --export page.html | curves.svg | drive.gif | drive.png
   drivetrain study learning-rules --data DIR      BC, PPO, APG and LOOP head to head: a page, resumable
   drivetrain bench [CASE…]                        milliseconds a step, agent-steps/s, compile time, memory
 
@@ -22,7 +24,7 @@ from pathlib import Path
 
 from drivetrain import __version__
 
-COMMANDS = ("data", "train", "evaluate", "view", "study", "bench")
+COMMANDS = ("data", "train", "evaluate", "export", "view", "study", "bench")
 """The first word of a command line: each is a file of `commands`, imported when it is called."""
 
 

@@ -3,7 +3,7 @@
     rollout   scan over steps: observe → policy → sample → env.step → reward, ending → restart where a scene is over
     drive     scan over steps: observe → act → env.step; nothing ends, nothing restarts
 
-`rollout` is the only place that restarts episodes. Both are written for one scene; `vmap` them over scenes.
+`rollout` is the only place of training that restarts episodes. Both are written for one scene; `vmap` them over scenes.
 
 Random keys: `start` splits its key in two: the draw of the first episode, and the carry's key. Each step of `rollout`
 splits the carry's key in three: one for the policy (split again per agent, and there in two: the forward pass and the

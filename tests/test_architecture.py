@@ -31,6 +31,7 @@ ORDER = [
     "banks",
     "drivers",
     "view",
+    "adapters",
     "evaluate",
     "runs",
     "recipes",

@@ -14,7 +14,6 @@ import scenes
 from drivetrain import __version__, cli
 from drivetrain.cli import COMMANDS, main
 from drivetrain.commands.bench import bench
-from drivetrain.commands.evaluate import checkpoint_of
 from drivetrain.commands.train import component_options
 from drivetrain.commands.view import page_of
 from drivetrain.data.store.manifest import EgoEntry, Entry
@@ -22,6 +21,7 @@ from drivetrain.data.store.shards import read_manifest, write_dataset
 from drivetrain.progress import Lines, clock_face, progress, spoken
 from drivetrain.runs.checkpoints import save_checkpoint
 from drivetrain.runs.run import Run, Stage, open_run
+from drivetrain.runs.trained import checkpoint_of
 from drivetrain.types import InputError
 
 
@@ -83,7 +83,16 @@ def test_help_needs_no_jax():
 
 @pytest.mark.parametrize(
     "command",
-    [["data", "convert"], ["data", "mine"], ["data", "info"], ["data", "verify"], ["evaluate"], ["view"], ["bench"]],
+    [
+        ["data", "convert"],
+        ["data", "mine"],
+        ["data", "info"],
+        ["data", "verify"],
+        ["evaluate"],
+        ["export"],
+        ["view"],
+        ["bench"],
+    ],
 )
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as end:
@@ -110,6 +119,7 @@ def test_every_command_explains_itself(command, capsys):
         (["train", "quickstart", "--resume", "a", "--seed", "3"], "resume"),
         (["evaluate", "nobody", "--data", "nowhere"], "nobody"),
         (["evaluate", "idm", "--data", "nowhere"], "nowhere"),
+        (["export", "nobody", "--out", "out"], "nobody"),
         (["view", "nowhere"], "nowhere"),
         (["bench", "sim", "--data", "nowhere"], "nowhere"),
     ],
@@ -197,6 +207,30 @@ def test_view_exports_a_page_that_asks_for_nothing(dataset, tmp_path, capsys):
     assert "<canvas" in text
     assert not re.search(r"""(src|href|url|import|fetch|open)\W{1,4}https?:""", text)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_view_exports_pictures(dataset, tmp_path, capsys):
+    pytest.importorskip("PIL", reason="pillow is not installed")
+    for name, start in (("drive.png", b"\x89PNG"), ("drive.gif", b"GIF89a")):
+        assert main(["view", str(dataset), "--export", str(tmp_path / name), "--drive", "1"]) == 0
+        assert (tmp_path / name).read_bytes().startswith(start)
+    run = tmp_path / "run"
+    open_run(Run(name="two", stages=(Stage(name="first", title="First"),)), run, resume=False)
+    (run / "metrics.jsonl").write_text('{"stage": "first", "step": 1, "loss": 2.0}\n')
+    assert main(["view", str(run), "--export", str(tmp_path / "run.svg")]) == 0
+    assert "First: loss" in (tmp_path / "run.svg").read_text()
+    capsys.readouterr()
+    before = set(tmp_path.iterdir())
+    for words, named in (
+        ([str(dataset), "--export", str(tmp_path / "drive.mp4")], ".mp4"),
+        ([str(dataset), "--export", str(tmp_path / "other.gif"), "--drive", "99"], "drive: 99"),
+        ([str(dataset), "--export", str(tmp_path / "other.gif"), "--driver", "bc"], "driver: bc"),
+        ([str(dataset), "--export", str(tmp_path / "other.svg")], "metrics.jsonl"),
+        ([str(run), "--export", str(tmp_path / "other.png")], "replay.safetensors"),
+    ):
+        assert main(["view", *words]) == 1
+        assert named in one_line(capsys)
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_view_refuses_a_folder_that_is_nothing(tmp_path):

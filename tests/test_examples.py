@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 from fixtures_runs import dataset  # noqa: F401 - a fixture
 
 from drivetrain.cli import main
@@ -31,14 +32,25 @@ def trained(name, folder, *options):
     return figures[stage], rows
 
 
-def test_rollout(dataset, capsys):  # noqa: F811
-    spec = importlib.util.spec_from_file_location("rollout_example", EXAMPLES / "rollout.py")
+def loaded(name):
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(f"{name}_example", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    steps = module.main(str(dataset))
+    return module
+
+
+def test_rollout(dataset, capsys):  # noqa: F811
+    steps = loaded("rollout").main(str(dataset))
     assert steps.reward.shape == (32, 1)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((steps.reward, steps.value, steps.log_prob)))
     assert "32 steps" in capsys.readouterr().out
+
+
+def test_gymnasium_loop(dataset, capsys):  # noqa: F811
+    pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    assert np.isfinite(loaded("gymnasium_loop").main(str(dataset), scenes=2, steps=60))
+    assert "steps/s" in capsys.readouterr().out
 
 
 def test_own_policy_is_trained_continued_and_evaluated(dataset, tmp_path, capsys):  # noqa: F811
@@ -74,10 +86,7 @@ def test_own_dataset(tmp_path, monkeypatch):
         cars = [(car, step, 10.0 + 40.0 * car + (2.0 + 0.02 * drive) * step) for car in range(2) for step in range(30)]
         rows = [(car, step, x, 0.0, 0.0) for car, step, x in cars]
         np.savetxt(tmp_path / "tracks" / f"{drive}.csv", rows, delimiter=",")
-    spec = importlib.util.spec_from_file_location("own_dataset", EXAMPLES / "own_dataset.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    data = module.mine().data
+    data = loaded("own_dataset").mine().data
     convert(data.format, (str(tmp_path / "tracks"),), str(tmp_path / "data"), Settings(data.dt, data.workers))
     assert len(read_manifest(str(tmp_path / "data")).recordings) == 12
 

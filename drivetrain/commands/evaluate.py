@@ -1,26 +1,21 @@
 """`drivetrain evaluate`: a policy or a baseline on the recordings of a dataset."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import jax
 import tyro
 
 from drivetrain.atomic import write_atomically
 from drivetrain.banks.part import Part
 from drivetrain.data.store.shards import read_manifest
 from drivetrain.drivers import BASELINES
-from drivetrain.drivers.greedy import Greedy
 from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import evaluate, portion_of, summarise, together
 from drivetrain.progress import progress
 from drivetrain.rollout import Driver
-from drivetrain.runs.checkpoints import load_checkpoint, newest_good
 from drivetrain.runs.recipe_file import load_recipe
-from drivetrain.runs.run import load_run
-from drivetrain.runs.stage import Best
+from drivetrain.runs.trained import load_policy
 from drivetrain.types import InputError, replace
 
 RECORDINGS = 64
@@ -44,7 +39,7 @@ def evaluate_policy(
     """Drive every admitted ego of a split to the end of its recording, and sum up.
 
     Args:
-        policy: a run's folder, one of its checkpoints, or log, constant or idm
+        policy: a run's folder, one of its checkpoints, what `drivetrain export` wrote, or log, constant or idm
         data: folder of a dataset
         split: train, val or test; all: the whole dataset
         as_json: write the figures to this file
@@ -79,25 +74,10 @@ def driver(policy: str) -> tuple[Env, Driver]:
     """The environment and the driver that a word names. Raises `InputError` where it names nothing."""
     if policy in BASELINES:
         return Env(), BASELINES[policy]
-    file = checkpoint_of(Path(policy))
-    settings = load_run(file.parent.parent.parent)
-    like = jax.eval_shape(lambda: Best(settings.policy.build(settings.env, jax.random.key(0))))
-    restored, _ = load_checkpoint(file, like)
-    return settings.env, Greedy(restored.best, settings.env.dynamics)
-
-
-def checkpoint_of(path: Path) -> Path:
-    """A checkpoint as it is named, or the newest good one of a run; damaged ones are named and passed over."""
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise InputError(f"{path}: no such run or checkpoint (name one, or one of {', '.join(BASELINES)})")
-    for stage in reversed(load_run(path).stages):
-        for file, reason in newest_good(path / "checkpoints" / stage.name):
-            if not reason:
-                return file
-            print(f"drivetrain: {reason}", file=sys.stderr)
-    raise InputError(f"{path}: checkpoints: none is whole (train first)")
+    if not Path(policy).exists():
+        raise InputError(f"{policy}: no such run or checkpoint (name one, or one of {', '.join(BASELINES)})")
+    trained = load_policy(policy)
+    return trained.run.env, trained.driver
 
 
 def describe(figures: dict[str, Any]) -> str:

@@ -13,12 +13,13 @@ from typing import Any
 from drivetrain.atomic import write_atomically
 from drivetrain.data.recordings.recording import SPLITS
 from drivetrain.data.store.manifest import Manifest
+from drivetrain.evaluate.curves import charts, is_number
 from drivetrain.evaluate.replay import read_replay
 from drivetrain.evaluate.tables import BASELINES, baseline_table, difference_table, facts_list, interval_text, percent
 from drivetrain.types import InputError
 from drivetrain.view.drawing import page_data
 from drivetrain.view.page import build_page
-from drivetrain.view.plotting import Level, Series, line_chart, short
+from drivetrain.view.plotting import card, picture, short
 
 FURTHER = "evaluation-*.json"
 
@@ -54,10 +55,10 @@ def write_report(run: str | Path) -> Path:
 def build_report(run: str | Path) -> str:
     """The page of a run. Raises `InputError` where the folder holds none of a run's files, or a damaged one."""
     run = Path(run)
-    config, facts = _read_json(run / "config.json"), _read_json(run / "facts.json")
-    evaluation, metrics = _read_json(run / "evaluation.json"), _read_lines(run / "metrics.jsonl")
+    config, facts = read_json(run / "config.json"), read_json(run / "facts.json")
+    evaluation, metrics = read_json(run / "evaluation.json"), _read_lines(run / "metrics.jsonl")
     settings = config.get("run") or {}
-    stages = _stages(settings, evaluation, metrics)
+    stages = stage_titles(settings, evaluation, metrics)
     titles, ours = BASELINES | stages, next(reversed(stages), "")
     replay, file = None, run / "replay.safetensors"
     if file.exists():
@@ -65,9 +66,9 @@ def build_report(run: str | Path) -> str:
     if not (config or evaluation or metrics or replay):
         raise InputError(f"{run}: no run: none of its files is there (give the folder that training wrote)")
     name = str(settings.get("name") or run.resolve().name)
-    further = [(_read_json(file), f"On {_name_of(file)}, apart") for file in sorted(run.glob(FURTHER))]
+    further = [(read_json(file), f"On {name_of(file)}, apart") for file in sorted(run.glob(FURTHER))]
     sections = [
-        f"<h1>{escape(name)}</h1><p class='lead'>{_lead(stages, facts, evaluation)}</p>",
+        f"<h1>{escape(name)}</h1><p class='lead'>{escape(lead(stages, facts, evaluation))}</p>",
         _tiles(evaluation, stages),
         _curves(metrics, stages),
         baseline_table(evaluation, titles, ours),
@@ -80,7 +81,17 @@ def build_report(run: str | Path) -> str:
     return build_page(f"{name} · report", replay, "".join(sections), "report")
 
 
-def _stages(settings: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) -> dict[str, str]:
+def build_curves(run: str | Path) -> str:
+    """The curves of a run as one SVG. Raises `InputError` where it has measured nothing yet."""
+    run = Path(run)
+    settings, metrics = read_json(run / "config.json").get("run") or {}, _read_lines(run / "metrics.jsonl")
+    shown = charts(metrics, stage_titles(settings, read_json(run / "evaluation.json"), metrics))
+    if not any(chart.series for chart in shown):
+        raise InputError(f"{run / 'metrics.jsonl'}: no measurement (train first)")
+    return picture(shown)
+
+
+def stage_titles(settings: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) -> dict[str, str]:
     """Titles of the run's stages by their names, in their order; without its configuration, the names that it left."""
     if settings.get("stages"):
         return {str(stage["name"]): str(stage["title"]) for stage in settings["stages"]}
@@ -88,7 +99,8 @@ def _stages(settings: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) 
     return {name: name for name in names if name not in BASELINES}
 
 
-def _lead(stages: Mapping[str, str], facts: Mapping, evaluation: Mapping) -> str:
+def lead(stages: Mapping[str, str], facts: Mapping, evaluation: Mapping) -> str:
+    """What was trained on what, in one sentence of plain text."""
     size = f" of {short(facts['parameters'])} parameters" if facts.get("parameters") else ""
     train = (facts.get("data") or {}).get("splits", {}).get("train", {})
     seen = f" on {train['admitted']} drives" if train.get("admitted") else ""
@@ -97,7 +109,7 @@ def _lead(stages: Mapping[str, str], facts: Mapping, evaluation: Mapping) -> str
     by = f" by {', then '.join(stages.values())}" if stages else ""
     tested = next((entry.get("scenarios") for entry in evaluation.values()), None)
     end = f", tested on {tested} others it has not seen" if tested else ""
-    return escape(f"A driving policy{size}, trained{seen}{by}{end}.")
+    return f"A driving policy{size}, trained{seen}{by}{end}."
 
 
 def _tiles(evaluation: Mapping[str, Any], stages: dict[str, str]) -> str:
@@ -123,46 +135,12 @@ def _tile(title: str, value: str, small: str, tone: str) -> str:
     return f"<div class='tile'>{inner}<div class='s'>{escape(small)}</div></div>"
 
 
-# -------------------------------------------------------------------------------------------------------------- curves
-
-
 def _curves(metrics: Sequence[Mapping], stages: Mapping[str, str]) -> str:
-    """Each stage's validation, loss and return. A dashed line says where it began: at what the stage before left."""
-    judged, learnt, before = [], [], ""
-    for name, title in stages.items():
-        rows = [row for row in metrics if row.get("stage") == name]
-        for suffix, what in (("failure_rate", "failure rate"), ("progress_ratio", "progress ratio")):
-            series = [Series(title, s.x, s.y) for s in _series(rows, suffix)[:1]]
-            start = [Level(before, s.y[0], 1) for s in series if before and s.x[0] == 0]
-            least = 0.0 if suffix == "failure_rate" else None
-            judged.append(
-                line_chart(
-                    f"{title}: {what} on validation", series, "agent steps", percent=True, levels=start, least=least
-                )
-            )
-        learnt.append(line_chart(f"{title}: loss", _series(rows, "loss")[:5], "agent steps", least=None))
-        returns = _series(rows, "returns")[:1]
-        learnt.append(line_chart(f"{title}: return of training episodes", returns, "agent steps", least=None))
-        before = title
-    shown = "".join(judged + learnt)
+    """Each stage's curves. A dashed line says where it began: at what the stage before left."""
+    shown = "".join(card(chart) for chart in charts(metrics, stages))
     if not shown:
         return ""
     return f"<h2>How it learnt</h2><p>Dashed: what the stage before left.</p><div class='charts'>{shown}</div>"
-
-
-def _series(rows: Sequence[Mapping], suffix: str) -> list[Series]:
-    """One curve for each figure whose name ends so, over the steps at which it was measured."""
-    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name.endswith(suffix)]
-    curves = []
-    for name in names:
-        points = [(row["step"], row[name]) for row in rows if _number(row.get("step")) and _number(row.get(name))]
-        if points:
-            curves.append(Series(name.replace("_", " "), [x for x, _ in points], [y for _, y in points]))
-    return curves
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 # ------------------------------------------------------------------------------------------------------ what on what
@@ -179,7 +157,7 @@ def _trained(
     pairs += [("Policy", f"{facts['parameters']:,} parameters" if facts.get("parameters") else "")]
     pairs += [("Seed", (config.get("run") or {}).get("seed", measured.get("seed")))]
     for name, title in stages.items():
-        steps = [row["step"] for row in metrics if row.get("stage") == name and _number(row.get("step"))]
+        steps = [row["step"] for row in metrics if row.get("stage") == name and is_number(row.get("step"))]
         pairs += [(f"Agent steps of {title}", f"{max(steps):,}" if steps else "")]
     pairs += [("Device", config.get("device")), ("Versions", _versions(config.get("versions") or {}))]
     return "<h2>What was trained on what</h2>" + facts_list(pairs)
@@ -198,7 +176,7 @@ def _described(data: Mapping, where: str) -> list[tuple[str, object]]:
     return pairs
 
 
-def _name_of(file: Path) -> str:
+def name_of(file: Path) -> str:
     """The dataset of an `evaluation-NAME.json`."""
     return file.stem.partition("-")[2]
 
@@ -207,7 +185,8 @@ def _versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {versions[name]}" for name in ("drivetrain", "jax", "python") if name in versions)
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """An object of a run's folder; empty where the file is not there. Raises `InputError` on a damaged one."""
     if not file.exists():
         return {}
     try:

@@ -35,13 +35,18 @@ def _to_numpy(leaf: Any) -> np.ndarray:
     return np.array(leaf, order="C")
 
 
+def pack_tree(tree: Any, notes: dict[str, Any]) -> bytes:
+    """The content of a file: every array of a pytree by its path, and a small JSON-able dictionary."""
+    return save({name: _to_numpy(leaf) for name, leaf in _named_leaves(tree)}, metadata={"notes": json.dumps(notes)})
+
+
 def save_checkpoint(folder: Path, step: int, tree: Any, notes: dict[str, Any], keep: int | None = KEEP) -> Path:
     """Save a pytree of arrays as step `step`, with a small JSON-able dictionary; returns the file.
 
     All but the newest `keep` are removed; None: they stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = save({name: _to_numpy(leaf) for name, leaf in _named_leaves(tree)}, metadata={"notes": json.dumps(notes)})
+    data = pack_tree(tree, notes)
     file = folder / f"{step:09d}.safetensors"
     write_atomically(file, data)
     write_atomically(file.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode())
@@ -77,6 +82,11 @@ def load_checkpoint(file: Path, like: Any) -> tuple[Any, dict[str, Any]]:
         InputError: the digest does not match, or the tree is of another shape.
     """
     check(file)
+    return read_tree(file, like)
+
+
+def read_tree(file: Path, like: Any) -> tuple[Any, dict[str, Any]]:
+    """`load_checkpoint` of a file whose digest was compared. Raises `InputError` where the tree is of another shape."""
     leaves, treedef = jax.tree_util.tree_flatten(like)
     restored = []
     try:

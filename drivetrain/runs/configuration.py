@@ -68,8 +68,11 @@ def read_config(run: Path) -> dict[str, Any]:
     """`config.json` of a run's folder. Raises `InputError` when it is missing or damaged."""
     file = run / "config.json"
     try:
-        return json.loads(file.read_text())
+        config = json.loads(file.read_text())
     except OSError as error:
         raise InputError(f"{file}: {error.strerror} (give the folder of a run)") from error
     except ValueError as error:
         raise InputError(f"{file}: not JSON: {error} (use the file that the run wrote)") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{file}: not an object (use the file that the run wrote)")
+    return config

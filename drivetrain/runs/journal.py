@@ -1,25 +1,27 @@
-"""A run's measurements: a line of JSON each in `metrics.jsonl`, and the same for TensorBoard.
+"""A run's measurements: a line of JSON each in `metrics.jsonl`, the same for TensorBoard, and for whoever else listens.
 
 Times are in fields that end in `_seconds`, apart from figures, which repeat bit for bit.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
 from drivetrain.atomic import write_atomically
+from drivetrain.runs.wandb import Sink
 from drivetrain.types import InputError
 
 
 class Journal:
     """Appends measurements. Opened with `keep`, it drops every line after that many: what a checkpoint has not seen."""
 
-    def __init__(self, folder: Path, keep: int = 0):
+    def __init__(self, folder: Path, keep: int = 0, sinks: Sequence[Sink] = ()):
         self.file = folder / "metrics.jsonl"
         lines = read_metrics_text(self.file)[:keep]
         write_atomically(self.file, "".join(line + "\n" for line in lines).encode())
-        self.lines = len(lines)
+        self.lines, self.sinks = len(lines), sinks
         self.events = SummaryWriter(str(folder / "events"))
 
     def write(self, stage: str, step: int, figures: dict[str, float]) -> None:
@@ -29,6 +31,8 @@ class Journal:
         self.lines += 1
         for name, value in figures.items():
             self.events.add_scalar(f"{stage}/{name}", value, step)
+        for sink in self.sinks:
+            sink.write(stage, step, figures)
 
     def close(self) -> None:
         """Flush what TensorBoard reads."""

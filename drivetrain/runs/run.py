@@ -5,6 +5,7 @@ RUN/checkpoints/STAGE/     of each stage: one every `checkpoint_every` updates (
 RUN/policies/STAGE/        with `keep_judged`: every policy that was judged, by its agent-steps
 RUN/metrics.jsonl          one line a measurement; a resumed run drops what its checkpoint has not seen
 RUN/events/                the same for TensorBoard
+RUN/wandb/, RUN/wandb.id   the same for Weights & Biases, where it is asked for
 RUN/evaluation.json        one entry a policy
 RUN/replay.safetensors     the drives of the evaluation, for the report
 RUN/report.html
@@ -27,6 +28,7 @@ from drivetrain.policy.deep_sets import DeepSetsSizes
 from drivetrain.atomic import write_atomically
 from drivetrain.runs.configuration import from_json, read_config, to_json
 from drivetrain.runs.criteria import Criterion, FewestFailures
+from drivetrain.runs.wandb import Wandb
 from drivetrain.types import InputError, component
 
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
@@ -76,6 +78,7 @@ class Run:
     stages: tuple[Stage, ...] = ()
     seed: int = 0
     stream: Streaming = Streaming()
+    wandb: Wandb = Wandb()
 
 
 def open_run(run: Run, folder: Path, resume: bool) -> Run:

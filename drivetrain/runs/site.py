@@ -11,6 +11,7 @@ import jax
 
 from drivetrain.data.store.streaming import State
 from drivetrain.runs.checkpoints import load_checkpoint, newest_good, read_notes, save_checkpoint
+from drivetrain.runs.wandb import Sink
 from drivetrain.types import InputError
 
 Show = Callable[[int, str], None]
@@ -23,11 +24,12 @@ NOTHING: dict[str, Any] = {"step": 0, "lines": 0, "stream": None, "done": False}
 
 @dataclass(frozen=True)
 class Site:
-    """A run's folder, and the digest of its datasets."""
+    """A run's folder, the digest of its datasets, and what its journal is also written to."""
 
     folder: Path
     digest: str
     progress: Progress
+    sinks: tuple[Sink, ...] = ()
 
     def notes(self, stage: str) -> dict[str, Any]:
         """The notes of a stage's newest checkpoint that is whole; `NOTHING` where there is none."""

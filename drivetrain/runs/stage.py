@@ -54,11 +54,9 @@ def run_stage(
         return begin(env, stage, policy, source.bank, source.episodes, (keys[0], keys[1]))
 
     state, notes = site.restore(stage.name, first) or (first(), NOTHING | {"lines": lines})
-    judge = stage.criterion.open(env, stage.algorithm, val)
+    judge, journal = stage.criterion.open(env, stage.algorithm, val), Journal(site.folder, notes["lines"], site.sinks)
     try:
-        return _improve(
-            stage, env, placed(state), notes["step"], source, judge, Journal(site.folder, notes["lines"]), site
-        )
+        return _improve(stage, env, placed(state), notes["step"], source, judge, journal, site)
     finally:
         source.close()
 

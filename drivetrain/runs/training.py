@@ -32,10 +32,12 @@ from drivetrain.policy.base import Policy, count_parameters
 from drivetrain.progress import counting
 from drivetrain.rollout import Driver
 from drivetrain.atomic import write_atomically
+from drivetrain.runs.configuration import to_json
 from drivetrain.runs.criteria import Validation
 from drivetrain.runs.run import Data, Run, open_run
 from drivetrain.runs.site import Progress, Site
 from drivetrain.runs.stage import OpenSource, run_stage
+from drivetrain.runs.wandb import open_sinks
 from drivetrain.types import InputError, replace
 
 
@@ -45,11 +47,15 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
     Raises:
         InputError: the folder is in the way, or no run's; the recordings or the dataset cannot be used.
     """
+    run.wandb.client()  # a folder is not begun where it is asked for in vain
     run = open_run(run, folder, resume)
     digest = "+".join(prepare_dataset(data, progress) for data in datasets(run))
-    site = Site(folder, digest, progress)
-    policies = run_stages(run, site)
-    evaluate_run(run, policies, site)
+    names = [stage.name for stage in run.stages]
+    with open_sinks(run.wandb, folder, run.name, names, to_json(run)) as sinks:
+        site = Site(folder, digest, progress, sinks)
+        figures = evaluate_run(run, run_stages(run, site), site)
+        for sink in sinks:
+            sink.conclude(figures)
     print(f"report: {write_report(folder)}")
 
 

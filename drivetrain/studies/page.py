@@ -7,7 +7,7 @@ from typing import Any
 from drivetrain.evaluate.tables import baseline_table, difference_table, plain_table
 from drivetrain.studies.learning_rules import RULES, TITLES
 from drivetrain.view.page import build_page
-from drivetrain.view.plotting import Level, Series, line_chart
+from drivetrain.view.plotting import Chart, Level, Series, card
 
 OURS = "apg_margins"
 
@@ -60,12 +60,12 @@ def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     for figure, title in (("val_failure_rate", "Failure rate"), ("val_ade", "ADE, m")):
         for across, label in (("steps", "agent-steps"), ("seconds", "seconds of training")):
             series = [Series(TITLES[rule], curves[rule][across], curves[rule][figure]) for rule in rules]
-            charts.append(line_chart(f"{title} on validation", series, label, percent=figure != "val_ade"))
+            charts.append(card(Chart(f"{title} on validation", series, label, percent=figure != "val_ade")))
     detached = [rule for rule in ("apg", "apg_one", "apg_whole", "apg_sighted") if rule in curves]
     resets = [rule for rule in ("apg", "apg_recorded", "apg_growing", "apg_free", "apg_half") if rule in curves]
     for title, group in (("How far back gradients go", detached), ("Resets to the log, and length", resets)):
         series = [Series(TITLES[rule], curves[rule]["steps"], curves[rule]["val_ade"]) for rule in group]
-        charts.append(line_chart(f"{title}: ADE on validation, m", series, "agent-steps"))
+        charts.append(card(Chart(f"{title}: ADE on validation, m", series, "agent-steps")))
     return f"<h2>How they learnt</h2><p>Means over seeds.</p><div class='charts'>{''.join(charts)}</div>"
 
 
@@ -73,7 +73,7 @@ def _overfit(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     if not curves:
         return ""
     series = [Series(TITLES[rule], curve["steps"], curve["ade"]) for rule, curve in curves.items()]
-    chart = line_chart("ADE of a greedy drive, m", series, "agent-steps", levels=[Level("0.1 m", 0.1, len(series))])
+    chart = card(Chart("ADE of a greedy drive, m", series, "agent-steps", levels=[Level("0.1 m", 0.1, len(series))]))
     ends = [[TITLES[rule], f"{min(curve['ade']):.3f} m", f"{curve['ade'][-1]:.3f} m"] for rule, curve in curves.items()]
     table = plain_table(("Rule", "Least", "Last"), ends)
     return f"<h2>One trajectory by heart</h2><div class='charts'>{chart}</div>{table}"
@@ -86,7 +86,7 @@ def _gradients(norms: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     for policy, row in norms.items():
         series.append(Series(f"{policy}, sight is data", row["steps"], row["detached"]))
         series.append(Series(f"{policy}, sight included", row["steps"], row["sighted"]))
-    chart = line_chart("Norm of APG's gradient", series, "steps that it goes back")
+    chart = card(Chart("Norm of APG's gradient", series, "steps that it goes back"))
     rows = [
         [policy, str(steps), f"{detached:.3g}", f"{sighted:.3g}"]
         for policy, row in norms.items()
@@ -104,7 +104,7 @@ def _noise(name: str, noise: Mapping[str, Any]) -> str:
                 Series(TITLES[rule], [row["size"] for row in rows[kind]], [row[figure] for row in rows[kind]])
                 for rule, rows in noise.items()
             ]
-            charts.append(line_chart(title, series, label, percent=figure == "failure_rate"))
+            charts.append(card(Chart(title, series, label, percent=figure == "failure_rate")))
     return f"<h2>{escape(name)}: noise at test time</h2><div class='charts'>{''.join(charts)}</div>"
 
 

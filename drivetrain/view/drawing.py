@@ -4,7 +4,7 @@ The road and the recorded road users of a recording stand once, however many epi
 Coordinates are centimetres in the map's frame, headings milliradians; `packing` says how they are written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,6 @@ from jaxtyping import Bool, Float, Int
 
 from drivetrain.types import MARGINS, ControlKind, Cross, ElementKind, Log, Map, Route, RouteFlag
 from drivetrain.view.packing import MISSING, centimetres, pack, pack_path, pose_rows
-
-"""The events of a drive, in the order in which a page packs their margins."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,10 @@ def draw_scene(scene: Scene) -> dict[str, object]:
         "steps": int(scene.log.steps),
         "stations": pack(centimetres(np.asarray(scene.map.stations)[:, Cross.LEFT_X : Cross.CENTRE_X])),
         "lanes": _lanes(scene.map),
-        "lines": _chains(np.asarray(scene.map.elements), np.asarray(scene.map.element_kind)),
+        "lines": [
+            {"k": kind, "p": pack_path(centimetres(points))}
+            for kind, points in chains(np.asarray(scene.map.elements), np.asarray(scene.map.element_kind))
+        ],
         "controls": _controls(scene.map),
         "lights": pack(np.asarray(scene.log.lights)[: int(scene.log.steps)]),
         "agents": _agents(scene.log),
@@ -92,7 +93,7 @@ def draw_episode(episode: Episode, scene: Scene) -> dict[str, object]:
         "first": int(episode.first),
         "last": int(episode.last),
         "note": episode.note,
-        "routes": [_route_strips(route) for route in episode.routes],
+        "routes": [route_strips(route) for route in episode.routes],
         "drives": {drive.driver: _drive(drive) for drive in episode.drives},
     }
 
@@ -110,22 +111,20 @@ def _lanes(map: Map) -> list[list[int]]:
     return [[int(first[lane]), int(count[lane])] for lane in np.flatnonzero(count > 1)]
 
 
-def _chains(elements: np.ndarray, kind: np.ndarray) -> list[dict[str, object]]:
-    """Segments that continue one another become one polyline, so that dashes run through."""
-    chains: list[dict[str, object]] = []
+def chains(elements: np.ndarray, kind: np.ndarray) -> Iterator[tuple[int, Float[np.ndarray, "n 2"]]]:
+    """Segments that continue one another become one polyline, so that dashes run through: its kind and its points."""
     points: list[np.ndarray] = []
-    before = ElementKind.NONE
+    before = int(ElementKind.NONE)
     for row in np.flatnonzero(kind != ElementKind.NONE):
         start, end = elements[row, :2], elements[row, 2:]
         if points and kind[row] == before and np.abs(points[-1] - start).max() < 0.01:
             points.append(end)
             continue
         if points:
-            chains.append({"k": int(before), "p": pack_path(centimetres(np.stack(points)))})
-        points, before = [start, end], kind[row]
+            yield before, np.stack(points)
+        points, before = [start, end], int(kind[row])
     if points:
-        chains.append({"k": int(before), "p": pack_path(centimetres(np.stack(points)))})
-    return chains
+        yield before, np.stack(points)
 
 
 def _controls(map: Map) -> list[dict[str, object]]:
@@ -161,7 +160,7 @@ def _agents(log: Log) -> list[dict[str, object]]:
     return drawn
 
 
-def _route_strips(route: Route) -> list[list[int]]:
+def route_strips(route: Route) -> list[list[int]]:
     """Runs of linked stations, slot by slot: indices into the scene's stations."""
     length = int(route.length)
     stations, flags = np.asarray(route.stations)[:length], np.asarray(route.flags)[:length]

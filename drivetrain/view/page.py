@@ -9,7 +9,6 @@ import hashlib
 import html
 import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from string import Template
 
 import jax
@@ -17,6 +16,7 @@ import numpy as np
 
 from drivetrain.types import Route, Scenario
 from drivetrain.view.drawing import Episode, Scene, page_data
+from drivetrain.view.style import part
 
 SCRIPTS = ("decode.js", "draw.js", "controls.js", "replay.js", "charts.js", "start.js")
 STYLES = ("page.css", "report.css")
@@ -28,13 +28,13 @@ def build_page(title: str, replay: Mapping[str, object] | None = None, body: str
     `replay` is `drawing.page_data(…)`; None: no replay. `body` is HTML, already escaped, above the replay. `layout` is
     "app" (the replay fills the window) or "report" (it follows the text).
     """
-    script = '(() => {\n"use strict";\n' + "\n".join(_part(name) for name in SCRIPTS) + "})();\n"
+    script = '(() => {\n"use strict";\n' + "\n".join(part(name) for name in SCRIPTS) + "})();\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    sections = body + (_part("replay.html") if replay is not None else "")
-    return Template(_part("page.html")).substitute(
+    sections = body + (part("replay.html") if replay is not None else "")
+    return Template(part("page.html")).substitute(
         HASH=f"sha256-{digest}",
         TITLE=html.escape(title),
-        STYLE="\n".join(_part(name) for name in STYLES),
+        STYLE="\n".join(part(name) for name in STYLES),
         LAYOUT=html.escape(layout),
         BODY=sections if layout == "app" else f"<main>{sections}</main>",
         DATA=embed_json({} if replay is None else replay),
@@ -79,7 +79,3 @@ def embed_json(value: object) -> str:
 
 def _row(route: Route, row: int) -> Route:
     return jax.tree.map(lambda leaf: np.asarray(leaf)[row], route)
-
-
-def _part(name: str) -> str:
-    return (resources.files("drivetrain.view") / "page" / name).read_text(encoding="utf-8")

@@ -1,12 +1,20 @@
-"""Curves as inline SVG: axes, ticks, a key, and markers that carry their own tooltip text (`charts.js` shows it)."""
+"""Curves as SVG: axes, ticks, a key. On a page each is a card, whose markers carry their own tooltip text (`charts.js`
+shows it); apart from one, all of them are one picture that needs nothing else.
+"""
 
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from drivetrain.view.style import chart_style, palette
 
 WIDTH, HEIGHT = 560, 270
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 42
+TITLE, KEY, GAP = 26, 34, 24
+"""Of a chart in a picture: height of its title and of its key, and what is between charts."""
+LETTER = 7.0
+"""Mean width of a letter of a key."""
 
 
 @dataclass(frozen=True)
@@ -27,23 +35,61 @@ class Level:
     colour: int  # index among the palette's, as a series' place
 
 
-def line_chart(
-    title: str,
-    series: Sequence[Series],
-    x_label: str,
-    percent: bool = False,
-    levels: Sequence[Level] = (),
-    least: float | int | None = 0.0,
-) -> str:
-    """A card with a chart in it. `least`: the value that the y axis reaches down to at least; None: the curves' own."""
-    curves = [Series(s.name, *_finite(s)) for s in series]
-    curves = [s for s in curves if len(s.x)]
-    levels = [level for level in levels if math.isfinite(level.y)]
-    ys = [y for s in curves for y in s.y] + [level.y for level in levels]
-    xs = [x for s in curves for x in s.x]
-    if not xs:
+@dataclass(frozen=True)
+class Chart:
+    """Curves over one axis. `least`: the value that the y axis reaches down to at least; None: the curves' own."""
+
+    title: str
+    series: Sequence[Series]
+    x_label: str
+    percent: bool = False
+    levels: Sequence[Level] = ()
+    least: float | int | None = 0.0
+
+    def finite(self) -> "Chart":
+        """Without what cannot be drawn."""
+        curves = [Series(each.name, *_finite(each)) for each in self.series]
+        levels = [level for level in self.levels if math.isfinite(level.y)]
+        return replace(self, series=[curve for curve in curves if len(curve.x)], levels=levels)
+
+
+def card(chart: Chart) -> str:
+    """A chart on a page; empty where it has no curve."""
+    chart = chart.finite()
+    if not chart.series:
         return ""
-    x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(ys if least is None else [*ys, least]), max(ys))
+    title = html.escape(chart.title)
+    svg = (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">{_drawn(chart, True)}</svg>'
+    )
+    return f'<div class="card"><h3>{title}</h3>{svg}{_key(chart)}</div>'
+
+
+def picture(charts: Sequence[Chart], columns: int = 2) -> str:
+    """All charts that have a curve as one SVG file, in the page's light colours."""
+    shown = [chart for chart in map(Chart.finite, charts) if chart.series]
+    row = TITLE + HEIGHT + KEY
+    columns = min(columns, max(len(shown), 1))
+    width, height = columns * (WIDTH + GAP) + GAP, -(-len(shown) // columns) * (row + GAP) + GAP
+    parts = [f'<rect width="{width}" height="{height}" fill="{palette()["panel"]}"/>']
+    for index, chart in enumerate(shown):
+        x, y = GAP + index % columns * (WIDTH + GAP), GAP + index // columns * (row + GAP)
+        title = f'<text class="title" x="{LEFT}" y="16">{html.escape(chart.title)}</text>'
+        parts.append(
+            f'<g transform="translate({x} {y})">{title}<g transform="translate(0 {TITLE})">{_drawn(chart, False)}</g>'
+            f'<g transform="translate(0 {TITLE + HEIGHT})">{_key_drawn(chart)}</g></g>'
+        )
+    style = f"{chart_style()}\ntext.title {{ font-size: 14px; font-weight: 620; fill: {palette()['ink']}; }}"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+    return f"{head}<style>{style}</style>{''.join(parts)}</svg>\n"
+
+
+def _drawn(chart: Chart, tips: bool) -> str:
+    """What stands inside of a chart's frame, WIDTH × HEIGHT; with `tips`, the markers that a page shows on demand."""
+    ys = [y for curve in chart.series for y in curve.y] + [level.y for level in chart.levels]
+    xs = [x for curve in chart.series for x in curve.x]
+    lowest = min(ys if chart.least is None else [*ys, chart.least])
+    x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(lowest, max(ys))
     low_x, high_x = min(xs), max(max(xs), min(xs) + 1e-9)
     low_y, high_y = y_ticks[0], max(y_ticks[-1], y_ticks[0] + 1e-9)
 
@@ -52,17 +98,15 @@ def line_chart(
         up = (y - low_y) / (high_y - low_y) * (HEIGHT - TOP - BOTTOM)
         return round(LEFT + across, 2), round(HEIGHT - BOTTOM - up, 2)
 
-    parts = [_grid(place, x_ticks, y_ticks, (low_x, high_x), percent)]
-    for level in levels:
+    parts = [_grid(place, x_ticks, y_ticks, (low_x, high_x), chart.percent)]
+    for level in chart.levels:
         _, y = place(low_x, level.y)
         parts.append(f'<line class="level c{level.colour}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
-    for index, curve in enumerate(curves):
-        parts.append(_curve(place, curve, index, x_label, percent))
+    for index, curve in enumerate(chart.series):
+        parts.append(_curve(place, curve, index, chart, tips))
     middle = (LEFT + WIDTH - RIGHT) / 2
-    label = f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{html.escape(x_label)}</text>'
-    svg = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">'
-    svg += "".join(parts) + label + "</svg>"
-    return f'<div class="card"><h3>{html.escape(title)}</h3>{svg}{_key(curves, levels, percent)}</div>'
+    label = f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{html.escape(chart.x_label)}</text>'
+    return "".join(parts) + label
 
 
 def ticks(low: float | int, high: float | int, wanted: int = 5) -> list[float]:
@@ -106,24 +150,49 @@ def _grid(place, x_ticks, y_ticks, span: tuple[float | int, float | int], percen
     return "".join(parts)
 
 
-def _curve(place, curve: Series, index: int, x_label: str, percent: bool) -> str:
+def _curve(place, curve: Series, index: int, chart: Chart, tips: bool) -> str:
     points = [place(x, y) for x, y in zip(curve.x, curve.y, strict=True)]
     line = " ".join(f"{x},{y}" for x, y in points)
     parts = [f'<polyline class="series c{index}" style="fill:none" points="{line}"/>']
     alone = " single" if len(points) == 1 else ""
+    if not tips and not alone:
+        return parts[0]
     for (px, py), x, y in zip(points, curve.x, curve.y, strict=True):
-        tip = html.escape(f"{curve.name}: {_shown(y, percent)}\n{short(x)} {x_label}", quote=True)
+        tip = html.escape(f"{curve.name}: {_shown(y, chart.percent)}\n{short(x)} {chart.x_label}", quote=True)
         parts.append(f'<circle class="c{index}{alone}" cx="{px}" cy="{py}" r="3.5" data-tip="{tip}"/>')
     return "".join(parts)
 
 
-def _key(curves: Sequence[Series], levels: Sequence[Level], percent: bool) -> str:
-    if len(curves) == 1 and not levels:
-        return ""
-    line = '<svg viewBox="0 0 20 8"><line class="{}" x1="0" x2="20" y1="4" y2="4" stroke-width="2" {}/></svg>'
-    items = [f"<li>{line.format(f'c{i}', '')}{html.escape(curve.name)}</li>" for i, curve in enumerate(curves)]
-    dashes = 'stroke-dasharray="4 3"'
-    for level in levels:
-        text = html.escape(f"{level.name} {_shown(level.y, percent)}")
-        items.append(f"<li>{line.format(f'c{level.colour}', dashes)}{text}</li>")
-    return f'<ul class="key">{"".join(items)}</ul>'
+def _items(chart: Chart) -> list[tuple[str, bool, str]]:
+    """What a key names, where there is more than one thing: class, dashed or not, text."""
+    if len(chart.series) == 1 and not chart.levels:
+        return []
+    curves = [(f"c{index}", False, curve.name) for index, curve in enumerate(chart.series)]
+    levels = [(f"c{level.colour}", True, f"{level.name} {_shown(level.y, chart.percent)}") for level in chart.levels]
+    return curves + levels
+
+
+def _stroke(colour: str, dashed: bool, across: float = 0.0, down: float = 4.0) -> str:
+    dashes = 'stroke-dasharray="4 3"' if dashed else ""
+    ends = f'x1="{across:g}" x2="{across + 20:g}" y1="{down:g}" y2="{down:g}"'
+    return f'<line class="{colour}" {ends} stroke-width="2" {dashes}/>'
+
+
+def _key(chart: Chart) -> str:
+    items = [
+        f'<li><svg viewBox="0 0 20 8">{_stroke(colour, dashed)}</svg>{html.escape(text)}</li>'
+        for colour, dashed, text in _items(chart)
+    ]
+    return f'<ul class="key">{"".join(items)}</ul>' if items else ""
+
+
+def _key_drawn(chart: Chart) -> str:
+    """The key as SVG, in as many rows as it takes."""
+    parts, x, y = [], float(LEFT), 10.0
+    for colour, dashed, text in _items(chart):
+        wide = 26.0 + LETTER * len(text)
+        if x > LEFT and x + wide > WIDTH:
+            x, y = float(LEFT), y + 16.0
+        parts.append(f'{_stroke(colour, dashed, x, y)}<text x="{x + 26:g}" y="{y + 4:g}">{html.escape(text)}</text>')
+        x += wide + 14.0
+    return "".join(parts)

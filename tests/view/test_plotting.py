@@ -1,10 +1,11 @@
 import re
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivetrain.view.plotting import Level, Series, line_chart, short, ticks
+from drivetrain.view.plotting import WIDTH, Chart, Level, Series, card, picture, short, ticks
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
@@ -25,23 +26,44 @@ def test_ticks_are_round(low, high, marks):
 
 
 def test_points_lie_where_they_belong():
-    chart = line_chart("t", [Series("a", [0, 10], [0.0, 1.0])], "steps")
+    chart = card(Chart("t", [Series("a", [0, 10], [0.0, 1.0])], "steps"))
     (first, last) = re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', chart)
     assert (float(first[0]), float(first[1])) == (56, 228)  # left and bottom of the frame
     assert (float(last[0]), float(last[1])) == (546, 12)
 
 
 def test_what_is_not_finite_is_left_out():
-    chart = line_chart("t", [Series("a", [0, 1, 2], [1.0, float("nan"), float("inf")])], "steps")
+    chart = card(Chart("t", [Series("a", [0, 1, 2], [1.0, float("nan"), float("inf")])], "steps"))
     assert chart.count("<circle") == 1 and "nan" not in chart and "inf" not in chart
-    assert line_chart("t", [Series("a", [0], [float("nan")])], "steps") == ""
-    assert line_chart("t", [], "steps", levels=[Level("BC", 1.0, 1)]) == ""
+    assert card(Chart("t", [Series("a", [0], [float("nan")])], "steps")) == ""
+    assert card(Chart("t", [], "steps", levels=[Level("BC", 1.0, 1)])) == ""
 
 
 def test_text_is_escaped():
     series = [Series('"><i>', [0, 1], [0, 1]), Series("b", [0], [1])]
-    chart = line_chart("<b>", series, "<u>", levels=[Level("<s>", 1, 0)])
+    chart = card(Chart("<b>", series, "<u>", levels=[Level("<s>", 1, 0)]))
     assert not re.search(r"<[bius]>", chart)
+
+
+def test_a_picture_stands_alone():
+    """Every chart with a curve once, in well-formed SVG without a variable or an address; keys within its frame."""
+    long = [Series(f"a curve of a long name {i}", [0, 1], [0.0, i]) for i in range(5)]
+    charts = [
+        Chart("one <b>", [Series("a", [0, 10], [0, 1])], "steps"),
+        Chart("none", [], "steps"),
+        Chart("five", long, "s"),
+    ]
+    svg = picture(charts)
+    root = ElementTree.fromstring(svg)
+    name = "{http://www.w3.org/2000/svg}"
+    assert [text.text for text in root.iter(f"{name}text") if text.get("class") == "title"] == ["one <b>", "five"]
+    assert len(list(root.iter(f"{name}polyline"))) == 6 and not list(root.iter(f"{name}circle"))
+    assert "var(" not in svg and set(re.findall(r"https?://[^\"]+", svg)) == {"http://www.w3.org/2000/svg"}
+    strokes = [line for line in root.iter(f"{name}line") if line.get("stroke-width")]
+    assert len(strokes) == 5 and len({line.get("y1") for line in strokes}) > 1
+    assert max(float(line.get("x2")) for line in strokes) < WIDTH
+    assert all(float(root.get(side)) > 0 for side in ("width", "height"))
+    assert ElementTree.fromstring(picture([])).tag == f"{name}svg"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The environment behind the interfaces of other libraries: Gymnasium's, one scene or many, and PettingZoo's."""
