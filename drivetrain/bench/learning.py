@@ -149,10 +149,7 @@ PAPER_SMALLEST = Bench(env=Env(observer=PAPER), policy=P0_75M)
 
 def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], bench: Bench) -> list[Case]:
     """Measure the cases named, at every number of scenes, on the recordings of a dataset."""
-    loaded = load(folder, admitted_only=False, limit=RESIDENT)
-    paths = bench.env.traffic.needs_paths
-    bank = on_each(make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, paths=paths))
-    done = []
+    bank, done = resident(folder, bench.env.traffic.needs_paths), []
     for case in cases:
         if case == "load":
             done += [bench.load(folder, threads) for threads in (1, 2, 4)]
@@ -162,6 +159,12 @@ def run_cases(folder: Path, cases: tuple[str, ...], scenes: tuple[int, ...], ben
             continue
         done += [getattr(bench, case)(bank, count) for count in scenes]
     return done
+
+
+def resident(folder: Path, paths: bool = False) -> Bank:
+    """The recordings of a dataset on every device, `RESIDENT` of them at most."""
+    loaded = load(folder, admitted_only=False, limit=RESIDENT)
+    return on_each(make_bank(loaded.scenarios, loaded.dt, admitted=loaded.admitted, paths=paths))
 
 
 def describe(bench: Bench) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def run(words: list[str]) -> None:
 
 def bench(
     cases: Annotated[
-        tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load", "fresh", "head"], ...],
+        tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load", "fresh", "head", "apg"], ...],
         tyro.conf.Positional,
     ] = (),
     data: str = "build/ngsim",
@@ -53,7 +53,7 @@ def bench(
 
     Args:
         cases: what to measure; `simulator` is the table of full-size scenes, `head` that of losses over a large
-            vocabulary; without a name, all the others
+            vocabulary, `apg` that of gradients through the simulator; without a name, all the others
         data: folder of a dataset
         scenes: simulated at once (threads, and recordings a second, for the rows of load)
         seconds: spent on each measurement, at least
@@ -105,7 +105,21 @@ def _tables(cases: tuple[str, ...], data: Path, scenes: tuple[int, ...], measure
         for row in measure_heads(sizes, measured.seconds, TRAINED):
             print(head_line(row), flush=True)
             yield row
-    chosen = tuple(case for case in cases if case not in ("simulator", "head"))
+    if "apg" in cases:
+        from drivetrain.bench.gradients import HEADING as GRADIENTS
+        from drivetrain.bench.gradients import gradient_line, measure_agents, measure_gradients
+        from drivetrain.bench.learning import resident
+
+        for count in scenes:
+            print(f"{count} scenes\n{GRADIENTS}")
+            for row in measure_gradients(resident(data), count, measured.seconds):
+                print(gradient_line(row), flush=True)
+                yield row
+        print(GRADIENTS)
+        for row in measure_agents(measured.seconds):
+            print(gradient_line(row), flush=True)
+            yield row
+    chosen = tuple(case for case in cases if case not in ("simulator", "head", "apg"))
     if chosen or not cases:
         print(f"{'case':>13} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}")
         for row in run_cases(data, chosen or CASES, scenes, measured):

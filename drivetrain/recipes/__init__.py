@@ -1,5 +1,6 @@
 """An experiment is one function that returns a run's whole configuration: a tree of components."""
 
+from drivetrain.recipes.apg import quickstart_apg
 from drivetrain.recipes.loop import quickstart_loop
 from drivetrain.recipes.paper import paper_2_5m, paper_25m, paper_750k
 from drivetrain.recipes.quickstart import quickstart, quickstart_gpu
@@ -8,6 +9,7 @@ RECIPES = {
     "quickstart": quickstart,
     "quickstart-gpu": quickstart_gpu,
     "quickstart-loop": quickstart_loop,
+    "quickstart-apg": quickstart_apg,
     "paper-750k": paper_750k,
     "paper-2.5m": paper_2_5m,
     "paper-25m": paper_25m,

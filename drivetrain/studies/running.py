@@ -46,8 +46,11 @@ def learning_rules(plan: Plan, out: Path, only: tuple[str, ...], progress: Progr
             show(done, f"{cell.rule}, seed {cell.seed}")
             train_cell(cell, out, digest, progress)
         show(len(cells), "trained")
-    if only:
-        return out
+    return out if only else measure(plan, out, digest, progress)
+
+
+def measure(plan: Plan, out: Path, digest: str, progress: Progress) -> Path:
+    """Measure every cell that is trained, and write the page; its path."""
     trained = [cell for cell in plan.cells() if _finished(cell, out, digest, progress)]
     results = Comparison(plan, trained, out).figures(progress) | _further(plan, trained, out, progress)
     write_atomically(out / "results.json", (json.dumps(results, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""A mixture of Gaussians and a point against densities of another library, and the gradients that flow through their draws."""
+"""A mixture of Gaussians and a point against densities of another library, and gradients through their draws."""
 
 import distrax
 import jax
