@@ -72,6 +72,11 @@ class Vocabulary:
     split: str
     coverage: tuple[Coverage, ...]
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of motions and tables."""
+        return hashlib.sha256(self.motions.tobytes() + self.table.tobytes()).hexdigest()
+
 
 def build_vocabulary(folders: Sequence[str | Path], plan: Plan, progress: Progress | None = None) -> Vocabulary:
     """The vocabulary of the egos of some datasets; the same folders and plan give the same bytes.
@@ -227,7 +232,7 @@ def write_vocabulary(file: str | Path, vocabulary: Vocabulary) -> None:
     """Write it, whole or not at all. Raises `InputError` where the disk does not take it."""
     about = dataclasses.asdict(vocabulary)
     arrays = {name: np.ascontiguousarray(about.pop(name)) for name in ("motions", "table")}
-    about |= {"version": VERSION, "digest": _digest(arrays)}
+    about |= {"version": VERSION, "digest": vocabulary.digest}
     try:
         write_atomically(Path(file), save(arrays, metadata={"about": json.dumps(about)}))
     except OSError as error:
@@ -246,18 +251,15 @@ def read_vocabulary(file: str | Path) -> Vocabulary:
         about = json.loads(metadata["about"])
         if (version := about.pop("version")) != VERSION:
             raise ValueError(f"version {version}, this one reads {VERSION}")
-        if about.pop("digest") != _digest(arrays):
-            raise ValueError("changed since it was written")
+        digest = about.pop("digest")
         rows = tuple(Coverage(**row) for row in about.pop("coverage"))
         vocabulary = Vocabulary(**arrays, coverage=rows, sources=tuple(about.pop("sources")), **about)
+        if vocabulary.digest != digest:
+            raise ValueError("changed since it was written")
         _check(vocabulary)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: vocabulary: not one, or damaged: {error} (run `data vocabulary` again)") from None
     return vocabulary
-
-
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    return hashlib.sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
 
 
 def _check(vocabulary: Vocabulary) -> None:
