@@ -23,6 +23,8 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.types import Array, InputError, Key, component, record
 
 LOWEST = float(np.finfo(np.float32).min)
+FAR = -1e30
+"""What makes a logit one of no entry, and leaves slopes finite."""
 
 
 @component
@@ -96,7 +98,8 @@ def likeliest(
     cut: Cut = Cut(),  # noqa: B008 - frozen
     key: Key | None = None,
 ) -> Int[Array, "N"]:
-    """The entry with the largest logit; with a key, a draw: the largest after Gumbel noise."""
+    """The entry with the largest logit; with a key, a draw: the largest after Gumbel noise. It has no slope."""
+    embeddings, classifier, bias = jax.lax.stop_gradient((embeddings, classifier, bias))
     tokens, entries = _Blocks(len(embeddings), cut.tokens), _Blocks(len(classifier), cut.entries)
 
     def of_tokens(first: Array) -> Int[Array, "n"]:
@@ -165,17 +168,17 @@ def _exact(cut: Cut, embeddings: Array, classifier: Array, targets: Array, bias:
     over = -count % size
     words = jnp.pad(classifier, ((0, over), (0, 0))).reshape(-1, size, classifier.shape[1])
     offset = None if bias is None else jnp.pad(bias, (0, over)).reshape(-1, size)
-    exists = (jnp.arange(count + over) < count).reshape(-1, size)
+    padding = jnp.where(jnp.arange(count + over) < count, 0.0, FAR).reshape(-1, size)
 
     def of_tokens(first: Array) -> Sums:
         seen = tokens.take(embeddings, first)
 
         def step(sums: Sums, block: tuple[Array, Array | None, Array]) -> tuple[Sums, None]:
             logits = _logits(cut, seen, *block[:2])
-            return _further(sums, jnp.where(block[2], logits, LOWEST) if over else logits), None
+            return _further(sums, logits + block[2] if over else logits), None
 
         again = jax.checkpoint(step)  # type: ignore[attr-defined]
-        return jax.lax.scan(again, _nothing(tokens.size), (words, offset, exists))[0]
+        return jax.lax.scan(again, _nothing(tokens.size), (words, offset, padding))[0]
 
     sums = jax.tree.map(tokens.joined, jax.lax.map(of_tokens, tokens.starts()))
     right = _right(cut, embeddings, classifier, bias, _own(None, targets, count))

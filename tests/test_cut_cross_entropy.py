@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fixtures_programs import held
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
@@ -218,7 +218,9 @@ def row_by_row(embeddings, classifier, targets, bias, cut):
 
 def test_rows_batched_one_by_one_are_rows_together():
     embeddings, classifier, targets, bias = drawn(n=12)
-    slopes = jax.grad(lambda e, c, b: row_by_row(e, c, targets, b, SMALL), (0, 1, 2))(embeddings, classifier, bias)
+    slopes = jax.jit(jax.grad(lambda e, c, b: row_by_row(e, c, targets, b, SMALL), (0, 1, 2)))(
+        embeddings, classifier, bias
+    )
     weights = np.arange(1.0, 13.0)
     expected = plain(embeddings, classifier, targets, bias, weights, 0.0 * weights, -2.0 * weights)[3:]
     for mine, theirs in zip(slopes, expected, strict=True):
@@ -226,7 +228,7 @@ def test_rows_batched_one_by_one_are_rows_together():
     each = jax.vmap(
         lambda e, t: jax.grad(lambda c: linear_cross_entropy(e[None], c, t[None], bias, SMALL).loss[0])(classifier)
     )
-    one_by_one = each(embeddings, targets)  # the other way round: a gradient each
+    one_by_one = jax.jit(each)(embeddings, targets)  # the other way round: a gradient each
     whole = plain(embeddings, classifier, targets, bias, np.ones(12), np.zeros(12), np.zeros(12))[4]
     np.testing.assert_allclose(one_by_one.sum(axis=0), whole, rtol=1e-4, atol=1e-4)
 
@@ -242,17 +244,6 @@ def test_rows_batched_one_by_one_hold_no_logits_and_one_classifier():
     assert memory.temp_size_in_bytes < 0.1 * 4 * n * v + 4 * 4 * d * (n + v)
     sizes = [math.prod(aval.shape) for aval in held(jax.make_jaxpr(slopes)(*shapes).jaxpr)]
     assert max(sizes) <= max(n * 128, v * d)
-
-
-def held(jaxpr):
-    """The shape of everything that a program, or one inside it, computes."""
-    for equation in jaxpr.eqns:
-        yield from (variable.aval for variable in equation.outvars)
-        for value in jax.tree.leaves(
-            list(equation.params.values()), is_leaf=lambda leaf: isinstance(leaf, ClosedJaxpr)
-        ):
-            if isinstance(value, ClosedJaxpr | Jaxpr):
-                yield from held(value.jaxpr if isinstance(value, ClosedJaxpr) else value)
 
 
 def in_two_shards() -> None:

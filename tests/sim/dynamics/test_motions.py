@@ -102,7 +102,7 @@ def test_the_nearest_motion_is_found(model, body):
 
 
 def test_the_log_may_have_another_step(model):
-    """At 0.1 s every second place counts; of 0.5 s the places between are on the line; what is beyond counts nothing."""
+    """At 0.1 s every second place counts; at 0.5 s those between are on the line; what is beyond counts nothing."""
     pose, wanted = at(10.0), drawn(8, 9)[3]
     found = jax.jit(lambda targets, dt: model.inverse(pose, CAR, targets, dt))
     at_once = nearest(model, CAR, wanted, np.ones(STEPS))
