@@ -24,8 +24,7 @@ class Reinforce(Ppo):
 
     def loss(self, env, policy, bank, batch, moments, key):
         """Mean of −log π · G, where G is less the minibatch's mean and in its deviations."""
-        distributions, _ = unroll(policy, batch.steps, key)
-        log_prob = jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distributions, batch.steps.action)
+        log_prob, _ = unroll(policy, batch.steps, key, lambda distribution, action: distribution.log_prob(action))
         gain = jnp.where(batch.steps.mask, (batch.advantage - moments.mean) / moments.deviation, 0.0)
         loss = -jnp.sum(log_prob * gain) / jnp.maximum(jnp.sum(batch.steps.mask), 1)
         return loss, loss

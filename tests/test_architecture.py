@@ -17,6 +17,7 @@ ORDER = [
     "atomic",
     "parallel",
     "geometry",
+    "cut_cross_entropy",
     "data",
     "sim",
     "events",

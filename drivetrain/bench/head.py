@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from drivetrain.bench.measuring import median_seconds
-from drivetrain.learn.cut_cross_entropy import Cut, linear_cross_entropy, negligible
+from drivetrain.cut_cross_entropy import Cut, linear_cross_entropy, negligible
 from drivetrain.types import Array, Key, replace
 
 LEAST = 2.0**-12

@@ -1,28 +1,36 @@
-"""`drivetrain data`: convert or generate recordings, select from a dataset, say what it holds, check it."""
+"""`drivetrain data`: convert or generate recordings, select or learn motions from a dataset, sum it up, check it."""
 
 import dataclasses
 import json
+import math
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from drivetrain.atomic import write_atomically
 from drivetrain.data.generating.sumo import generator as sumo
 from drivetrain.data.store import converting, dataset_info, mining, process_pool, shards
+from drivetrain.data.store import vocabulary as motions
 from drivetrain.data.store.manifest import SPLITS
 from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.progress import counting, progress
 from drivetrain.types import InputError
+from drivetrain.view.page import build_page
+from drivetrain.view.plotting import Series, line_chart
 
 PLAN = sumo.Plan()
 SETTINGS = converting.Settings(workers=process_pool.cores())
 SELECTION = mining.Selection()
+MOTIONS = motions.Plan()
 
 
 def run(words: list[str]) -> None:
-    """Convert or generate recordings, select from a dataset, sum it up or check it."""
-    commands = {"convert": convert, "admit": admit, "mine": mine, "info": info, "verify": verify, "generate": generate}
+    """Convert or generate recordings, select or learn motions from a dataset, sum it up or check it."""
+    commands = {"convert": convert, "admit": admit, "mine": mine, "vocabulary": vocabulary, "info": info}
+    commands |= {"verify": verify, "generate": generate}
     config = (tyro.conf.FlagCreatePairsOff,)
     tyro.extras.subcommand_cli_from_dict(commands, prog="drivetrain data", args=words, config=config)
 
@@ -87,6 +95,49 @@ def mine(
     print(f"{out}: {len(manifest.recordings)} recordings, {lasting:.3g} hours, {len(egos)} egos")
     if any(ego.cause == "" for ego in egos):
         admit(out)
+
+
+def vocabulary(
+    folders: Annotated[tuple[str, ...], tyro.conf.Positional],
+    out: str,
+    plan: Annotated[motions.Plan, tyro.conf.arg(name="")] = MOTIONS,
+    page: str | None = None,
+) -> None:
+    """Learn a vocabulary of motions from the recorded ones: `train --head FILE` drives by it.
+
+    Args:
+        folders: datasets
+        out: file of the vocabulary; it appears whole or not at all
+        plan: what it is made of
+        page: also a page with the curves of how far recorded motions are from the nearest entry, by size
+    """
+    with counting("read", "recordings") as show:
+        learnt = motions.build_vocabulary(folders, plan, show)
+    motions.write_vocabulary(out, learnt)
+    print(
+        f"{'table':>10} {'entries':>8} {'radius':>7} {'split':>6} {'motions':>8} {'mean':>7} {'95 %':>7} {'all':>7}  m"
+    )
+    for row in learnt.coverage:
+        errors = (
+            f"{row.radius:>7.3f} {row.split:>6} {row.motions:>8,} {row.mean:>7.3f} {row.most:>7.3f} {row.worst:>7.3f}"
+        )
+        print(f"{row.table:>10} {row.entries:>8,} {errors}")
+    if page is not None:
+        _write_curves(Path(page), learnt.coverage)
+    print(f"{out}: {plan.entries:,} motions of {plan.seconds:g} s, {len(learnt.motions)} table(s)")
+
+
+def _write_curves(file: Path, coverage: tuple[motions.Coverage, ...]) -> None:
+    of = {(row.table, row.split) for row in coverage}
+    curves = []
+    for table, split in sorted(of):
+        rows = [row for row in coverage if (row.table, row.split) == (table, split)]
+        curves.append(Series(f"{table}, {split}", [math.log2(row.entries) for row in rows], [row.mean for row in rows]))
+    chart = line_chart("Mean distance to the nearest motion, m", curves, "entries, as a power of 2")
+    try:
+        write_atomically(file, build_page("Vocabulary of motions", body=chart, layout="report").encode())
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror} (choose another --page)") from None
 
 
 def info(

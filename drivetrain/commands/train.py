@@ -10,24 +10,27 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from drivetrain.progress import progress
 from drivetrain.recipes import RECIPES
+from drivetrain.recipes.heads import HEADS, with_head
 from drivetrain.runs.recipe_file import load_recipe, names_file
 from drivetrain.runs.run import Run
 from drivetrain.runs.training import train
 from drivetrain.types import InputError
 
-USAGE = f"""usage: drivetrain train RECIPE [--out RUN | --resume RUN] [--seed N] [options]
+USAGE = f"""usage: drivetrain train RECIPE [--out RUN | --resume RUN] [--seed N] [--head HEAD] [options]
 
 RECIPE is one of {", ".join(RECIPES)}, or FILE.py:FUNCTION, a function of yours that returns a Run;
+HEAD is one of {", ".join(HEADS)}, or the FILE of a vocabulary of motions (`drivetrain data vocabulary`);
 `drivetrain train RECIPE --help` lists every option."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train by a recipe. Every option but the first two is a field of its configuration."""
+    """Train by a recipe. Every option but the first three is a field of its configuration."""
 
     run: Annotated[Run, tyro.conf.arg(name="")]
     out: str | None = None  # folder of a new run; runs/NAME by default
     resume: str | None = None  # folder of a run to continue, with the configuration that it was started with
+    head: str | None = None  # in place of the recipe's: columns, joint, or the file of a vocabulary of motions
 
 
 def run(words: list[str]) -> None:
@@ -44,6 +47,8 @@ def run(words: list[str]) -> None:
         config=(tyro.conf.FlagCreatePairsOff,),
         registry=component_options(),
     )
+    if chosen.head is not None:
+        chosen = dataclasses.replace(chosen, run=with_head(chosen.run, chosen.head))
     if chosen.resume is not None and (chosen.out is not None or chosen.run != default.run):
         raise InputError(f"{chosen.resume}: resume: a run keeps its folder and configuration (give no other option)")
     folder = Path(chosen.resume or chosen.out or f"runs/{chosen.run.name}")

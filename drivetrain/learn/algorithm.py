@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.env import Env
-from drivetrain.policy.base import Memory, Policy, remembers
+from drivetrain.policy.base import Distribution, Memory, Policy, remembers
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, InputError, Key, Observation, Segment, component, record
 
@@ -31,6 +31,8 @@ Moments = Any
 """What a loss must know of a whole minibatch, of which it sees a part at a time."""
 Figures = Any
 """A record of numbers: sums of what was gathered, or means of what was learnt."""
+Ask = Callable[[Distribution, Any], Any]
+"""What is asked of a step's distribution: `ask(distribution, action)`."""
 T = TypeVar("T")
 Total = Callable[[T], T]
 """The sum of a tree over all learners: the identity where there is one, a `psum` where there are several."""
@@ -143,24 +145,33 @@ def by_sequence(rows: T, whole: bool) -> T:
     return jax.tree.map(lambda leaf: leaf if leaf.shape[1] == 1 else leaf.reshape(-1, 1, *leaf.shape[2:]), rows)
 
 
-def unroll(policy: Policy, steps: Sequences, key: Key) -> tuple[Any, Float[Array, "N L"]]:
-    """Distributions and values [N, L] of sequences, memory carried through each. The key is split once a step."""
+def unroll(policy: Policy, steps: Sequences, key: Key, ask: Ask) -> tuple[Any, Float[Array, "N L"]]:
+    """What each step's distribution answers of its action, and values, [N, L]; memory is carried through each sequence.
+
+    Distributions are asked where they stand: they may share what is too large to be held for each. The key is split
+    once a step.
+    """
     keys = jax.random.split(key, steps.mask.shape)
+
+    def answer(seen: Observation, memory: Memory, action: Any, key: Key) -> tuple[Any, Array, Memory]:
+        distribution, value, memory = policy(seen, memory, key)
+        return ask(distribution, action), value, memory
+
     if not remembers(policy):
-        answer = jax.vmap(jax.vmap(lambda seen, key: policy(seen, (), key)[:2]))
-        return answer(steps.observation, keys)
+        each = jax.vmap(jax.vmap(lambda seen, action, key: answer(seen, (), action, key)[:2]))
+        return each(steps.observation, steps.action, keys)
     first = policy.initial_memory()
 
-    def one(observation: Observation, memory: Memory, fresh: Array, keys: Key):
-        def step(memory: Memory, now: tuple[Observation, Array, Key]):
-            seen, fresh, key = now
+    def one(observation: Observation, memory: Memory, fresh: Array, actions: Any, keys: Key):
+        def step(memory: Memory, now: tuple[Observation, Array, Any, Key]):
+            seen, fresh, action, key = now
             memory = jax.tree.map(lambda new, old: jnp.where(fresh, new, old), first, memory)
-            distribution, value, memory = policy(seen, memory, key)
-            return memory, (distribution, value)
+            answered, value, memory = answer(seen, memory, action, key)
+            return memory, (answered, value)
 
-        return jax.lax.scan(step, memory, (observation, fresh, keys))[1]
+        return jax.lax.scan(step, memory, (observation, fresh, actions, keys))[1]
 
-    return jax.vmap(one)(steps.observation, steps.memory, steps.fresh, keys)
+    return jax.vmap(one)(steps.observation, steps.memory, steps.fresh, steps.action, keys)
 
 
 def scalars(figures: Figures) -> dict[str, float]:

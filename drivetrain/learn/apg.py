@@ -1,6 +1,6 @@
 """Analytic policy gradients: learning through the dynamics, from trajectories without actions (arXiv 2409.07965).
 
-    gather    the policy drives an episode, put back on its log now and then
+    gather    the policy drives an episode, put back on its log now and then; by what its actions were drawn
     prepare   where the log has each agent next; slopes of the margins' costs
     loss      distance of each pose to the log, its gradient through the dynamics of the last steps
 
@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Bool, Float, Int, UInt
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.ending import retire
 from drivetrain.env import Env
@@ -35,8 +35,7 @@ from drivetrain.types import Array, InputError, Key, Reached, Segment, State, Tr
 class Drive:
     """Sequences of what was driven, and what was recorded ([N, L])."""
 
-    steps: Sequences
-    draw: UInt[Array, "*N L 2"]  # key data by which each action was drawn
+    steps: Sequences  # in the place of actions, the key data by which they are drawn
     pose: Pose  # before each step
     body: Body
     anchored: Bool[Array, "*N L"]  # the pose is data here
@@ -53,7 +52,6 @@ class ApgGathered:
     steps: Float[Array, ""]  # agent steps
     error: Float[Array, ""]  # distance to the log after each step, m
     snapped: Float[Array, ""]  # agent steps put back because they were too far from the log
-    cost: Float[Array, ""]  # of the margins
 
 
 @record
@@ -111,7 +109,7 @@ class Apg(Algorithm):
             due = (number < self.warmup) | (number % stretch == 0)
             state = put_on_log(bank, env.dynamics, state, far | due)
             observation = env.observe(bank, state)
-            keys = _draws(drive, number, agents)
+            keys = jax.random.split(jax.random.fold_in(drive, number), agents)
             distribution, value, memory = jax.vmap(policy)(observation, memory, keys)
             action = jax.vmap(lambda d, key: d.path(key))(distribution, keys)
             after, _ = env.step(bank, state, jax.vmap(env.dynamics.limit)(action))
@@ -119,7 +117,7 @@ class Apg(Algorithm):
             transition = Transition(
                 state=state,
                 observation=observation,
-                action=action,
+                action=jax.random.key_data(keys),
                 log_prob=nothing,
                 value=value,
                 reward=nothing,
@@ -137,8 +135,7 @@ class Apg(Algorithm):
         record = jnp.broadcast_to(record_of(bank, first.episode), (self.longest, 2))
         segment = Segment(steps, memory, Reached(final, last), jax.random.key_data(drive), jnp.asarray(version), record)
         error, snapped = jnp.sum(counted, axis=0)
-        cost = jnp.sum(jnp.where(steps.mask, self._costs(bank, steps)[0], 0.0)) if self.margin_price else jnp.zeros(())
-        return key, segment, ApgGathered(jnp.sum(steps.mask, dtype=jnp.float32), error, snapped, cost)
+        return key, segment, ApgGathered(jnp.sum(steps.mask, dtype=jnp.float32), error, snapped)
 
     def stretch(self, version: Int[Array, ""]) -> Int[Array, ""]:
         """Steps between two resets to the log, after so many updates."""
@@ -158,10 +155,8 @@ class Apg(Algorithm):
         anchored = jnp.concatenate([jnp.ones((1, agents), bool), placed])
         if not self.sighted:
             anchored |= (jnp.arange(self.longest) % self.horizon == 0)[:, None]
-        drive = jax.random.wrap_key_data(jnp.asarray(segment.id))
-        draws = jax.vmap(lambda number: jax.random.key_data(_draws(drive, number, agents)))(jnp.arange(self.longest))
         cost, slope = self._costs(bank, window)
-        rows = draws, pose, body, anchored, jax.vmap(lambda state: _targets(bank, state))(window.state), cost, slope
+        rows = pose, body, anchored, jax.vmap(lambda state: _targets(bank, state))(window.state), cost, slope
         begun = jax.tree.map(lambda leaf: leaf[:1], window.state) if self.sighted else None
         return Drive(cut(policy, segment, whole), *by_sequence(rows, whole), begun)
 
@@ -177,14 +172,15 @@ class Apg(Algorithm):
         self, env: Env, policy: Policy, bank: Bank, batch: Drive, moments: tuple[()], key: Key
     ) -> tuple[Float[Array, ""], ApgFigures]:
         """Mean distance to the log over the steps of some sequences, and its figures."""
-        keys = jax.random.wrap_key_data(jnp.asarray(batch.draw))
         if self.sighted:
             seen = _seen(env, policy, bank, self.rematerialise)
-            action, pose, velocity = jax.vmap(seen)(batch, keys)
+            action, pose, velocity = jax.vmap(seen)(batch)
         else:
-            answer = jax.checkpoint(unroll) if self.rematerialise else unroll
-            distributions, _ = answer(policy, batch.steps, key)
-            action = jax.vmap(jax.vmap(lambda d, key: d.path(key)))(distributions, keys)
+
+            def drawn(policy: Policy) -> Float[Array, "N L width"]:
+                return unroll(policy, batch.steps, key, lambda d, draw: d.path(jax.random.wrap_key_data(draw)))[0]
+
+            action = (jax.checkpoint(drawn) if self.rematerialise else drawn)(policy)
             pose, velocity = jax.vmap(lambda row, action: _moved(env, bank, row, action))(batch, action)
         mask, target = batch.steps.mask, batch.target
         total = jnp.maximum(jnp.sum(mask, dtype=jnp.float32), 1.0)
@@ -210,16 +206,7 @@ class Apg(Algorithm):
     def describe(self, gathered: ApgGathered) -> dict[str, float]:
         """How far from the log was driven."""
         steps = max(float(gathered.steps), 1.0)
-        return {
-            "driven_error": float(gathered.error) / steps,
-            "snapped_share": float(gathered.snapped) / steps,
-            "driven_cost": float(gathered.cost) / steps,
-        }
-
-
-def _draws(key: Key, number: Array, agents: int) -> Key:
-    """Keys of all agents' actions at one step of a drive."""
-    return jax.random.split(jax.random.fold_in(key, number), agents)
+        return {"driven_error": float(gathered.error) / steps, "snapped_share": float(gathered.snapped) / steps}
 
 
 def _targets(bank: Bank, state: State) -> Placement:
@@ -255,7 +242,7 @@ Seen = tuple[Float[Array, "L width"], Pose, Float[Array, "L 2"]]
 """Actions, and poses and velocities after each step."""
 
 
-def _seen(env: Env, policy: Policy, bank: Bank, rematerialise: bool) -> Callable[[Drive, Key], Seen]:
+def _seen(env: Env, policy: Policy, bank: Bank, rematerialise: bool) -> Callable[[Drive], Seen]:
     """What drives one sequence anew, gradients flowing everywhere."""
 
     def step(now: tuple[State, Any], given: tuple[Array, Key]):
@@ -268,10 +255,12 @@ def _seen(env: Env, policy: Policy, bank: Bank, rematerialise: bool) -> Callable
         pose = jax.tree.map(lambda leaf: leaf[0], movers(after)[0])
         return (after, memory), (action, pose, after.agents.velocity[after.controlled[0]])
 
-    def whole(row: Drive, keys: Key) -> Seen:
+    def whole(row: Drive) -> Seen:
         assert row.begun is not None
         body = jax.checkpoint(step) if rematerialise else step
-        return jax.lax.scan(body, (row.begun, policy.initial_memory()), (row.anchored, keys))[1]
+        return jax.lax.scan(
+            body, (row.begun, policy.initial_memory()), (row.anchored, jax.random.wrap_key_data(row.steps.action))
+        )[1]
 
     return whole
 

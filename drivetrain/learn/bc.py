@@ -138,20 +138,21 @@ class Bc(Algorithm):
         self, env: Env, policy: Policy, bank: Bank, batch: Demonstration, moments: tuple[()], key: Key
     ) -> tuple[Float[Array, ""], BcFigures]:
         """Mean loss of some sequences and its figures."""
-        distributions, value = unroll(policy, batch.steps, key)
-        action, mask = batch.steps.action, batch.steps.mask
+
+        def ask(distribution: Distribution, action: Array) -> tuple[Array, Array, Array]:
+            exact = distribution.nll(action)
+            smooth = distribution.nll(action, self.smoothing) if self.smoothing else exact
+            return exact, smooth, distribution.mode() == action
+
+        (exact, smooth, hit), value = unroll(policy, batch.steps, key, ask)
+        mask = batch.steps.mask
         total = jnp.maximum(jnp.sum(mask, dtype=jnp.float32), 1.0)
 
         def mean(rows: Float[Array, "N L *width"]) -> Array:
             counted = mask.reshape(*mask.shape, *[1] * (rows.ndim - 2))
             return jnp.sum(jnp.where(counted, rows, 0.0), axis=(0, 1)) / total
 
-        def nll(smoothing: float) -> Float[Array, "N L width"]:
-            return jax.vmap(jax.vmap(lambda d, a: d.nll(a, smoothing)))(distributions, action)
-
-        exact, of_value = nll(0.0), fit(value, batch.target, mask)
-        smooth = nll(self.smoothing) if self.smoothing else exact
-        hit = jax.vmap(jax.vmap(lambda d: d.mode()))(distributions) == action
+        of_value = fit(value, batch.target, mask)
         loss = mean(jnp.sum(smooth, axis=-1)) + self.value_scale * of_value.error_square
         return loss, BcFigures(loss, mean(exact), mean(hit.astype(jnp.float32)), of_value)
 

@@ -114,9 +114,7 @@ class Loop(Algorithm):
         self, env: Env, policy: Policy, bank: Bank, batch: Attempts, moments: tuple[()], key: Key
     ) -> tuple[Float[Array, ""], LoopFigures]:
         """Mean loss of some sequences and its figures."""
-        distributions, value = unroll(policy, batch.steps, key)
-        log_prob = jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distributions, batch.steps.action)
-        entropy = jax.vmap(jax.vmap(lambda d: d.entropy()))(distributions)
+        (log_prob, entropy), value = unroll(policy, batch.steps, key, lambda d, a: d.weigh(a))
         mask = batch.steps.mask
         total = jnp.maximum(jnp.sum(mask, dtype=jnp.float32), 1.0)
 

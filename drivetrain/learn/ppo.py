@@ -94,8 +94,7 @@ class Ppo(Algorithm):
         steps, whole = cut(policy, segment), remembers(policy)
         value, log_prob = window.value, window.log_prob
         if self.lagging:
-            distributions, values = unroll(policy, steps, key)
-            logs = jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distributions, steps.action)
+            logs, values = unroll(policy, steps, key, lambda d, a: d.log_prob(a))
             value, log_prob = (_by_step(rows, window.mask.shape, whole) for rows in (values, logs))
 
         def worth(state: State, memory: Memory) -> Float[Array, "C"]:
@@ -135,9 +134,7 @@ class Ppo(Algorithm):
         self, env: Env, policy: Policy, bank: Bank, batch: Experience, moments: Advantages, key: Key
     ) -> tuple[Float[Array, ""], PpoFigures]:
         """Mean loss of some sequences and its figures."""
-        distributions, value = unroll(policy, batch.steps, key)
-        log_prob = jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distributions, batch.steps.action)
-        entropy = jax.vmap(jax.vmap(lambda d: d.entropy()))(distributions)
+        (log_prob, entropy), value = unroll(policy, batch.steps, key, lambda d, a: d.weigh(a))
         return self.objective(log_prob, entropy, value, batch, moments)
 
     def objective(

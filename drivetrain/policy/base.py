@@ -50,6 +50,10 @@ class Distribution(ABC):
     def entropy(self) -> Float[Array, ""]:
         """Entropy, nats; of a mixture a bound or an estimate, which its docstring names."""
 
+    def weigh(self, sample: Sample) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Log-probability of a sample, and the entropy: in one pass where that is cheaper."""
+        return self.log_prob(sample), self.entropy()
+
     @abstractmethod
     def nll(self, sample: Sample, smoothing: float = 0.0) -> Float[Array, "width"]:
         """−log-probability of each column of a sample that is to be imitated.

@@ -44,8 +44,8 @@ def test_a_window_shown_again_gets_the_answers_that_it_recorded(bank, kind):
     def again(policy):
         segment = second_window(bank, policy)
         steps = cut(policy, segment)
-        distributions, value = unroll(policy, steps, jax.random.key(9))
-        return segment, steps, value, jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distributions, steps.action)
+        log_prob, value = unroll(policy, steps, jax.random.key(9), lambda d, a: d.log_prob(a))
+        return segment, steps, value, log_prob
 
     segment, steps, value, log_prob = again(policy)
     fresh = np.asarray(segment.steps.fresh)
@@ -58,7 +58,7 @@ def test_a_window_shown_again_gets_the_answers_that_it_recorded(bank, kind):
         memory = np.asarray(segment.memory)
         assert not np.array_equal(memory, first_memory(policy, 2))
         stale = jax.tree.map(lambda leaf: leaf + 1, segment.memory)
-        other = unroll(policy, cut(policy, with_memory(segment, stale)), KEY)[1]
+        other = unroll(policy, cut(policy, with_memory(segment, stale)), KEY, lambda d, a: d.log_prob(a))[1]
         begins = int(np.flatnonzero(fresh)[0])
         assert np.abs(np.asarray(other - value)[:, :begins]).min() > 1e-5
         np.testing.assert_allclose(other[:, begins:], value[:, begins:], rtol=1e-5, atol=1e-5)  # forgotten

@@ -70,7 +70,7 @@ def test_a_cell_is_trained_once_and_gives_every_policy_that_was_judged(plan, tmp
 def evaluation(ade, episodes):
     count = len(ade)
     zeros = np.zeros((count, 1), np.float32)
-    happened = {name: zeros > 0.0 for name in RATES}
+    happened = dict.fromkeys(RATES, zeros > 0.0)
     outcome = Outcome(zeros == 0.0, happened, zeros, zeros, np.array(ade, np.float32)[:, None], zeros, zeros, zeros)
     return Evaluation(np.array(episodes), np.array(episodes), outcome, None)
 

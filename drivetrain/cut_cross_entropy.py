@@ -6,6 +6,9 @@
 
 Memory is that of inputs, gradients and one block. In the order of their mean logit the entries of the vocabulary that
 matter lie together, so that more blocks give nothing. XLA's own operations on every backend.
+
+As long as no block is left out, the backward pass is JAX's own, of a scan that computes its blocks again: so rows may
+be batched by `vmap` while they share a classifier, and neither it nor its gradient is held for each of them.
 """
 
 from functools import partial
@@ -20,6 +23,8 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.types import Array, InputError, Key, component, record
 
 LOWEST = float(np.finfo(np.float32).min)
+FAR = -1e30
+"""What makes a logit one of no entry, and leaves slopes finite."""
 
 
 @component
@@ -41,6 +46,7 @@ class Surprise:
 
     loss: Float[Array, "N"]  # −log-probability of the target, nats; 0 where it is ignored
     log_sum_exp: Float[Array, "N"]  # of all logits
+    entropy: Float[Array, "N"]  # of the softmax, nats
 
 
 def linear_cross_entropy(
@@ -58,8 +64,9 @@ def linear_cross_entropy(
     compiled program. Raises `InputError` on shapes and types that do not fit, and on such a target where it is known.
     """
     _check(embeddings, classifier, targets, bias, cut, over)
-    both: Any = _cut(cut, over, embeddings, classifier, jnp.asarray(targets), bias)
-    return Surprise(*both)
+    given = jax.tree.map(jnp.asarray, (embeddings, classifier, targets, bias))
+    three: Any = _cut(cut, over, *given) if cut.least or over is not None else _exact(cut, *given)
+    return Surprise(*three)
 
 
 def negligible(
@@ -91,7 +98,8 @@ def likeliest(
     cut: Cut = Cut(),  # noqa: B008 - frozen
     key: Key | None = None,
 ) -> Int[Array, "N"]:
-    """The entry with the largest logit; with a key, a draw: the largest after Gumbel noise."""
+    """The entry with the largest logit; with a key, a draw: the largest after Gumbel noise. It has no slope."""
+    embeddings, classifier, bias = jax.lax.stop_gradient((embeddings, classifier, bias))
     tokens, entries = _Blocks(len(embeddings), cut.tokens), _Blocks(len(classifier), cut.entries)
 
     def of_tokens(first: Array) -> Int[Array, "n"]:
@@ -120,50 +128,98 @@ def likeliest(
 # ---------------------------------------------------------------------------------------------------- forward, backward
 
 
+Sums = tuple[Float[Array, "n"], Float[Array, "n"], Float[Array, "n"]]
+"""Of the logits of some tokens so far: the highest, Σ exp(x) and Σ exp(x) · x, where x is a logit less the highest."""
+
+
+def _nothing(count: int) -> Sums:
+    return jnp.full(count, LOWEST), jnp.zeros(count), jnp.zeros(count)
+
+
+def _raised(sums: Sums, highest: Float[Array, "n"]) -> Sums:
+    """The same sums about a higher logit."""
+    down = sums[0] - highest
+    shrink = jnp.exp(down)
+    return highest, shrink * sums[1], shrink * (sums[2] + down * sums[1])
+
+
+def _further(sums: Sums, logits: Float[Array, "n v"]) -> Sums:
+    """The sums with another block's logits."""
+    highest = jax.lax.stop_gradient(jnp.maximum(sums[0], jnp.max(logits, axis=1)))
+    highest, summed, weighted = _raised(sums, highest)
+    below = logits - highest[:, None]
+    some = jnp.exp(below)
+    return highest, summed + jnp.sum(some, axis=1), weighted + jnp.sum(some * below, axis=1)
+
+
+def _answers(
+    cut: Cut, sums: Sums, right: Float[Array, "N"], targets: Int[Array, "N"], count: Int[Array, ""] | int
+) -> tuple[Float[Array, "N"], Float[Array, "N"], Float[Array, "N"]]:
+    """Losses, log-sum-exps and entropies, of the sums over all entries and the targets' own logits."""
+    highest, summed, weighted = sums
+    log_sum_exp = highest + jnp.log(summed)
+    loss = jnp.where((targets >= 0) & (targets < count), log_sum_exp - right, jnp.nan)
+    return jnp.where(targets == cut.ignored, 0.0, loss), log_sum_exp, jnp.log(summed) - weighted / summed
+
+
+def _exact(cut: Cut, embeddings: Array, classifier: Array, targets: Array, bias: Array | None):
+    tokens, count = _Blocks(len(embeddings), cut.tokens), len(classifier)
+    size = min(cut.entries, count)
+    over = -count % size
+    words = jnp.pad(classifier, ((0, over), (0, 0))).reshape(-1, size, classifier.shape[1])
+    offset = None if bias is None else jnp.pad(bias, (0, over)).reshape(-1, size)
+    padding = jnp.where(jnp.arange(count + over) < count, 0.0, FAR).reshape(-1, size)
+
+    def of_tokens(first: Array) -> Sums:
+        seen = tokens.take(embeddings, first)
+
+        def step(sums: Sums, block: tuple[Array, Array | None, Array]) -> tuple[Sums, None]:
+            logits = _logits(cut, seen, *block[:2])
+            return _further(sums, logits + block[2] if over else logits), None
+
+        again = jax.checkpoint(step)  # type: ignore[attr-defined]
+        return jax.lax.scan(again, _nothing(tokens.size), (words, offset, padding))[0]
+
+    sums = jax.tree.map(tokens.joined, jax.lax.map(of_tokens, tokens.starts()))
+    right = _right(cut, embeddings, classifier, bias, _own(None, targets, count))
+    return _answers(cut, sums, right, targets, count)
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _cut(
-    cut: Cut, over: str | None, embeddings: Array, classifier: Array, targets: Array, bias: Array | None
-) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
-    """Losses and log-sum-exps."""
+def _cut(cut: Cut, over: str | None, embeddings: Array, classifier: Array, targets: Array, bias: Array | None):
     tokens, entries = _Blocks(len(embeddings), cut.tokens), _Blocks(len(classifier), cut.entries)
 
-    def step(before: tuple[Array, Array], at: Array) -> tuple[tuple[Array, Array], None]:
+    def step(before: Sums, at: Array) -> tuple[Sums, None]:
         words, offset, fresh = entries.take(classifier, at), entries.take(bias, at), entries.fresh(at)
 
-        def of_tokens(sums: tuple[Array, Array], first: Array) -> tuple[tuple[Array, Array], None]:
-            logits = jnp.where(fresh, _logits(cut, tokens.take(embeddings, first), words, offset), -jnp.inf)
-            highest, summed = tokens.take(before[0], first), tokens.take(before[1], first)
-            most = jnp.maximum(highest, jnp.max(logits, axis=1))
-            summed = summed * jnp.exp(highest - most) + jnp.sum(jnp.exp(logits - most[:, None]), axis=1)
-            return (tokens.put(sums[0], first, most), tokens.put(sums[1], first, summed)), None
+        def of_tokens(sums: Sums, first: Array) -> tuple[Sums, None]:
+            logits = jnp.where(fresh, _logits(cut, tokens.take(embeddings, first), words, offset), LOWEST)
+            own = _further(jax.tree.map(lambda rows: tokens.take(rows, first), before), logits)
+            return jax.tree.map(lambda rows, some: tokens.put(rows, first, some), sums, own), None
 
         return jax.lax.scan(of_tokens, before, tokens.starts())[0], None
 
-    nothing = jnp.full(len(embeddings), LOWEST), jnp.zeros(len(embeddings))
-    most, summed = jax.lax.scan(step, nothing, entries.starts())[0]
+    sums: Sums = jax.lax.scan(step, _nothing(len(embeddings)), entries.starts())[0]
     own, count = _own(over, targets, len(classifier)), len(classifier)
     right = _right(cut, embeddings, classifier, bias, own)
     if over is not None:
-        highest = jax.lax.pmax(most, over)
-        summed = jax.lax.psum(summed * jnp.exp(most - highest), over)
-        most, right = highest, jax.lax.psum(jnp.where(own >= 0, right, 0.0), over)
-        count = count * jax.lax.psum(1, over)
-    log_sum_exp = most + jnp.log(summed)
-    loss = jnp.where((targets >= 0) & (targets < count), log_sum_exp - right, jnp.nan)
-    return jnp.where(targets == cut.ignored, 0.0, loss), log_sum_exp
+        highest, *rest = _raised(sums, jax.lax.pmax(sums[0], over))
+        sums = highest, *jax.lax.psum(rest, over)
+        right, count = jax.lax.psum(jnp.where(own >= 0, right, 0.0), over), count * jax.lax.psum(1, over)
+    return _answers(cut, sums, right, targets, count)
 
 
 def _forward(cut: Cut, over: str | None, embeddings: Array, classifier: Array, targets: Array, bias: Array | None):
-    both: Any = _cut(cut, over, embeddings, classifier, targets, bias)
-    return both, (embeddings, classifier, targets, bias, both[1])
+    three: Any = _cut(cut, over, embeddings, classifier, targets, bias)
+    return three, (embeddings, classifier, targets, bias, three[1], three[2])
 
 
-def _backward(cut: Cut, over: str | None, kept: tuple, slopes: tuple[Array, Array]):
-    embeddings, classifier, targets, bias, log_sum_exp = kept
+def _backward(cut: Cut, over: str | None, kept: tuple, slopes: tuple[Array, Array, Array]):
+    embeddings, classifier, targets, bias, log_sum_exp, entropy = kept
     tokens, entries = _Blocks(len(embeddings), cut.tokens), _blocks_of(cut, embeddings, classifier, bias)
     own = _own(over, targets, len(classifier))
     of_loss = jnp.where(targets == cut.ignored, 0.0, slopes[0])
-    of_sum = of_loss + slopes[1]
+    of_rows = jnp.stack([of_loss, of_loss + slopes[1], slopes[2], log_sum_exp, entropy], axis=1)
 
     def step(sums: tuple[Array, Array, Array | None], at: Array):
         words, offset, fresh = entries.take(classifier, at), entries.take(bias, at), entries.fresh(at)
@@ -171,12 +227,12 @@ def _backward(cut: Cut, over: str | None, kept: tuple, slopes: tuple[Array, Arra
         def of_tokens(sums: tuple[Array, Array, Array], first: Array):
             seen, mine = tokens.take(embeddings, first), tokens.take(own, first)
             logits = _logits(cut, seen, words, offset)
-            apart = _apart(logits, tokens.take(log_sum_exp, first), mine, entries, at)
+            on_loss, on_sum, on_entropy, summed, mixed = tokens.take(of_rows, first).T[..., None]
+            apart = _apart(logits, summed[:, 0], mine, entries, at)
 
             def give(sums: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
                 hit = (mine[:, None] == entries.rows(at)) & fresh
-                on_loss, on_sum = tokens.take(of_loss, first)[:, None], tokens.take(of_sum, first)[:, None]
-                slope = (apart + hit) * on_sum - hit * on_loss
+                slope = (apart + hit) * (on_sum - on_entropy * (logits - summed + mixed)) - hit * on_loss
                 slope = jnp.where(tokens.fresh(first)[:, None], slope, 0.0)
                 if cut.cap:
                     slope = slope * (1.0 - (logits / cut.cap) ** 2)
@@ -266,6 +322,10 @@ class _Blocks:
         if self.order is None:
             return jax.lax.dynamic_slice_in_dim(array, self._first(start), self.size)
         return jnp.asarray(array)[self.rows(start)]
+
+    def joined(self, blocks: Float[Array, "blocks size"]) -> Float[Array, "count"]:
+        """What was found of each block, row by row."""
+        return jnp.concatenate([blocks[:-1].reshape(-1), blocks[-1, -self.count % -self.size :]])
 
     def put(self, array: Array, start: Array, block: Array) -> Array:
         return jax.lax.dynamic_update_slice_in_dim(array, block, self._first(start), 0)
