@@ -19,7 +19,7 @@ from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.progress import counting, progress
 from drivetrain.types import InputError
 from drivetrain.view.page import build_page
-from drivetrain.view.plotting import Series, line_chart
+from drivetrain.view.plotting import Chart, Series, card
 
 PLAN = sumo.Plan()
 SETTINGS = converting.Settings(workers=process_pool.cores())
@@ -133,7 +133,7 @@ def _write_curves(file: Path, coverage: tuple[motions.Coverage, ...]) -> None:
     for table, split in sorted(of):
         rows = [row for row in coverage if (row.table, row.split) == (table, split)]
         curves.append(Series(f"{table}, {split}", [math.log2(row.entries) for row in rows], [row.mean for row in rows]))
-    chart = line_chart("Mean distance to the nearest motion, m", curves, "entries, as a power of 2")
+    chart = card(Chart("Mean distance to the nearest motion, m", curves, "entries, as a power of 2"))
     try:
         write_atomically(file, build_page("Vocabulary of motions", body=chart, layout="report").encode())
     except OSError as error:

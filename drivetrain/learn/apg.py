@@ -258,9 +258,8 @@ def _seen(env: Env, policy: Policy, bank: Bank, rematerialise: bool) -> Callable
     def whole(row: Drive) -> Seen:
         assert row.begun is not None
         body = jax.checkpoint(step) if rematerialise else step
-        return jax.lax.scan(
-            body, (row.begun, policy.initial_memory()), (row.anchored, jax.random.wrap_key_data(row.steps.action))
-        )[1]
+        keys = jax.random.wrap_key_data(jnp.asarray(row.steps.action))
+        return jax.lax.scan(body, (row.begun, policy.initial_memory()), (row.anchored, keys))[1]
 
     return whole
 
