@@ -30,7 +30,7 @@ class Train:
     run: Annotated[Run, tyro.conf.arg(name="")]
     out: str | None = None  # folder of a new run; runs/NAME by default
     resume: str | None = None  # folder of a run to continue, with the configuration that it was started with
-    head: str | None = None  # in place of the recipe's: columns, joint, or the file of a vocabulary of motions
+    head: str | None = None  # in place of the recipe's: columns, joint, mixture, or the file of a vocabulary of motions
 
 
 def run(words: list[str]) -> None:

@@ -7,13 +7,14 @@ from drivetrain.learn.bc import Bc
 from drivetrain.policy.base import Head
 from drivetrain.policy.categorical import CategoricalHead
 from drivetrain.policy.joint import JointHead
+from drivetrain.policy.mixture import MixtureHead
 from drivetrain.policy.vocabulary import VocabularyHead
 from drivetrain.runs.run import Run, Stage
 from drivetrain.sim.dynamics.motions import Motions
 from drivetrain.types import InputError, replace
 
-HEADS: dict[str, Head] = {"columns": CategoricalHead(), "joint": JointHead()}
-"""Over the grid of the dynamics: each column of an action by itself, or all combinations."""
+HEADS: dict[str, Head] = {"columns": CategoricalHead(), "joint": JointHead(), "mixture": MixtureHead()}
+"""Over the grid of the dynamics, each column of an action by itself or all combinations; or over actions themselves."""
 
 
 def with_head(run: Run, word: str) -> Run:

@@ -86,7 +86,7 @@ def judged(cell: Cell, out: Path) -> list[Judged]:
     return points
 
 
-def choose(points: list[Judged], slack: float, steps: float = np.inf, seconds: float = np.inf) -> Judged:
+def choose(points: list[Judged], slack: float, steps: float | int = np.inf, seconds: float = np.inf) -> Judged:
     """The latest policy within the slack of the lowest score, of those within a budget."""
     within = [point for point in points if point.steps <= steps and point.seconds <= seconds] or points[:1]
     lowest = min(point.score for point in within)

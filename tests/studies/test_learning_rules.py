@@ -1,6 +1,7 @@
 """The study of learning rules: what is chosen within a budget, what is kept, and a page that says it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def plan(dataset):
 
 
 def point(steps, seconds, score, progress=1.0):
-    return Judged(None, steps, seconds, {"val_score": score, "val_progress_ratio": progress})
+    return Judged(Path("none"), steps, seconds, {"val_score": score, "val_progress_ratio": progress})
 
 
 def test_the_latest_within_the_slack_of_the_lowest_that_the_budget_allows():
