@@ -8,6 +8,7 @@ import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -51,7 +52,7 @@ class Judged:
     file: Path
     steps: int  # agent-steps
     seconds: float  # of training: updates times the median of those that were timed
-    line: dict[str, float]  # of the journal
+    line: dict[str, Any]  # of the journal
 
     @property
     def score(self) -> float:
