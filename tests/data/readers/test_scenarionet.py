@@ -12,6 +12,7 @@ import shapely
 
 from drivetrain.data.compile.drafting import draft
 from drivetrain.data.readers.scenarionet import reader as scenarionet
+from drivetrain.data.recordings.provenance import given_and_derived
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
 
 SCENES = Path(__file__).resolve().parents[4] / "shared/data/nuscenes_mini_scenarionet"
@@ -207,6 +208,8 @@ def test_a_lane_beside_is_a_neighbour_unless_the_scene_denies_it(recording):
     assert upper.right_neighbour == lower.id and lower.left_neighbour == upper.id
     assert upper.left_neighbour is None and apart.right_neighbour is None
     assert recording.notes["lane_neighbours_denied"] == 2  # and lanes 3 and 4, which list none
+    counts = given_and_derived(recording)  # the pair that is left was recovered
+    assert (counts["lane_neighbours_given"], counts["lane_neighbours_derived"]) == (0, 2)
 
 
 def test_limits_bicycle_lanes_and_borders(recording):
