@@ -108,9 +108,9 @@ def route_lines(drafted: Draft, path: Path) -> list[tuple[float, int]]:
     """Where, in stations, a route meets which control lines, in order; each line once."""
     met: dict[int, float] = {}
     for index, line in enumerate(drafted.recording.control_lines):
-        lane = np.flatnonzero(drafted.lanes.id == line.lane)
-        for offset in path.offset.get(int(lane[0]), []) if len(lane) else []:
-            station = offset + _station(drafted.lanes, int(lane[0]), line.ends.mean(axis=0))
+        lane = drafted.lanes.row.get(line.lane, -1)
+        for offset in path.offset.get(lane, []):
+            station = offset + _station(drafted.lanes, lane, line.ends.mean(axis=0))
             if 0 <= station <= len(path.reference) - 1:
                 met[index] = min(station, met.get(index, np.inf))
     return sorted((station, index) for index, station in met.items())
