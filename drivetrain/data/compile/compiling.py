@@ -90,10 +90,12 @@ def compile_recording(recording: Recording, capacity: Capacity | None = None) ->
 
 
 def compile_within(recording: Recording, most: Capacity) -> tuple[Scenario, CompileReport]:
-    """As `compile_recording`, in shapes that just fit, but none larger than `most`."""
+    """As `compile_recording`, in shapes that just fit, but none larger than `most`; an empty map is whole."""
     recording, cut = shorten(recording, most.steps)
     drafted = draft(recording)
     needed = capacity_of([drafted])
+    if not recording.tracks.valid.any():
+        most = dataclasses.replace(most, elements=needed.elements, lines=needed.lines)
     sizes = {name: min(size, getattr(most, name)) for name, size in vars(needed).items()}
     sizes |= {"stations": needed.stations, "lanes": needed.lanes, "route_stations": needed.route_stations}
     check_room(drafted, most)

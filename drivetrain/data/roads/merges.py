@@ -65,7 +65,7 @@ def _near(
     beside: int,
 ) -> Bool[np.ndarray, "n"]:
     """The stations of a lane whose border point lies on the other lane's border, both lanes running the same way."""
-    touching = shapely.dwithin(border, shapely.points(own), SEAM)
+    touching = np.asarray(shapely.dwithin(border, shapely.points(own), SEAM))
     near, stations = np.flatnonzero(touching), lanes.stations(beside)
     if len(near):
         here, there = lanes.first[lane] + near, lanes.first[beside] + nearest(lanes.centre[stations], own[near])

@@ -301,7 +301,7 @@ def _gather(folder: Path, plan: Plan, gate: Gate) -> Manifest:
     entries: list[Entry] = []
     skipped: list[Skipped] = []
     shards: list[Shard] = []
-    capacity = NOTHING
+    capacity = driven = NOTHING
     for number in range(plan.shards):
         numbers = plan.of_shard(number)
         done = read_done(folder, number, plan.files[numbers.start : numbers.stop])
@@ -311,5 +311,6 @@ def _gather(folder: Path, plan: Plan, gate: Gate) -> Manifest:
         entries += [one for one in told if not isinstance(one, Skipped)]
         skipped += [one for one in told if isinstance(one, Skipped)]
         shards += [done.shard] if done.entries else []
-        capacity = union(capacity, done.capacity)
-    return Manifest(VERSION, plan.dt, capacity, tuple(entries), tuple(shards), tuple(skipped))
+        capacity, driven = union(capacity, done.capacity), union(driven, done.driven)
+    less = None if driven in (NOTHING, capacity) else driven
+    return Manifest(VERSION, plan.dt, capacity, tuple(entries), tuple(shards), tuple(skipped), driven=less)
