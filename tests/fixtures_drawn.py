@@ -1,7 +1,7 @@
 """A reader of drives that are only names, for tests of what happens around reading.
 
-"name", "name|group", "name|group|split"; "town", a map without road users, with 100 stop lines; or something that fails:
-"bad", "odd", "parked", "slow…".
+"name", "name|group", "name|group|split"; "town", a map without road users, with 100 stop lines; or something that
+fails: "bad", "odd", "parked", "slow…".
 """
 
 import dataclasses

@@ -19,6 +19,7 @@ from drivetrain.data.compile.capacity import MOST, NOTHING, Capacity, union
 from drivetrain.data.compile.compiling import CompileReport, compile_within
 from drivetrain.data.compile.cropping import shorten
 from drivetrain.data.readers import READERS
+from drivetrain.data.recordings.naming import named_apart
 from drivetrain.data.recordings.provenance import counted
 from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.recordings.resampling import resample
@@ -297,7 +298,7 @@ def _convert_all(folder: Path, plan: Plan, workers: int, gate: Gate, progress: P
 
 
 def _gather(folder: Path, plan: Plan, gate: Gate) -> Manifest:
-    """The manifest of all shards, in the order of the files; of two recordings of one name the first is kept."""
+    """The manifest of all shards, in the order of the files; of two recordings that are one the first is kept."""
     entries: list[Entry] = []
     skipped: list[Skipped] = []
     shards: list[Shard] = []
@@ -312,5 +313,14 @@ def _gather(folder: Path, plan: Plan, gate: Gate) -> Manifest:
         skipped += [one for one in told if isinstance(one, Skipped)]
         shards += [done.shard] if done.entries else []
         capacity, driven = union(capacity, done.capacity), union(driven, done.driven)
+    names = named_apart([entry.name for entry in entries], [entry.file for entry in entries])
+    entries = [_renamed(entry, name) for entry, name in zip(entries, names, strict=True)]
     less = None if driven in (NOTHING, capacity) else driven
     return Manifest(VERSION, plan.dt, capacity, tuple(entries), tuple(shards), tuple(skipped), driven=less)
+
+
+def _renamed(entry: Entry, name: str) -> Entry:
+    """The recording under another name, if it is another, and counted; its group stays, for it may be one of many."""
+    if name == entry.name:
+        return entry
+    return dataclasses.replace(entry, name=name, notes=entry.notes | {"named_by_path": 1})

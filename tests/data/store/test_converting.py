@@ -95,9 +95,25 @@ def test_a_recording_without_lanes_is_no_scene(tmp_path, monkeypatch):
         convert("drawn", ["one"], tmp_path / "data")
 
 
-def test_a_name_is_taken_once(tmp_path):
+def test_a_recording_that_comes_twice_is_taken_once(tmp_path):
     summary = convert("drawn", ["one|a", "one|b"], tmp_path / "data")
-    assert summary.recordings == 1 and "is also in one|a" in summary.skipped[0].reason
+    assert summary.recordings == 1 and "one is also in one|a, alike" in summary.skipped[0].reason
+
+
+def test_recordings_of_one_name_are_named_by_their_folders_and_stay_in_one_split(tmp_path, monkeypatch):
+    def read(self, file):
+        made = drive("one" if "one" in file else "two")
+        wider = dataclasses.replace(made.tracks, width=made.tracks.width + 0.1 * ("b/" in file))
+        return dataclasses.replace(made, file=file, tracks=wider)
+
+    monkeypatch.setattr(Drawn, "read", read)
+    summary = convert("drawn", ["a/one", "b/one", "c/one", "two"], tmp_path / "data")
+    recordings = read_manifest(tmp_path / "data").recordings
+    assert [entry.name for entry in recordings] == ["a-one", "b-one", "two"]
+    assert [skipped.file for skipped in summary.skipped] == ["c/one"], "it is the same as a/one"
+    assert {entry.group for entry in recordings} == {"one", "two"}
+    assert [entry.notes.get("named_by_path", 0) for entry in recordings] == [1, 1, 0]
+    assert verify(tmp_path / "data") == read_manifest(tmp_path / "data")
 
 
 def test_splits_have_the_shares_they_claim():
