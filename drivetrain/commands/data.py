@@ -155,5 +155,10 @@ def generate(
     inputs = [sumo.Inputs(network, routes, additional) for network in networks]
     plans = [dataclasses.replace(plan, seed=plan.seed + run) for run in range(runs)]
     with counting("generate", "clips") as show:
-        written = sumo.generate([sumo.Job(given, own) for given in inputs for own in plans], out, workers, show)
-    print(f"{out}: {written} recordings")
+        made = sumo.generate([sumo.Job(given, own) for given in inputs for own in plans], out, workers, show)
+    quiet = Counter(clip.place for clip in made if not clip.written)
+    print(f"{out}: {len(made) - quiet.total()} recordings")
+    if quiet:
+        print(
+            "clips without traffic left out: " + ", ".join(f"{count} around {place}" for place, count in quiet.items())
+        )
