@@ -49,8 +49,9 @@ def convert(
         print(f"skipped {skipped.reason}", file=sys.stderr)
     maps = f" ({summary.maps} maps without traffic)" if summary.maps else ""
     print(f"{out}: {summary.recordings} recordings{maps}, {summary.egos} egos, {len(summary.skipped)} files skipped")
-    if summary.cropped:
-        print("cropped: " + ", ".join(f"{number} {name}" for name, number in summary.cropped.items()))
+    for title, counts in (("mended or left out", summary.faults), ("cropped", summary.cropped)):
+        if counts:
+            print(f"{title}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
     admit(out)
     drawn = Counter(entry.split for entry in shards.read_manifest(out).recordings if entry.egos)
     if drawn and len(drawn) < len(SPLITS):

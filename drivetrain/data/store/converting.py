@@ -20,7 +20,7 @@ from drivetrain.data.compile.compiling import CompileReport, compile_within
 from drivetrain.data.compile.cropping import shorten
 from drivetrain.data.readers import READERS
 from drivetrain.data.recordings.naming import named_apart
-from drivetrain.data.recordings.provenance import counted
+from drivetrain.data.recordings.provenance import counted, faults
 from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.recordings.resampling import resample
 from drivetrain.data.recordings.smoothing import smooth
@@ -60,6 +60,7 @@ class Settings:
     split: Literal["train", "val", "test"] | None = None  # put every recording in this split
     overwrite: bool = False  # replace a dataset that stands there
     max_failures: int | None = None  # give up when more files than this cannot be used
+    strict: bool = False  # refuse a file of which anything was wrong, and mended or left out
     capacity: Capacity = MOST  # what a recording has at most
 
 
@@ -77,6 +78,7 @@ class Summary:
     skipped: tuple[Skipped, ...]
     capacity: Capacity
     cropped: dict[str, int]  # for want of room, all recordings together: what is not zero
+    faults: dict[str, int]  # of the sources, mended or left out: likewise
 
 
 def convert(
@@ -101,7 +103,7 @@ def convert(
     check_split("split", split)
     if not 0.02 <= dt <= 1.0:
         raise InputError(f"dt: {dt} s (use 0.02 to 1 s; 0.2 is usual)")
-    plan = Plan(format, dt, __version__, find(format, sources)[: settings.limit], settings.capacity)
+    plan = Plan(format, dt, __version__, find(format, sources)[: settings.limit], settings.capacity, settings.strict)
     out = Path(out)
     with open_work(out, plan, settings.overwrite) as folder:
         _convert_all(folder, plan, settings.workers, Gate(split, max_failures), progress)
@@ -117,8 +119,17 @@ def convert(
         close_work(folder)
     egos = sum(len(entry.egos) for entry in manifest.recordings)
     maps = sum(not entry.agents for entry in manifest.recordings)
-    cropped = cropped_of(total(entry.notes for entry in manifest.recordings))
-    return Summary(str(out), len(manifest.recordings), maps, egos, manifest.skipped, manifest.capacity, cropped)
+    notes = total(entry.notes for entry in manifest.recordings)
+    return Summary(
+        out=str(out),
+        recordings=len(manifest.recordings),
+        maps=maps,
+        egos=egos,
+        skipped=manifest.skipped,
+        capacity=manifest.capacity,
+        cropped=cropped_of(notes),
+        faults=faults(notes),
+    )
 
 
 def find(format: str, sources: Sequence[str]) -> tuple[str, ...]:
@@ -142,13 +153,16 @@ def _by_scene(file: str) -> tuple[str, int, str]:
 # ------------------------------------------------------------------------------------------------------------- one file
 
 
-def convert_file(format: str, file: str, dt: float, capacity: Capacity = MOST) -> Result:
+def convert_file(format: str, file: str, dt: float, capacity: Capacity = MOST, strict: bool = False) -> Result:
     """Read, smooth, resample and compile one file; whatever is wrong with it becomes the reason why it is skipped."""
     if not file.isprintable():
         return Skipped(ascii(file), f"{ascii(file)}: a name with characters that do not print (rename the file)")
     try:
         recording = READERS[format].read(file)
         _check(file, recording)
+        if strict and (wrong := faults(recording.notes)):
+            words = ", ".join(f"{count} {name}" for name, count in wrong.items())
+            raise InputError(f"{file}: strict: {words} (mend the file, or convert it without --strict)")
         if format != "recording":  # such a file says itself what was derived
             recording = counted(recording)
         recording, report = smooth(recording)
@@ -202,7 +216,7 @@ class Task:
     """Some files of a shard to convert, or all of them to assemble."""
 
     folder: Path
-    plan: tuple[str, float, Capacity]  # format, dt, at most
+    plan: tuple[str, float, Capacity, bool]  # format, dt, at most, strict
     shard: int
     files: tuple[tuple[int, str], ...]  # place in the plan, file
     assemble: bool
@@ -269,7 +283,7 @@ class Course:
 
     def _task(self, shard: int, numbers: Iterable[int], assemble: bool) -> Task:
         files = tuple((number, self.plan.files[number]) for number in numbers)
-        plan = (self.plan.format, self.plan.dt, self.plan.capacity)
+        plan = (self.plan.format, self.plan.dt, self.plan.capacity, self.plan.strict)
         return Task(self.folder, plan, shard, files, assemble)
 
 

@@ -39,13 +39,14 @@ class Plan:
     version: str  # of Drivetrain
     files: tuple[str, ...]
     capacity: Capacity = MOST
+    strict: bool = False
 
     def describe(self) -> dict[str, str | int | float]:
         """The plan in few words, to be compared."""
         digest = hashlib.sha256("\0".join(self.files).encode(errors="surrogateescape")).hexdigest()
         about = {"converter": self.format, "dt": self.dt, "version": self.version, "files": len(self.files)}
         most = " ".join(f"{name} {size}" for name, size in vars(self.capacity).items())
-        return about | {"capacity": most, "digest of files": digest}
+        return about | {"capacity": most, "strict": int(self.strict), "digest of files": digest}
 
     @property
     def shards(self) -> int:
