@@ -16,6 +16,7 @@ from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.compile.cropping import agents_kept, crop_egos, crop_lines, elements_kept, lanes_beyond, shorten
 from drivetrain.data.compile.drafting import MOVED, SEEN, Candidate, Draft, draft, route_lines
 from drivetrain.data.recordings.recording import Recording
+from drivetrain.data.recordings.telling import Told, silent
 from drivetrain.data.roads.elements import Elements
 from drivetrain.data.roads.lanes import Lanes, Mending
 from drivetrain.data.roads.levels import line_heights
@@ -89,10 +90,10 @@ def compile_recording(recording: Recording, capacity: Capacity | None = None) ->
     return scenario, dataclasses.replace(report, cropped=report.cropped | {"steps": cut})
 
 
-def compile_within(recording: Recording, most: Capacity) -> tuple[Scenario, CompileReport]:
+def compile_within(recording: Recording, most: Capacity, told: Told = silent) -> tuple[Scenario, CompileReport]:
     """As `compile_recording`, in shapes that just fit, but none larger than `most`; an empty map is whole."""
     recording, cut = shorten(recording, most.steps)
-    drafted = draft(recording)
+    drafted = draft(recording, told)
     needed = capacity_of([drafted])
     if not recording.tracks.valid.any():
         most = dataclasses.replace(most, elements=needed.elements, lines=needed.lines)

@@ -13,6 +13,7 @@ import shapely
 from jaxtyping import Float, Int
 
 from drivetrain.data.recordings.recording import LEVELS_APART, Recording
+from drivetrain.data.recordings.telling import Told, silent
 from drivetrain.data.roads.lanes import SEAM, Lanes
 from drivetrain.data.roads.levels import above, line_heights, nearest, raised
 from drivetrain.data.roads.map_extension import polygons
@@ -22,6 +23,8 @@ LONGEST = 10.0
 """Longest segment, m."""
 SIMPLIFIED = 0.1
 """Simplified polylines stay this near, m, to what was drawn (Douglas and Peucker)."""
+TOLD_EVERY = 100
+"""Lanes, where they are outlined one by one."""
 SAME = 0.2
 """Lines this near to each other, m, are drawn once."""
 Points = Float[np.ndarray, "_ _"]
@@ -38,11 +41,12 @@ class Elements:
     height: Float[np.ndarray, "R"] | None = None  # m; None: all on one level
 
 
-def elements_of(recording: Recording, lanes: Lanes) -> Elements:
+def elements_of(recording: Recording, lanes: Lanes, told: Told = silent) -> Elements:
     """All road elements of a recording whose lanes were compiled: edges first, then borders, then the rest."""
     drawn = [(ElementKind(f.kind), raised(lanes, f.points, f.height)) for f in recording.features]
     own = [points for kind, points in drawn if kind == ElementKind.ROAD_EDGE]
-    edges, caps = (own, None) if own else (_edges(lanes), _caps(lanes))
+    edges, caps = (own, None) if own else (_edges(lanes, told), _caps(lanes))
+    told("borders")
     pieces, kinds, heights = [np.zeros((0, 4))], [np.zeros(0, int)], [np.zeros(0)]
     borders = _borders(recording, lanes, edges)
     others = [(kind, points) for kind, points in drawn if kind != ElementKind.ROAD_EDGE]
@@ -63,16 +67,19 @@ def elements_of(recording: Recording, lanes: Lanes) -> Elements:
     return Elements(np.concatenate(pieces), np.concatenate(kinds).astype(int), height)
 
 
-def _edges(lanes: Lanes) -> list[Points]:
+def _edges(lanes: Lanes, told: Told) -> list[Points]:
     """The outline of all lanes; where there are levels, each lane's part of that of what is not above or below."""
     if not len(lanes.count):
         return []
+    told(f"the outline of {len(lanes.count)} lanes")
     shapes = polygons(lanes)
     if lanes.height is None:
         return _outline(shapes)
     tree, edges = shapely.STRtree(shapes), []
     apart = above(lanes, shapes, tree)
     for lane in range(len(shapes)):
+        if lane % TOLD_EVERY == 0:
+            told(f"the outline of lane {lane}/{len(shapes)}")
         near = np.sort(tree.query(shapes[lane], predicate="dwithin", distance=SEAM))
         own, stations = shapely.buffer(shapes[lane], SEAM / 10), lanes.stations(lane)
         for ring in _outline(shapes[[other for other in near.tolist() if other not in apart[lane]]]):

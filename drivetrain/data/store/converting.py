@@ -27,7 +27,7 @@ from drivetrain.data.recordings.smoothing import smooth
 from drivetrain.data.store.atomic_folder import publish
 from drivetrain.data.store.dataset_info import count, cropped_of, total
 from drivetrain.data.store.manifest import VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, check_split, is_plain
-from drivetrain.data.store.process_pool import spread
+from drivetrain.data.store.process_pool import spread, tell
 from drivetrain.data.store.shards import pack_record, write_manifest
 from drivetrain.data.store.splitting import Gate, split_of
 from drivetrain.data.store.work_folder import (
@@ -44,7 +44,9 @@ from drivetrain.data.store.work_folder import (
 from drivetrain.types import AgentKind, InputError, Scenario, component
 
 Progress = Callable[[int, int, str], None]
-"""Called with the number of files done, the number of all, and the last file: first with what was done before."""
+"""Called with the number of files done, the number of all, and the last file or what is being done of one.
+
+The first call says what was done before."""
 
 TOGETHER = 8
 """Files that a worker takes at a time, at most: neighbours are often scenes of one file."""
@@ -157,7 +159,12 @@ def convert_file(format: str, file: str, dt: float, capacity: Capacity = MOST, s
     """Read, smooth, resample and compile one file; whatever is wrong with it becomes the reason why it is skipped."""
     if not file.isprintable():
         return Skipped(ascii(file), f"{ascii(file)}: a name with characters that do not print (rename the file)")
+
+    def told(words: str) -> None:
+        tell(f"{file}: {words}")
+
     try:
+        told("reading")
         recording = READERS[format].read(file)
         _check(file, recording)
         if strict and (wrong := faults(recording.notes)):
@@ -165,9 +172,10 @@ def convert_file(format: str, file: str, dt: float, capacity: Capacity = MOST, s
             raise InputError(f"{file}: strict: {words} (mend the file, or convert it without --strict)")
         if format != "recording":  # such a file says itself what was derived
             recording = counted(recording)
+        told("smoothing")
         recording, report = smooth(recording)
         recording = resample(recording, dt)
-        scenario, compiled = compile_within(recording, capacity)
+        scenario, compiled = compile_within(recording, capacity, told)
         recording = shorten(recording, capacity.steps)[0]
         entry = _describe(recording, scenario, compiled, report._asdict())
         if not entry.egos and len(recording.tracks.id):  # a map alone has no road users, and is kept as a map
@@ -292,7 +300,7 @@ def _convert_all(folder: Path, plan: Plan, workers: int, gate: Gate, progress: P
     course = Course(folder, plan, max(1, min(TOGETHER, len(plan.files) // (4 * max(workers, 1)))))
     done = 0
 
-    def tell(told: Sequence[Entry | Skipped], file: str) -> None:
+    def tally(told: Sequence[Entry | Skipped], file: str) -> None:
         nonlocal done
         for one in told:
             if isinstance(one, Skipped):
@@ -303,12 +311,17 @@ def _convert_all(folder: Path, plan: Plan, workers: int, gate: Gate, progress: P
         if progress is not None:
             progress(done, len(plan.files), file)
 
-    tell(course.known, "")
+    tally(course.known, "")
     course.known.clear()
-    for task, told in spread(perform, course.following, min(workers, max(1, len(course.open)))):
+
+    def heard(words: str) -> None:
+        if progress is not None:
+            progress(done, len(plan.files), words)
+
+    for task, told in spread(perform, course.following, min(workers, max(1, len(course.open))), heard):
         course.finished(task)
         if told:
-            tell(told, told[-1].file)
+            tally(told, told[-1].file)
 
 
 def _gather(folder: Path, plan: Plan, gate: Gate) -> Manifest:

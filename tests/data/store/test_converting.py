@@ -31,7 +31,9 @@ def test_a_drive_becomes_a_scenario_with_its_ego(tmp_path):
     told = []
     summary = convert("drawn", ["one"], tmp_path / "data", Settings(dt=0.2), progress=lambda *news: told.append(news))
     (entry,) = verify(tmp_path / "data").recordings
-    assert (summary.recordings, summary.egos, told) == (1, 1, [(0, 1, ""), (1, 1, "one")])
+    assert (summary.recordings, summary.egos) == (1, 1)
+    work = ["reading", "smoothing", "1 lanes", "routes 0/2", "routes 1/2", "the outline of 3 lanes", "borders"]
+    assert told == [(0, 1, ""), *((0, 1, f"one: {words}") for words in work), (1, 1, "one")]
     assert entry.name == "one" and entry.group == "one" and entry.steps == 30 and entry.agents == {"car": 2}
     assert [(ego.track_id, ego.first, ego.last, ego.cause) for ego in entry.egos] == [(5, 0, 29, "")]
     assert entry.notes["not_driven_parked"] == 1
@@ -164,7 +166,11 @@ def test_any_number_of_workers_gives_the_same_bytes(tmp_path):
     files = [str(path) for path in sorted(NGSIM.glob("USA_Peach*"))[:3]]
     assert len(files) == 3
     for workers in (1, 2):
-        convert("commonroad", files, tmp_path / str(workers), Settings(workers=workers))
+        told: list[tuple[int, int, str]] = []
+        settings = Settings(workers=workers)
+        convert("commonroad", files, tmp_path / str(workers), settings, lambda *news, told=told: told.append(news))
+        assert [done for done, *_ in told] == sorted(done for done, *_ in told) and told[-1][0] == len(files)
+        assert any(note.endswith(": reading") for *_, note in told), "what a process is about is heard here"
     names = sorted(os.listdir(tmp_path / "1"))
     assert names == sorted(os.listdir(tmp_path / "2"))
     assert all((tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes() for name in names)
