@@ -184,11 +184,17 @@ ROWS = {
         "nocturne",
         lambda folder: noc.write(folder, noc.crossing()),
         {
-            NOT_FINITE: (text_file("a.json", noc.HOSTILE["overflow"]), "objects[0]"),
+            NOT_FINITE: (
+                text_file("a.json", json.dumps(noc.alone()).replace('"x": 5000.0', '"x": 1e999')),
+                "objects[0]",
+            ),
             TWO_IDS: (text_file("a.json", noc.HOSTILE["two ids"]), "objects"),
             EMPTY: (text_file("a.json", noc.HOSTILE["zero agents"]), "objects"),
             BACKWARDS: (text_file("a.json", noc.spoil(LIGHT, list(range(30, -5, -1)))), "time_index"),
-            ABSURD: (text_file("a.json", noc.HOSTILE["huge integer"]), "objects[0]: position"),
+            ABSURD: (
+                text_file("a.json", json.dumps(noc.alone()).replace('"x": 5000.0', f'"x": {10**400}')),
+                "objects[0]: position",
+            ),
             AWAY: (text_file("...json", json.dumps(noc.crossing())), "name"),
         },
     ),
