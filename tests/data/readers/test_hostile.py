@@ -225,7 +225,7 @@ ROWS = {
         "scenarionet",
         lambda folder: sn.write(folder, sn.waymo()),
         {
-            NOT_FINITE: (lambda folder: sn.write(folder, sn.HOSTILE["not finite"]), "track"),
+            NOT_FINITE: (lambda folder: sn.write(folder, sn.alone(sn.LEFT_OUT["not finite"])), "track"),
             TWO_IDS: (lambda folder: sn.write(folder, sn.HOSTILE["two ids"]), "track"),
             EMPTY: (lambda folder: sn.write(folder, sn.HOSTILE["empty scene"]), "tracks"),
             BACKWARDS: (lambda folder: sn.write(folder, sn.HOSTILE["time backwards"]), "metadata: ts"),
