@@ -236,7 +236,7 @@ ROWS = {
         "waymo",
         record(waymo_records.scenario()),
         {
-            NOT_FINITE: (record(waymo_records.scenario(wod.HOSTILE_SCENARIOS["nan position"])), "track 7"),
+            NOT_FINITE: (record(waymo_records.scenario(wod.alone)), "track 7"),
             TWO_IDS: (record(waymo_records.scenario(wod.HOSTILE_SCENARIOS["two ids"])), "tracks"),
             EMPTY: (record(waymo_records.scenario(wod.HOSTILE_SCENARIOS["no tracks"])), "tracks"),
             BACKWARDS: (record(waymo_records.scenario(wod.HOSTILE_SCENARIOS["time goes back"])), "timestamps"),

@@ -216,4 +216,4 @@ def _marked(scene: dict[str, Any], tracks: Tracks, notes: dict[str, int]) -> tup
         return ()
     marked = scene["objects"][row]
     id = marked.get("id", row) if isinstance(marked, dict) else None
-    return (id,) if id in tracks.id.tolist() else ()
+    return (id,) if type(id) is int and id in tracks.id else ()
