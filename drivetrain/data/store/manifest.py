@@ -84,9 +84,7 @@ class Manifest:
     skipped: tuple[Skipped, ...] = ()
     parent: str = ""  # SHA-256 of the manifest of the dataset that this one was selected from
     selection: dict[str, Scalar] = dataclasses.field(default_factory=dict)  # how
-    driven: Capacity | None = (
-        None  # holds what has egos, where that is less: a bank holds no town that nobody drives in
-    )
+    driven: Capacity | None = None  # holds what has egos, where that is less: banks are as large
 
     def room(self, driven: bool) -> Capacity:
         """What holds every recording, or every one that has egos."""

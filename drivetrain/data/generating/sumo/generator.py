@@ -66,9 +66,7 @@ class Plan:
 
     junctions: tuple[str, ...] = ()  # places, by junction id; none: junctions with many lights, or with any
     radius: float = 80.0  # m around a junction that are recorded
-    begin: float | None = (
-        None  # s: when the simulation begins, as the demand counts; None: as the .sumocfg says, or at 0
-    )
+    begin: float | None = None  # s: when the simulation begins; None: when the .sumocfg says, or at 0
     warmup: float = 300.0  # s before the first clip
     clips: int = 1  # one after the other, at every place
     clip: float = 25.0  # s
