@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivetrain.data.recordings.naming import LONGEST, named_apart
@@ -29,6 +29,7 @@ def test_what_no_path_tells_apart_is_numbered():
     assert named_apart(long, ["a/n", "b/n"]) == ["n" * 180 + "-1", "n" * 180 + "-2"]
 
 
+@settings(deadline=None)
 @given(FILES)
 def test_names_are_told_apart_and_others_stay(items):
     names, files = [name for name, _ in items], [file for _, file in items]
