@@ -1,6 +1,7 @@
 """A reader of drives that are only names, for tests of what happens around reading.
 
-"name", "name|group", "name|group|split"; or something that fails: "bad", "odd", "parked", "slow…".
+"name", "name|group", "name|group|split"; "town", a map without road users, with 100 stop lines; or something that
+fails: "bad", "odd", "parked", "slow…".
 """
 
 import dataclasses
@@ -11,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from drivetrain.data.readers import READERS
-from drivetrain.data.recordings.recording import Lane, Recording, Tracks
-from drivetrain.types import InputError
+from drivetrain.data.recordings.recording import MAP_DT, ControlLine, Lane, Recording, Tracks, no_tracks
+from drivetrain.types import ControlKind, InputError
 
 
 def drive(name: str, group: str = "", split: str = "") -> Recording:
@@ -38,6 +39,13 @@ def drive(name: str, group: str = "", split: str = "") -> Recording:
     return Recording(name, file, 0.1, tracks, (lane,), group=group, split=split, source="drawn", licence="CC0")
 
 
+def town(file: str) -> Recording:
+    """The lane alone, with a stop line every 2 m."""
+    ends = np.array([[0.0, 1.75], [0.0, -1.75]])
+    lines = tuple(ControlLine(ends + [2.0 * row, 0.0], 1, ControlKind.LINE) for row in range(100))
+    return dataclasses.replace(drive("town"), file=file, dt=MAP_DT, tracks=no_tracks(), control_lines=lines)
+
+
 class Drawn:
     """See above. With READ_LOG in the environment, every reading adds a line to that file."""
 
@@ -58,6 +66,8 @@ class Drawn:
             raise KeyError("first\nsecond")
         if name.startswith("slow"):
             time.sleep(0.05)
+        if name == "town":
+            return town(file)
         recording = drive(name, group, split)
         if name == "parked":
             still = dataclasses.replace(recording.tracks, position=0 * recording.tracks.position + 50.0)

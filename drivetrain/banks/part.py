@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from drivetrain.data.compile.capacity import Capacity
-from drivetrain.data.store.loading import admission_marks, entries_of, joint_capacity
+from drivetrain.data.store.loading import admission_marks, driven_capacity, entries_of
 from drivetrain.data.store.manifest import Entry, Manifest
 from drivetrain.data.store.shards import read_manifest, read_records, unpack_record
 from drivetrain.parallel import on_each
@@ -93,7 +93,7 @@ class Part:
         manifests, recordings = self._manifests, self._recordings
         cells, count = self._at_once()
         groups = [recordings[at : at + count] for at in range(0, len(recordings), count)]
-        capacity = joint_capacity(manifests)
+        capacity = driven_capacity(manifests)
         steps = self.longest()
         layout = Layout(self.controlled, longest=steps if self.seconds else None, paths=self.paths)
         room = max((sum(self._driven(each.entry) for each in some) for some in groups), default=0)

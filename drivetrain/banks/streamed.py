@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from drivetrain.banks.feed import Feed, slots_for
 from drivetrain.banks.source import Source
-from drivetrain.data.store.loading import entries_of, joint_capacity
+from drivetrain.data.store.loading import driven_capacity, entries_of
 from drivetrain.data.store.mixing import Mixture
 from drivetrain.data.store.shards import read_manifest
 from drivetrain.data.store.streaming import State, Stream
@@ -87,7 +87,7 @@ def open_feed(
     many seconds, and `paths` are laid for traffic that follows them.
     """
     manifests = [read_manifest(folder) for folder in folders]
-    capacity = joint_capacity(manifests)
+    capacity = driven_capacity(manifests)
     entries = [entries_of(folder, manifest, "train", True) for folder, manifest in zip(folders, manifests, strict=True)]
     slots = replace(
         slots_for([entry for part in entries for entry in part], streaming.slots, streaming.episodes),

@@ -57,8 +57,9 @@ def convert(
         print(f"skipped {skipped.reason}", file=sys.stderr)
     maps = f" ({summary.maps} maps without traffic)" if summary.maps else ""
     print(f"{out}: {summary.recordings} recordings{maps}, {summary.egos} egos, {len(summary.skipped)} files skipped")
-    if summary.cropped:
-        print("cropped: " + ", ".join(f"{number} {name}" for name, number in summary.cropped.items()))
+    for title, counts in (("mended or left out", summary.faults), ("cropped", summary.cropped)):
+        if counts:
+            print(f"{title}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
     admit(out)
     drawn = Counter(entry.split for entry in shards.read_manifest(out).recordings if entry.egos)
     if drawn and len(drawn) < len(SPLITS):
@@ -206,5 +207,10 @@ def generate(
     inputs = [sumo.Inputs(network, routes, additional) for network in networks]
     plans = [dataclasses.replace(plan, seed=plan.seed + run) for run in range(runs)]
     with counting("generate", "clips") as show:
-        written = sumo.generate([sumo.Job(given, own) for given in inputs for own in plans], out, workers, show)
-    print(f"{out}: {written} recordings")
+        made = sumo.generate([sumo.Job(given, own) for given in inputs for own in plans], out, workers, show)
+    quiet = Counter(clip.place for clip in made if not clip.written)
+    print(f"{out}: {len(made) - quiet.total()} recordings")
+    if quiet:
+        print(
+            "clips without traffic left out: " + ", ".join(f"{count} around {place}" for place, count in quiet.items())
+        )

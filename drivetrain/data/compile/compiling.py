@@ -16,8 +16,9 @@ from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.compile.cropping import agents_kept, crop_egos, crop_lines, elements_kept, lanes_beyond, shorten
 from drivetrain.data.compile.drafting import MOVED, SEEN, Candidate, Draft, draft, route_lines
 from drivetrain.data.recordings.recording import Recording
+from drivetrain.data.recordings.telling import Told, silent
 from drivetrain.data.roads.elements import Elements
-from drivetrain.data.roads.lanes import Lanes, Mending, headings
+from drivetrain.data.roads.lanes import Lanes, Mending
 from drivetrain.data.roads.levels import line_heights
 from drivetrain.data.routes.routing import Path
 from drivetrain.types import (
@@ -45,7 +46,6 @@ class CompileReport:
     name: str
     candidates: tuple[Candidate, ...]
     mending: Mending
-    simplified: float  # the largest deviation of a road element from what was drawn, m
     cropped: dict[str, int]  # for want of room: steps, egos, agents, elements, lines (see `cropping`)
     lanes_left_out: int  # permissible lanes beyond the slots of their routes, all routes together
     lines_left_out: int  # control lines beyond those that a route has room for, all routes together
@@ -90,11 +90,13 @@ def compile_recording(recording: Recording, capacity: Capacity | None = None) ->
     return scenario, dataclasses.replace(report, cropped=report.cropped | {"steps": cut})
 
 
-def compile_within(recording: Recording, most: Capacity) -> tuple[Scenario, CompileReport]:
-    """As `compile_recording`, in shapes that just fit, but none larger than `most`."""
+def compile_within(recording: Recording, most: Capacity, told: Told = silent) -> tuple[Scenario, CompileReport]:
+    """As `compile_recording`, in shapes that just fit, but none larger than `most`; an empty map is whole."""
     recording, cut = shorten(recording, most.steps)
-    drafted = draft(recording)
+    drafted = draft(recording, told)
     needed = capacity_of([drafted])
+    if not recording.tracks.valid.any():
+        most = dataclasses.replace(most, elements=needed.elements, lines=needed.lines)
     sizes = {name: min(size, getattr(most, name)) for name, size in vars(needed).items()}
     sizes |= {"stations": needed.stations, "lanes": needed.lanes, "route_stations": needed.route_stations}
     check_room(drafted, most)
@@ -140,7 +142,6 @@ def pack(drafted: Draft, capacity: Capacity) -> tuple[Scenario, CompileReport]:
         name=drafted.recording.name,
         candidates=drafted.candidates,
         mending=drafted.mending,
-        simplified=drafted.elements.error,
         cropped={
             "steps": 0,
             "egos": egos_cropped,
@@ -225,7 +226,7 @@ def _cross_sections(lanes: Lanes) -> Float[np.ndarray, "Q 9"]:
     sections[:, Cross.LEFT_X : Cross.RIGHT_X] = lanes.left
     sections[:, Cross.RIGHT_X : Cross.CENTRE_X] = lanes.right
     sections[:, Cross.CENTRE_X : Cross.COS] = lanes.centre
-    sections[:, Cross.COS : Cross.LIMIT] = headings(lanes)
+    sections[:, Cross.COS : Cross.LIMIT] = lanes.tangent
     sections[:, Cross.LIMIT] = lanes.limit[lanes.lane]
     return sections
 

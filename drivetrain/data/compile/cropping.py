@@ -76,7 +76,7 @@ def elements_kept(drafted: Draft, room: int) -> tuple[Elements, int]:
     distance = _from_paths(drafted, elements.segments.reshape(-1, 2, 2))
     kept = np.sort(np.lexsort((distance, ~np.isin(elements.kind, OBSERVED)))[:room])
     height = None if elements.height is None else elements.height[kept]
-    return Elements(elements.segments[kept], elements.kind[kept], elements.error, height), len(elements.kind) - room
+    return Elements(elements.segments[kept], elements.kind[kept], height), len(elements.kind) - room
 
 
 def crop_lines(drafted: Draft, room: int) -> tuple[Draft, int]:

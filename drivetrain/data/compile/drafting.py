@@ -12,6 +12,7 @@ from jaxtyping import Float
 from drivetrain.data.compile.track_heights import with_heights
 from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.recordings.series import runs
+from drivetrain.data.recordings.telling import Told, silent
 from drivetrain.data.roads.elements import Elements, elements_of
 from drivetrain.data.roads.lanes import Lanes, Mending, stations_of
 from drivetrain.data.roads.levels import levelled
@@ -50,21 +51,22 @@ class Draft:
     paths: tuple[Path, ...]  # of the candidates without a cause, in their order
 
 
-def draft(recording: Recording) -> Draft:
-    """Everything about a recording that does not depend on a capacity."""
+def draft(recording: Recording, told: Told = silent) -> Draft:
+    """Everything about a recording that does not depend on a capacity. `told` hears what is being done."""
+    told(f"{len(recording.lanes)} lanes")
     lanes, mending = stations_of(recording)
     recording, lanes = levelled(recording, lanes)
     lanes, mending = extend_map(*snap_borders(lanes, mending))
     recording = dataclasses.replace(recording, tracks=with_heights(recording.tracks, lanes))
-    candidates, paths = [], []
-    for candidate in _candidates(recording):
+    candidates, paths = _candidates(recording), []
+    for row, candidate in enumerate(candidates):
+        told(f"routes {row}/{len(candidates)}")
         path_or_cause = candidate.cause or _path(recording, lanes, candidate)
         if isinstance(path_or_cause, str):
-            candidate = dataclasses.replace(candidate, cause=path_or_cause)
+            candidates[row] = dataclasses.replace(candidate, cause=path_or_cause)
         else:
             paths.append(path_or_cause)
-        candidates.append(candidate)
-    return Draft(recording, lanes, mending, elements_of(recording, lanes), tuple(candidates), tuple(paths))
+    return Draft(recording, lanes, mending, elements_of(recording, lanes, told), tuple(candidates), tuple(paths))
 
 
 def _candidates(recording: Recording) -> list[Candidate]:
@@ -108,9 +110,9 @@ def route_lines(drafted: Draft, path: Path) -> list[tuple[float, int]]:
     """Where, in stations, a route meets which control lines, in order; each line once."""
     met: dict[int, float] = {}
     for index, line in enumerate(drafted.recording.control_lines):
-        lane = np.flatnonzero(drafted.lanes.id == line.lane)
-        for offset in path.offset.get(int(lane[0]), []) if len(lane) else []:
-            station = offset + _station(drafted.lanes, int(lane[0]), line.ends.mean(axis=0))
+        lane = drafted.lanes.row.get(line.lane, -1)
+        for offset in path.offset.get(lane, []):
+            station = offset + _station(drafted.lanes, lane, line.ends.mean(axis=0))
             if 0 <= station <= len(path.reference) - 1:
                 met[index] = min(station, met.get(index, np.inf))
     return sorted((station, index) for index, station in met.items())

@@ -19,10 +19,13 @@ def with_heights(tracks: Tracks, lanes: Lanes) -> Tracks:
     for row in np.flatnonzero(tracks.valid.any(axis=1)):
         steps = np.flatnonzero(tracks.valid[row])
         position, angle = tracks.position[row, steps], tracks.heading[row, steps]
-        near = np.arange(len(lanes.left))
+        matched = "no_lane"  # who is no vehicle is on none
         if tracks.kind[row] in VEHICLES:
             matched = match(lanes, position, np.stack([np.cos(angle), np.sin(angle)], axis=1))
-            if not isinstance(matched, str):
-                near = np.flatnonzero(np.isin(lanes.lane, matched.lanes))
-        height[row, steps] = lanes.height[near[nearest(lanes.centre[near], position)]]
+        if isinstance(matched, str):
+            station = lanes.nearest(position)
+        else:
+            near = np.flatnonzero(np.isin(lanes.lane, matched.lanes))
+            station = near[nearest(lanes.centre[near], position)]
+        height[row, steps] = lanes.height[station]
     return dataclasses.replace(tracks, height=height)

@@ -17,6 +17,46 @@ BORDERS = (
 )
 """Notes on borders by centre lines; those moved to an outline afterwards are among them."""
 
+FAULTS = frozenset(
+    {
+        "dangling_references",
+        "empty_attributes",
+        "headings_derived",
+        "lane_successors_apart",
+        "lanelets_with_odd_borders",
+        "lanelets_without_borders",
+        "lanes_degenerate",
+        "lanes_without_length",
+        "light_states_repeated",
+        "links_against_travel",
+        "links_over_gaps_dropped",
+        "lights_unreadable",
+        "links_unreadable",
+        "map_features_unreadable",
+        "marks_at_no_object",
+        "negative_widths",
+        "objects_unreadable",
+        "one_sided_links_mended",
+        "reference_line_gaps",
+        "road_lines_too_short",
+        "roads_of_another_length",
+        "roads_unreadable",
+        "scenes_with_headings_in_degrees",
+        "signals_unreadable",
+        "signals_with_another_ones_id",
+        "speed_limits_unreadable",
+        "states_given_twice",
+        "vehicle_sizes_turned",
+    }
+)
+"""Notes on what a source says wrongly, or not at all, and what was mended or left out for that. What a format holds and
+nobody needs (sidewalks, scenery), and what follows by rule from what it does not hold, is no fault."""
+
+
+def faults(notes: dict[str, int]) -> dict[str, int]:
+    """Those of some notes that say what was wrong with a source, and is not zero."""
+    return {name: count for name, count in sorted(notes.items()) if name in FAULTS and count}
+
 
 def counted(recording: Recording) -> Recording:
     """The recording with the counts of `given_and_derived` among its notes."""

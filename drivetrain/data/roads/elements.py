@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from drivetrain.data.recordings.recording import LEVELS_APART, Recording
+from drivetrain.data.recordings.telling import Told, silent
 from drivetrain.data.roads.lanes import SEAM, Lanes
 from drivetrain.data.roads.levels import above, line_heights, nearest, raised
 from drivetrain.data.roads.map_extension import polygons
@@ -22,6 +23,8 @@ LONGEST = 10.0
 """Longest segment, m."""
 SIMPLIFIED = 0.1
 """Simplified polylines stay this near, m, to what was drawn (Douglas and Peucker)."""
+TOLD_EVERY = 100
+"""Lanes, where they are outlined one by one."""
 SAME = 0.2
 """Lines this near to each other, m, are drawn once."""
 Points = Float[np.ndarray, "_ _"]
@@ -35,16 +38,16 @@ class Elements:
 
     segments: Float[np.ndarray, "R 4"]
     kind: Int[np.ndarray, "R"]
-    error: float = 0.0  # the largest deviation by simplification, m
     height: Float[np.ndarray, "R"] | None = None  # m; None: all on one level
 
 
-def elements_of(recording: Recording, lanes: Lanes) -> Elements:
+def elements_of(recording: Recording, lanes: Lanes, told: Told = silent) -> Elements:
     """All road elements of a recording whose lanes were compiled: edges first, then borders, then the rest."""
     drawn = [(ElementKind(f.kind), raised(lanes, f.points, f.height)) for f in recording.features]
     own = [points for kind, points in drawn if kind == ElementKind.ROAD_EDGE]
-    edges, caps = (own, None) if own else (_edges(lanes), _caps(lanes))
-    pieces, kinds, heights, worst = [np.zeros((0, 4))], [np.zeros(0, int)], [np.zeros(0)], 0.0
+    edges, caps = (own, None) if own else (_edges(lanes, told), _caps(lanes))
+    told("borders")
+    pieces, kinds, heights = [np.zeros((0, 4))], [np.zeros(0, int)], [np.zeros(0)]
     borders = _borders(recording, lanes, edges)
     others = [(kind, points) for kind, points in drawn if kind != ElementKind.ROAD_EDGE]
     at = line_heights(recording, lanes)
@@ -53,30 +56,33 @@ def elements_of(recording: Recording, lanes: Lanes) -> Elements:
         for row, line in enumerate(recording.control_lines)
     ]
     for kind, points in [*((ElementKind.ROAD_EDGE, edge) for edge in edges), *borders, *_once(lines), *others]:
-        segments, height, error = _cut(points)
+        segments, height = _cut(points)
         if kind == ElementKind.ROAD_EDGE and caps is not None:
-            shut = ~_on(caps, segments)
+            shut = ~shapely.covers(caps, shapely.linestrings(segments.reshape(-1, 2, 2)))
             segments, height = segments[shut], height[shut]
         pieces.append(segments)
         heights.append(height)
         kinds.append(np.full(len(segments), kind))
-        worst = max(worst, error)
     height = None if lanes.height is None else np.concatenate(heights)
-    return Elements(np.concatenate(pieces), np.concatenate(kinds).astype(int), worst, height)
+    return Elements(np.concatenate(pieces), np.concatenate(kinds).astype(int), height)
 
 
-def _edges(lanes: Lanes) -> list[Points]:
+def _edges(lanes: Lanes, told: Told) -> list[Points]:
     """The outline of all lanes; where there are levels, each lane's part of that of what is not above or below."""
     if not len(lanes.count):
         return []
+    told(f"the outline of {len(lanes.count)} lanes")
     shapes = polygons(lanes)
     if lanes.height is None:
         return _outline(shapes)
-    apart, tree, edges = above(lanes, shapes), shapely.STRtree(shapes), []
+    tree, edges = shapely.STRtree(shapes), []
+    apart = above(lanes, shapes, tree)
     for lane in range(len(shapes)):
+        if lane % TOLD_EVERY == 0:
+            told(f"the outline of lane {lane}/{len(shapes)}")
         near = np.sort(tree.query(shapes[lane], predicate="dwithin", distance=SEAM))
         own, stations = shapely.buffer(shapes[lane], SEAM / 10), lanes.stations(lane)
-        for ring in _outline(shapes[near[~apart[lane, near]]]):
+        for ring in _outline(shapes[[other for other in near.tolist() if other not in apart[lane]]]):
             part = shapely.line_merge(shapely.intersection(shapely.LineString(ring), own), directed=True)
             for line in shapely.get_parts(part):
                 if isinstance(line, shapely.LineString) and line.length > SEAM / 2:
@@ -99,21 +105,16 @@ def _outline(shapes: np.ndarray) -> list[Points]:
 
 
 def _caps(lanes: Lanes) -> shapely.Geometry:
-    """The far ends of lanes beyond the map's edge, where the outline stays open."""
+    """Around the far ends of lanes beyond the map's edge, where the outline stays open."""
     caps = []
     for lane in np.flatnonzero(lanes.added):
         stations = lanes.stations(int(lane))
         for end, links in ((stations.start, lanes.predecessors), (stations.stop - 1, lanes.successors)):
             if not links[int(lane)]:
                 caps.append(shapely.LineString([lanes.left[end], lanes.right[end]]))
-    return shapely.union_all(np.array(caps, object)) if caps else shapely.MultiLineString()
-
-
-def _on(line: shapely.Geometry, segments: Float[np.ndarray, "n 4"]) -> Bool[np.ndarray, "n"]:
-    """Which segments lie on a line."""
-    if shapely.is_empty(line) or not len(segments):
-        return np.zeros(len(segments), bool)
-    return np.asarray(shapely.covered_by(shapely.linestrings(segments.reshape(-1, 2, 2)), shapely.buffer(line, SAME)))
+    around = shapely.buffer(shapely.union_all(np.array(caps, object)), SAME)
+    shapely.prepare(around)
+    return around
 
 
 def _borders(recording: Recording, lanes: Lanes, edges: list[Points]) -> Drawn:
@@ -165,16 +166,14 @@ def _once(lines: Drawn, before: Drawn | None = None) -> Drawn:
     return [line for line, keep in zip(lines, kept[len(before) :], strict=True) if keep]
 
 
-def _cut(points: Points) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, "n"], float]:
-    """A polyline simplified and cut into segments of at most 10 m, their heights, and the simplification's error."""
+def _cut(points: Points) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, "n"]]:
+    """A polyline simplified and cut into segments of at most 10 m, and their heights."""
     line = shapely.LineString(points)
     if line.length < 1e-6:  # a border that a taper has drawn to a point
-        return np.zeros((0, 4)), np.zeros(0), 0.0
+        return np.zeros((0, 4)), np.zeros(0)
     simple = line.simplify(SIMPLIFIED, preserve_topology=True)
-    corners = shapely.get_coordinates(simple)
-    error = float(shapely.hausdorff_distance(line, simple, densify=0.5)) if len(corners) < len(points) else 0.0
     corners = shapely.get_coordinates(shapely.segmentize(simple, LONGEST), include_z=points.shape[1] > 2)
     segments = np.concatenate([corners[:-1, :2], corners[1:, :2]], axis=1)
     height = (corners[:-1, 2:].sum(axis=1) + corners[1:, 2:].sum(axis=1)) / 2
     kept = np.linalg.norm(segments[:, :2] - segments[:, 2:], axis=1) > 1e-6
-    return segments[kept], height[kept], error
+    return segments[kept], height[kept]

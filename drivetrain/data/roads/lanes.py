@@ -41,6 +41,7 @@ class Lanes:
 
     Lanes of one `group` have the same number of stations, and station i of one is beside station i of the other:
     neighbours that share a border over its full length, and lanes that lead from one bundle of neighbours to another.
+    What follows from the fields is found once: a map may have 300,000 stations.
     """
 
     id: Int[np.ndarray, "N"]  # the recording's id; −1 for a lane beyond the map's edge
@@ -56,12 +57,12 @@ class Lanes:
     merges: tuple[Merge, ...] = ()
     height: Float[np.ndarray, "Q"] | None = None  # m; None: all on one level
 
-    @property
+    @cached_property
     def lane(self) -> Int[np.ndarray, "Q"]:
         """The lane of each station."""
         return np.repeat(np.arange(len(self.count)), self.count)
 
-    @property
+    @cached_property
     def centre(self) -> Float[np.ndarray, "Q 2"]:
         """The middle of each cross-section."""
         return (self.left + self.right) / 2
@@ -72,11 +73,33 @@ class Lanes:
         return self.id < 0
 
     @cached_property
+    def tangent(self) -> Float[np.ndarray, "Q 2"]:
+        """The unit tangent of each lane's centre: central differences, one-sided at the ends."""
+        centre, station = self.centre, np.arange(len(self.left))
+        start, end = self.first[self.lane], (self.first + self.count - 1)[self.lane]
+        chord = centre[np.minimum(station + 1, end)] - centre[np.maximum(station - 1, start)]
+        norm = np.linalg.norm(chord, axis=1, keepdims=True)
+        return np.where(norm > 1e-6, chord / np.where(norm > 1e-6, norm, 1.0), np.array([1.0, 0.0]))
+
+    @cached_property
+    def row(self) -> dict[int, int]:
+        """The row of each recorded lane by its id."""
+        return {int(id): row for row, id in enumerate(self.id) if id >= 0}
+
+    @cached_property
+    def merges_beside(self) -> dict[int, list[int]]:
+        """The merges along the border of each lane that has some, by their places in `merges`."""
+        beside: dict[int, list[int]] = {}
+        for place, merge in enumerate(self.merges):
+            beside.setdefault(merge.beside, []).append(place)
+        return beside
+
+    @cached_property
     def _tree(self) -> shapely.STRtree:
         return shapely.STRtree(np.asarray(shapely.points(self.centre)))
 
     def nearest(self, points: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "n"]:
-        """The station whose middle is nearest to each point. The tree is made once: a map may have 300,000 stations."""
+        """The station whose middle is nearest to each point."""
         return np.asarray(self._tree.nearest(shapely.points(points)))
 
     def stations(self, lane: int) -> slice:
@@ -106,15 +129,6 @@ class Mending:
     lanes_added_behind: int = 0  # lanes added behind it
 
 
-def headings(lanes: Lanes) -> Float[np.ndarray, "Q 2"]:
-    """The unit tangent of each lane's centre: central differences, one-sided at the ends."""
-    centre, station = lanes.centre, np.arange(len(lanes.left))
-    start, end = lanes.first[lanes.lane], (lanes.first + lanes.count - 1)[lanes.lane]
-    tangent = centre[np.minimum(station + 1, end)] - centre[np.maximum(station - 1, start)]
-    norm = np.linalg.norm(tangent, axis=1, keepdims=True)
-    return np.where(norm > 1e-6, tangent / np.where(norm > 1e-6, norm, 1.0), np.array([1.0, 0.0]))
-
-
 def stations_of(recording: Recording) -> tuple[Lanes, Mending]:
     """The drivable lanes of a recording by station, seams mended; nothing is added beyond the map's edge yet."""
     usable = [lane for lane in recording.lanes if lane.drivable]
@@ -128,9 +142,9 @@ def stations_of(recording: Recording) -> tuple[Lanes, Mending]:
     ahead = tuple(tuple(sorted(s)) for s in successors)
     behind = inverse(ahead)
     neighbours, dropped = _neighbours(kept, row)
-    group = _groups(neighbours, ahead, behind, np.array([_length(lane) for lane in kept]))
     lengths = np.array([_length(lane) for lane in kept])
-    mean = np.array([lengths[group == g].mean() for g in group])
+    group = _groups(neighbours, ahead, behind, lengths)
+    mean = (np.bincount(group, lengths) / np.maximum(np.bincount(group), 1))[group]
     count = np.maximum(np.round(mean / SPACING).astype(int) + 1, 2)
     sections = [(lane, np.linspace(0.0, 1.0, n)) for lane, n in zip(kept, count, strict=True)]
     empty = np.zeros((0, 2))

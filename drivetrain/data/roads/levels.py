@@ -88,11 +88,14 @@ def line_heights(recording: Recording, lanes: Lanes) -> Float[np.ndarray, "S"] |
     """The height of each control line: its lane's where it lies, else the nearest lane's; None without levels."""
     if lanes.height is None or not len(lanes.count):
         return None
-    heights, row = [], {int(id): index for index, id in enumerate(lanes.id) if id >= 0}
+    heights = []
     for line in recording.control_lines:
-        stations = lanes.stations(row[line.lane]) if line.lane in row else slice(0, len(lanes.left))
         middle = line.ends.mean(axis=0)[None]
-        heights.append(lanes.height[stations][nearest(lanes.centre[stations], middle)[0]])
+        if line.lane in lanes.row:
+            stations = lanes.stations(lanes.row[line.lane])
+            heights.append(lanes.height[stations][nearest(lanes.centre[stations], middle)[0]])
+        else:
+            heights.append(lanes.height[lanes.nearest(middle)[0]])
     return np.array(heights, float)
 
 
@@ -113,18 +116,22 @@ def on_level(
     return level
 
 
-def above(lanes: Lanes, shapes: np.ndarray) -> Bool[np.ndarray, "N N"]:
-    """Which lanes' surfaces meet in plan, and lie on different levels where they are nearest to each other."""
-    crossing = np.zeros((len(lanes.count), len(lanes.count)), bool)
-    if lanes.height is None:
+def above(lanes: Lanes, shapes: np.ndarray, tree: shapely.STRtree) -> list[set[int]]:
+    """By lane, those whose surfaces meet its own in plan and lie on another level where the two are nearest."""
+    crossing: list[set[int]] = [set() for _ in shapes]
+    if lanes.height is None or not len(shapes):
         return crossing
     centre, height = lanes.centre, lanes.height
-    for one, other in shapely.STRtree(shapes).query(shapes, predicate="intersects").T.tolist():
-        if one < other:
-            a, b = lanes.stations(one), lanes.stations(other)
-            gap = ((centre[a][:, None] - centre[b]) ** 2).sum(axis=-1)
-            i, j = np.unravel_index(int(gap.argmin()), gap.shape)
-            crossing[one, other] = crossing[other, one] = abs(height[a][i] - height[b][j]) > LEVELS_APART
+    low, high = np.minimum.reduceat(height, lanes.first), np.maximum.reduceat(height, lanes.first)
+    one, other = tree.query(shapes, predicate="intersects")
+    maybe = (one < other) & (np.maximum(high[one] - low[other], high[other] - low[one]) > LEVELS_APART)
+    for lane, met in np.stack([one[maybe], other[maybe]], axis=1).tolist():
+        a, b = lanes.stations(lane), lanes.stations(met)
+        at = nearest(centre[a], centre[b])
+        place = int(((centre[a][at] - centre[b]) ** 2).sum(axis=1).argmin())
+        if abs(height[a][at[place]] - height[b][place]) > LEVELS_APART:
+            crossing[lane].add(met)
+            crossing[met].add(lane)
     return crossing
 
 

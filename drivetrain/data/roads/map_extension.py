@@ -5,6 +5,7 @@ neighbour goes on, or other lanes lie ahead) is a dead end and stays one.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 import shapely
@@ -47,12 +48,15 @@ def polygons(lanes: Lanes) -> np.ndarray:
 
 def _extend(lanes: Lanes, recorded: Lanes, tree: shapely.STRtree, forward: bool) -> Lanes:
     """Lanes appended beyond one edge of the map."""
-    open_ends = _open_ends(recorded, tree, forward)
+    open_ends = dict.fromkeys(_open_ends(recorded, tree, forward))
     links = [(int(left), lane) for lane in open_ends if (left := recorded.neighbours[lane, 0]) in open_ends]
-    bundle = components(len(recorded.count), links)
-    for root in sorted({int(bundle[lane]) for lane in open_ends}):
-        lanes = _append(lanes, [lane for lane in open_ends if bundle[lane] == root], tree, forward)
-    return lanes
+    root = components(len(recorded.count), links)
+    members: dict[int, list[int]] = {}
+    for lane in open_ends:
+        members.setdefault(int(root[lane]), []).append(lane)
+    bundles = [members[first] for first in sorted(members)]
+    runs = [_free(recorded, bundle, tree, forward) for bundle in bundles]
+    return _appended(lanes, bundles, runs, forward) if bundles else lanes
 
 
 def _direction(lanes: Lanes, lane: int, forward: bool) -> Float[np.ndarray, "2"]:
@@ -84,8 +88,13 @@ def _met(
     return probe[on_level(lanes, probes[probe], ends[probe], lane)]
 
 
-def _append(lanes: Lanes, bundle: list[int], tree: shapely.STRtree, forward: bool) -> Lanes:
-    """One bundle of neighbours continued side by side, in their mean direction, until it would meet a recorded lane."""
+def _free(
+    lanes: Lanes, bundle: list[int], tree: shapely.STRtree, forward: bool
+) -> tuple[Int[np.ndarray, "b"], Float[np.ndarray, "n 2"]]:
+    """The last stations of a bundle of neighbours, and the steps by which they go on side by side.
+
+    They go on in their mean direction, until they would meet a recorded lane; steps stand in the order of travel.
+    """
     direction = np.mean([_direction(lanes, lane, forward) for lane in bundle], axis=0)
     direction = direction / np.linalg.norm(direction)
     arc = SPACING * np.arange(1 + round((AHEAD if forward else BEHIND) / SPACING))
@@ -95,26 +104,38 @@ def _append(lanes: Lanes, bundle: list[int], tree: shapely.STRtree, forward: boo
     met.reshape(-1)[_met(lanes, tree, probes.reshape(-1, 2), np.repeat(ends, probes.shape[1]))] = True
     free = int(np.argmax(met.any(axis=0))) if met.any() else len(arc) - 1
     arc = arc[: max(free, 1) + 1] if forward else arc[: max(free, 1) + 1][::-1]
-    offsets = arc[:, None] * direction
-    size, number, count = len(lanes.count), len(bundle), len(arc)
-    new = {lane: size + index for index, lane in enumerate(bundle)}
-    successors = [list(s) for s in lanes.successors] + [[] for _ in bundle]
-    for lane in bundle:
-        source, target = (lane, new[lane]) if forward else (new[lane], lane)
+    return ends, arc[:, None] * direction
+
+
+def _appended(
+    lanes: Lanes,
+    bundles: list[list[int]],
+    runs: list[tuple[Int[np.ndarray, "_"], Float[np.ndarray, "_ 2"]]],
+    forward: bool,
+) -> Lanes:
+    """The lanes with every bundle continued from its last stations by its steps."""
+    new = {lane: row for row, lane in enumerate(itertools.chain(*bundles), start=len(lanes.count))}
+    successors = [list(s) for s in lanes.successors] + [[] for _ in new]
+    for lane, row in new.items():
+        source, target = (lane, row) if forward else (row, lane)
         successors[source].append(target)
-    neighbours = [[new.get(int(n), -1) for n in lanes.neighbours[lane]] for lane in bundle]
+    ends = np.concatenate([end for end, _ in runs])
+    steps = [offsets for end, offsets in runs for _ in end]
+    count = np.array([len(offsets) for offsets in steps])
+    neighbours = [[new.get(int(n), -1) for n in lanes.neighbours[lane]] for lane in new]
+    offsets = np.concatenate(steps)
     return dataclasses.replace(
         lanes,
-        id=_joined(lanes.id, np.full(number, -1)),
-        first=_joined(lanes.first, len(lanes.left) + count * np.arange(number)),
-        count=_joined(lanes.count, np.full(number, count)),
-        group=_joined(lanes.group, np.full(number, size)),
+        id=_joined(lanes.id, np.full(len(new), -1)),
+        first=_joined(lanes.first, len(lanes.left) + np.cumsum(count) - count),
+        count=_joined(lanes.count, count),
+        group=_joined(lanes.group, np.array([new[bundle[0]] for bundle in bundles for _ in bundle])),
         neighbours=np.concatenate([lanes.neighbours, np.array(neighbours, int)]),
         successors=tuple(tuple(s) for s in successors),
         predecessors=inverse(tuple(tuple(s) for s in successors)),
-        left=np.concatenate([lanes.left, *(lanes.left[end] + offsets for end in ends)]),
-        right=np.concatenate([lanes.right, *(lanes.right[end] + offsets for end in ends)]),
-        limit=np.concatenate([lanes.limit, lanes.limit[bundle]]),
+        left=np.concatenate([lanes.left, np.repeat(lanes.left[ends], count, axis=0) + offsets]),
+        right=np.concatenate([lanes.right, np.repeat(lanes.right[ends], count, axis=0) + offsets]),
+        limit=np.concatenate([lanes.limit, lanes.limit[list(new)]]),
         height=None if lanes.height is None else np.concatenate([lanes.height, np.repeat(lanes.height[ends], count)]),
     )
 

@@ -10,8 +10,8 @@ import numpy as np
 import shapely
 from jaxtyping import Bool, Float
 
-from drivetrain.data.roads.lanes import SEAM, Lanes, Mending, Merge, headings
-from drivetrain.data.roads.levels import apart
+from drivetrain.data.roads.lanes import SEAM, Lanes, Mending, Merge
+from drivetrain.data.roads.levels import apart, nearest
 
 ALONG = 0.9
 """Two lanes run the same way where the cosine between them is above this."""
@@ -23,10 +23,11 @@ def snap_borders(lanes: Lanes, mending: Mending) -> tuple[Lanes, Mending]:
     """The lanes with their merges, gaps narrower than a seam closed between them: the later lane's border moves."""
     left, right = lanes.left.copy(), lanes.right.copy()
     merges, moved, shift = [], 0, 0.0
-    ahead = headings(lanes)
+    ahead = lanes.tangent
     for lane, beside in _touching(lanes):
         for side, (own, other) in enumerate(((left, right), (right, left))):
             stations, border = lanes.stations(lane), shapely.LineString(other[lanes.stations(beside)])
+            shapely.prepare(border)
             for first, last in _runs(_near(lanes, ahead, own[stations], border, lane, beside)):
                 merges.append(Merge(lane, beside, first, last))
                 if lane > beside:
@@ -64,12 +65,15 @@ def _near(
     beside: int,
 ) -> Bool[np.ndarray, "n"]:
     """The stations of a lane whose border point lies on the other lane's border, both lanes running the same way."""
-    stations = lanes.stations(beside)
-    nearest = ((own[:, None] - lanes.centre[stations]) ** 2).sum(axis=-1).argmin(axis=1)
-    same = (ahead[lanes.stations(lane)] * ahead[stations][nearest]).sum(axis=1) > ALONG
-    if lanes.height is not None:
-        same &= ~apart(lanes.height[lanes.stations(lane)], lanes.height[stations][nearest])
-    return same & (shapely.distance(shapely.points(own), border) < SEAM)
+    touching = np.asarray(shapely.dwithin(border, shapely.points(own), SEAM))
+    near, stations = np.flatnonzero(touching), lanes.stations(beside)
+    if len(near):
+        here, there = lanes.first[lane] + near, lanes.first[beside] + nearest(lanes.centre[stations], own[near])
+        same = (ahead[here] * ahead[there]).sum(axis=1) > ALONG
+        if lanes.height is not None:
+            same &= ~apart(lanes.height[here], lanes.height[there])
+        touching[near] = same
+    return touching
 
 
 def _runs(near: Bool[np.ndarray, "n"]) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from drivetrain.data.recordings.recording import LEVELS_APART
-from drivetrain.data.roads.lanes import Lanes, headings
+from drivetrain.data.roads.lanes import Lanes
 
 THINNED = 1.0
 """Points of a path are at least this far apart, m."""
@@ -90,7 +90,7 @@ def _costs(
     lanes: Lanes, position: Float[np.ndarray, "n 2"], heading: Float[np.ndarray, "n 2"]
 ) -> tuple[Float[np.ndarray, "n N"], Int[np.ndarray, "n N"]]:
     """The cost of each point on each lane (infinite: not on it), and the lane's station nearest to the point."""
-    tangent, centre = headings(lanes), lanes.centre
+    tangent, centre = lanes.tangent, lanes.centre
     half = np.linalg.norm(lanes.left - lanes.right, axis=1) / 2
     cost = np.full((len(position), len(lanes.count)), np.inf)
     station = np.zeros(cost.shape, int)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt
 
 from drivetrain.data.recordings.recording import LEVELS_APART
-from drivetrain.data.roads.lanes import SPACING, Lanes, headings
+from drivetrain.data.roads.lanes import SPACING, Lanes
 from drivetrain.data.routes.arc_length import route_arc_lengths
 from drivetrain.data.routes.map_matching import Match, match
 from drivetrain.data.routes.route_outline import route_flags
@@ -96,7 +96,7 @@ def _station(lanes: Lanes, lane: int, point: Float[np.ndarray, "2"]) -> int:
 
 def _prepend(lanes: Lanes, segments: list[Segment], first: int) -> int:
     """Segments behind the first, until the route is long enough; their number."""
-    tangent, added, behind = headings(lanes), 0, first
+    tangent, added, behind = lanes.tangent, 0, first
     while behind < BEHIND and added < SEGMENTS:
         reference = segments[0].reference
         lane = _linked(lanes, int(reference[0]), lanes.predecessors)
@@ -112,7 +112,7 @@ def _prepend(lanes: Lanes, segments: list[Segment], first: int) -> int:
 
 def _append(lanes: Lanes, segments: list[Segment], last: int) -> None:
     """Segments after the last, straight on, until the route is long enough or the lanes end."""
-    tangent, ahead, start = headings(lanes), len(segments[-1].reference) - 1 - last, last
+    tangent, ahead, start = lanes.tangent, len(segments[-1].reference) - 1 - last, last
     while ahead < AHEAD and len(segments) < SEGMENTS:
         reference = segments[-1].reference
         lane = _linked(lanes, int(reference[-1]), lanes.successors)
@@ -149,7 +149,7 @@ def _permit(lanes: Lanes, segments: list[Segment]) -> None:
             for lane in lanes.successors[source]:
                 if lanes.group[lane] == group and chains[index + 1].intersection(lanes.successors[lane]):
                     chains[index].add(lane)
-    tangent, centre = headings(lanes), lanes.centre
+    tangent, centre = lanes.tangent, lanes.centre
     for segment, chain in zip(segments, chains, strict=True):
         middle = len(segment.reference) // 2
         own = int(lanes.first[int(segment.reference[0])]) + middle
@@ -165,9 +165,10 @@ def _permit(lanes: Lanes, segments: list[Segment]) -> None:
 def _strips(lanes: Lanes, count: int, chain: set[int], before: set[int], after: set[int]) -> list[Strip]:
     """The merges beside a bundle of so many stations that come from the bundle before or lead into the one after."""
     strips: dict[int, Strip] = {}
-    for merge in lanes.merges:
+    for place in sorted(place for lane in chain for place in lanes.merges_beside.get(lane, ())):
+        merge = lanes.merges[place]
         lane, last = merge.lane, int(lanes.count[merge.lane]) - 1
-        if merge.beside not in chain or lane in chain:
+        if lane in chain:
             continue
         if merge.last == last and after.intersection(lanes.successors[lane]):
             strip = Strip(lane, max(merge.first, last - count + 1), last, count - 1 - last)
@@ -191,7 +192,7 @@ def _finish(
     """The rows low … high of a table as a route, with its flags and the path's place on it."""
     stations, reference = table.stations[low : high + 1], table.reference[low : high + 1]
     linked = linked_rows(lanes, stations)
-    centre, tangent = lanes.centre, headings(lanes)
+    centre, tangent = lanes.centre, lanes.tangent
     arc = route_arc_lengths(stations, reference, centre)
     on = stations[np.arange(len(reference)), reference]
     far = [np.linalg.norm(centre[on] - position[step], axis=1) for step in (0, -1)]

@@ -19,14 +19,15 @@ from drivetrain.data.compile.capacity import MOST, NOTHING, Capacity, union
 from drivetrain.data.compile.compiling import CompileReport, compile_within
 from drivetrain.data.compile.cropping import shorten
 from drivetrain.data.readers import READERS
-from drivetrain.data.recordings.provenance import counted
+from drivetrain.data.recordings.naming import named_apart
+from drivetrain.data.recordings.provenance import counted, faults
 from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.recordings.resampling import resample
 from drivetrain.data.recordings.smoothing import smooth
 from drivetrain.data.store.atomic_folder import publish
 from drivetrain.data.store.dataset_info import count, cropped_of, total
 from drivetrain.data.store.manifest import VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, check_split, is_plain
-from drivetrain.data.store.process_pool import spread
+from drivetrain.data.store.process_pool import spread, tell
 from drivetrain.data.store.shards import pack_record, write_manifest
 from drivetrain.data.store.splitting import Gate, split_of
 from drivetrain.data.store.work_folder import (
@@ -43,7 +44,9 @@ from drivetrain.data.store.work_folder import (
 from drivetrain.types import AgentKind, InputError, Scenario, component
 
 Progress = Callable[[int, int, str], None]
-"""Called with the number of files done, the number of all, and the last file: first with what was done before."""
+"""Called with the number of files done, the number of all, and the last file or what is being done of one.
+
+The first call says what was done before."""
 
 TOGETHER = 8
 """Files that a worker takes at a time, at most: neighbours are often scenes of one file."""
@@ -59,6 +62,7 @@ class Settings:
     split: Literal["train", "val", "test"] | None = None  # put every recording in this split
     overwrite: bool = False  # replace a dataset that stands there
     max_failures: int | None = None  # give up when more files than this cannot be used
+    strict: bool = False  # refuse a file of which anything was wrong, and mended or left out
     capacity: Capacity = MOST  # what a recording has at most
 
 
@@ -76,6 +80,7 @@ class Summary:
     skipped: tuple[Skipped, ...]
     capacity: Capacity
     cropped: dict[str, int]  # for want of room, all recordings together: what is not zero
+    faults: dict[str, int]  # of the sources, mended or left out: likewise
 
 
 def convert(
@@ -100,7 +105,7 @@ def convert(
     check_split("split", split)
     if not 0.02 <= dt <= 1.0:
         raise InputError(f"dt: {dt} s (use 0.02 to 1 s; 0.2 is usual)")
-    plan = Plan(format, dt, __version__, find(format, sources)[: settings.limit], settings.capacity)
+    plan = Plan(format, dt, __version__, find(format, sources)[: settings.limit], settings.capacity, settings.strict)
     out = Path(out)
     with open_work(out, plan, settings.overwrite) as folder:
         _convert_all(folder, plan, settings.workers, Gate(split, max_failures), progress)
@@ -116,8 +121,17 @@ def convert(
         close_work(folder)
     egos = sum(len(entry.egos) for entry in manifest.recordings)
     maps = sum(not entry.agents for entry in manifest.recordings)
-    cropped = cropped_of(total(entry.notes for entry in manifest.recordings))
-    return Summary(str(out), len(manifest.recordings), maps, egos, manifest.skipped, manifest.capacity, cropped)
+    notes = total(entry.notes for entry in manifest.recordings)
+    return Summary(
+        out=str(out),
+        recordings=len(manifest.recordings),
+        maps=maps,
+        egos=egos,
+        skipped=manifest.skipped,
+        capacity=manifest.capacity,
+        cropped=cropped_of(notes),
+        faults=faults(notes),
+    )
 
 
 def find(format: str, sources: Sequence[str]) -> tuple[str, ...]:
@@ -141,18 +155,27 @@ def _by_scene(file: str) -> tuple[str, int, str]:
 # ------------------------------------------------------------------------------------------------------------- one file
 
 
-def convert_file(format: str, file: str, dt: float, capacity: Capacity = MOST) -> Result:
+def convert_file(format: str, file: str, dt: float, capacity: Capacity = MOST, strict: bool = False) -> Result:
     """Read, smooth, resample and compile one file; whatever is wrong with it becomes the reason why it is skipped."""
     if not file.isprintable():
         return Skipped(ascii(file), f"{ascii(file)}: a name with characters that do not print (rename the file)")
+
+    def told(words: str) -> None:
+        tell(f"{file}: {words}")
+
     try:
+        told("reading")
         recording = READERS[format].read(file)
         _check(file, recording)
+        if strict and (wrong := faults(recording.notes)):
+            words = ", ".join(f"{count} {name}" for name, count in wrong.items())
+            raise InputError(f"{file}: strict: {words} (mend the file, or convert it without --strict)")
         if format != "recording":  # such a file says itself what was derived
             recording = counted(recording)
+        told("smoothing")
         recording, report = smooth(recording)
         recording = resample(recording, dt)
-        scenario, compiled = compile_within(recording, capacity)
+        scenario, compiled = compile_within(recording, capacity, told)
         recording = shorten(recording, capacity.steps)[0]
         entry = _describe(recording, scenario, compiled, report._asdict())
         if not entry.egos and len(recording.tracks.id):  # a map alone has no road users, and is kept as a map
@@ -201,7 +224,7 @@ class Task:
     """Some files of a shard to convert, or all of them to assemble."""
 
     folder: Path
-    plan: tuple[str, float, Capacity]  # format, dt, at most
+    plan: tuple[str, float, Capacity, bool]  # format, dt, at most, strict
     shard: int
     files: tuple[tuple[int, str], ...]  # place in the plan, file
     assemble: bool
@@ -268,7 +291,7 @@ class Course:
 
     def _task(self, shard: int, numbers: Iterable[int], assemble: bool) -> Task:
         files = tuple((number, self.plan.files[number]) for number in numbers)
-        plan = (self.plan.format, self.plan.dt, self.plan.capacity)
+        plan = (self.plan.format, self.plan.dt, self.plan.capacity, self.plan.strict)
         return Task(self.folder, plan, shard, files, assemble)
 
 
@@ -277,7 +300,7 @@ def _convert_all(folder: Path, plan: Plan, workers: int, gate: Gate, progress: P
     course = Course(folder, plan, max(1, min(TOGETHER, len(plan.files) // (4 * max(workers, 1)))))
     done = 0
 
-    def tell(told: Sequence[Entry | Skipped], file: str) -> None:
+    def tally(told: Sequence[Entry | Skipped], file: str) -> None:
         nonlocal done
         for one in told:
             if isinstance(one, Skipped):
@@ -288,20 +311,25 @@ def _convert_all(folder: Path, plan: Plan, workers: int, gate: Gate, progress: P
         if progress is not None:
             progress(done, len(plan.files), file)
 
-    tell(course.known, "")
+    tally(course.known, "")
     course.known.clear()
-    for task, told in spread(perform, course.following, min(workers, max(1, len(course.open)))):
+
+    def heard(words: str) -> None:
+        if progress is not None:
+            progress(done, len(plan.files), words)
+
+    for task, told in spread(perform, course.following, min(workers, max(1, len(course.open))), heard):
         course.finished(task)
         if told:
-            tell(told, told[-1].file)
+            tally(told, told[-1].file)
 
 
 def _gather(folder: Path, plan: Plan, gate: Gate) -> Manifest:
-    """The manifest of all shards, in the order of the files; of two recordings of one name the first is kept."""
+    """The manifest of all shards, in the order of the files; of two recordings that are one the first is kept."""
     entries: list[Entry] = []
     skipped: list[Skipped] = []
     shards: list[Shard] = []
-    capacity = NOTHING
+    capacity = driven = NOTHING
     for number in range(plan.shards):
         numbers = plan.of_shard(number)
         done = read_done(folder, number, plan.files[numbers.start : numbers.stop])
@@ -311,5 +339,15 @@ def _gather(folder: Path, plan: Plan, gate: Gate) -> Manifest:
         entries += [one for one in told if not isinstance(one, Skipped)]
         skipped += [one for one in told if isinstance(one, Skipped)]
         shards += [done.shard] if done.entries else []
-        capacity = union(capacity, done.capacity)
-    return Manifest(VERSION, plan.dt, capacity, tuple(entries), tuple(shards), tuple(skipped))
+        capacity, driven = union(capacity, done.capacity), union(driven, done.driven)
+    names = named_apart([entry.name for entry in entries], [entry.file for entry in entries])
+    entries = [_renamed(entry, name) for entry, name in zip(entries, names, strict=True)]
+    less = None if driven in (NOTHING, capacity) else driven
+    return Manifest(VERSION, plan.dt, capacity, tuple(entries), tuple(shards), tuple(skipped), driven=less)
+
+
+def _renamed(entry: Entry, name: str) -> Entry:
+    """The recording under another name, if it is another, and counted; its group stays, for it may be one of many."""
+    if name == entry.name:
+        return entry
+    return dataclasses.replace(entry, name=name, notes=entry.notes | {"named_by_path": 1})

@@ -35,13 +35,14 @@ def load(folder: str | Path, split: str | None = None, admitted_only: bool = Tru
     """
     manifest = read_manifest(folder)
     entries = entries_of(folder, manifest, split, admitted_only)[:limit]
+    capacity = manifest.room(driven=admitted_only)
     return Loaded(
-        scenarios=tuple(read_scenarios(folder, manifest, entries)),
+        scenarios=tuple(read_scenarios(folder, manifest, entries, driven=admitted_only)),
         names=tuple(entry.name for entry in entries),
         groups=tuple(entry.group for entry in entries),
-        admitted=tuple(admission_marks(entry, manifest.capacity, admitted_only) for entry in entries),
+        admitted=tuple(admission_marks(entry, capacity, admitted_only) for entry in entries),
         dt=manifest.dt,
-        capacity=manifest.capacity,
+        capacity=capacity,
     )
 
 
@@ -49,7 +50,7 @@ def join(parts: Sequence[Loaded]) -> Loaded:
     """Several datasets as one, in their order, with room for the largest of each. `InputError` where dt differs."""
     if len(parts) == 1:
         return parts[0]
-    capacity = joint_capacity(parts)
+    capacity = joint_capacity([(part.dt, part.capacity) for part in parts])
     scenarios = [
         from_arrays(pad(to_arrays(scenario), capacity, name))
         for part in parts
@@ -66,11 +67,16 @@ def join(parts: Sequence[Loaded]) -> Loaded:
     )
 
 
-def joint_capacity(parts: Sequence[Loaded] | Sequence[Manifest]) -> Capacity:
+def driven_capacity(manifests: Sequence[Manifest]) -> Capacity:
+    """Room for the largest of each that has egos. `InputError` where dt differs."""
+    return joint_capacity([(manifest.dt, manifest.room(driven=True)) for manifest in manifests])
+
+
+def joint_capacity(parts: Sequence[tuple[float, Capacity]]) -> Capacity:
     """Room for the largest of each. `InputError` where dt differs."""
-    if len({part.dt for part in parts}) > 1:
-        raise InputError(f"datasets: dt: {', '.join(str(part.dt) for part in parts)} s differ (convert with one --dt)")
-    return functools.reduce(union, [part.capacity for part in parts])
+    if len({dt for dt, _ in parts}) > 1:
+        raise InputError(f"datasets: dt: {', '.join(str(dt) for dt, _ in parts)} s differ (convert with one --dt)")
+    return functools.reduce(union, [capacity for _, capacity in parts])
 
 
 def entries_of(folder: str | Path, manifest: Manifest, split: str | None, admitted_only: bool) -> list[Entry]:

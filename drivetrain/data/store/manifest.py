@@ -18,7 +18,7 @@ VERSION = 2
 
 Scalar = str | int | float
 
-LATER = {"levels": 0}
+LATER: dict[str, int | None] = {"levels": 0, "driven": None}
 """Keys that came after the version: left out at these values, so that what needs them not is as it was."""
 
 
@@ -84,6 +84,11 @@ class Manifest:
     skipped: tuple[Skipped, ...] = ()
     parent: str = ""  # SHA-256 of the manifest of the dataset that this one was selected from
     selection: dict[str, Scalar] = dataclasses.field(default_factory=dict)  # how
+    driven: Capacity | None = None  # holds what has egos, where that is less: banks are as large
+
+    def room(self, driven: bool) -> Capacity:
+        """What holds every recording, or every one that has egos."""
+        return self.driven or self.capacity if driven else self.capacity
 
 
 def is_plain(name: str) -> bool:
@@ -100,8 +105,12 @@ def check_split(where: str, split: str | None) -> None:
 def encode(manifest: Manifest) -> bytes:
     """The manifest as JSON with its digest: the same manifest gives the same bytes."""
     body = dataclasses.asdict(manifest)
-    body["capacity"] = {key: value for key, value in body["capacity"].items() if LATER.get(key) != value}
-    return seal(body)
+    body["capacity"] = _without_later(body["capacity"])
+    return seal(_without_later(body))
+
+
+def _without_later(body: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    return {key: value for key, value in body.items() if key not in LATER or LATER[key] != value}
 
 
 def decode(data: bytes, file: str) -> Manifest:
@@ -169,6 +178,8 @@ def _refuse_constant(word: str) -> typing.NoReturn:
 def parse(expected: typing.Any, value: typing.Any, file: str, where: str = "") -> typing.Any:
     """JSON's `value` as the type `expected`: a record, a tuple or dict of one type, a union of scalars, a scalar."""
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if isinstance(value, dict):  # a record, or None
+        expected = next((one for one in arguments if dataclasses.is_dataclass(one)), expected)
     if dataclasses.is_dataclass(expected) and isinstance(value, dict):
         hints = typing.get_type_hints(expected)
         value = {key: default for key, default in LATER.items() if key in hints} | value

@@ -2,10 +2,12 @@
 
 parent   submits tasks, waits for any outcome          unblocked by: an outcome, or a process that died
 process  runs a task at a time                         unblocked by: a task
+         tells what it is about, in a pipe             never blocked: what does not fit is forgotten
 its watch (a thread) waits for the parent's end, and ends the process: a killed parent leaves no orphans
 """
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -20,28 +22,54 @@ from drivetrain.types import InputError
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
+Heard = Callable[[str], None]
+
+HEARD_EVERY = 0.5
+"""Seconds between two looks at what processes tell."""
+LONGEST = 1000
+"""Bytes of what is told at once: fewer than a pipe takes as one (4096)."""
+
+_listening: list[Heard] = []  # in the process that runs a task: who hears what `tell` says
 
 
-def spread(run: Callable[[Task], Outcome], task: Callable[[], Task | None], workers: int) -> Iterator[Outcome]:
+def tell(words: str) -> None:
+    """Say what a task is about: `spread` has it heard, in whatever process the task runs."""
+    for heard in _listening:
+        heard(words)
+
+
+def spread(
+    run: Callable[[Task], Outcome], task: Callable[[], Task | None], workers: int, heard: Heard | None = None
+) -> Iterator[Outcome]:
     """What `run` makes of each task, in no order. `task` gives the next one; None: none now, ask after an outcome.
 
-    With one worker, everything happens in this process. Raises what `run` raises, and `InputError` naming the tasks
-    at hand where a process dies.
+    With one worker, everything happens in this process. `heard` is called with what tasks `tell` meanwhile. Raises what
+    `run` raises, and `InputError` naming the tasks at hand where a process dies.
     """
     if workers <= 1:
-        while (following := task()) is not None:
-            yield run(following)
+        _listening[:] = [heard] if heard else []
+        try:
+            while (following := task()) is not None:
+                yield run(following)
+        finally:
+            _listening.clear()
         return
     running: dict[Future, Task] = {}
     context = multiprocessing.get_context("spawn")
-    executor = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    ear, mouth = context.Pipe(duplex=False)
+    os.set_blocking(mouth.fileno(), False)
+    executor = concurrent.futures.ProcessPoolExecutor(workers, context, _begin, (mouth,))
     try:
         while True:
             while len(running) < 2 * workers and (following := task()) is not None:
                 running[executor.submit(run, following)] = following
             if not running:
                 return
-            done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            done, _ = concurrent.futures.wait(running, HEARD_EVERY, return_when=concurrent.futures.FIRST_COMPLETED)
+            while ear.poll():
+                words = ear.recv_bytes().decode(errors="replace")
+                if heard:
+                    heard(words)
             for future in done:
                 outcome = future.result()
                 del running[future]
@@ -53,6 +81,8 @@ def spread(run: Callable[[Task], Outcome], task: Callable[[], Task | None], work
         ) from None
     finally:
         executor.shutdown(cancel_futures=True)
+        ear.close()
+        mouth.close()
 
 
 def cores() -> int:
@@ -60,10 +90,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _begin() -> None:
-    """In a worker: die quietly of Ctrl-C, and with the parent."""
+def _begin(mouth: connection.Connection) -> None:
+    """In a worker: die quietly of Ctrl-C, and with the parent; tell it through a pipe."""
+    _listening[:] = [lambda words: _told(mouth, words)]
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_watch, daemon=True).start()
+
+
+def _told(mouth: connection.Connection, words: str) -> None:
+    with contextlib.suppress(BlockingIOError, BrokenPipeError):
+        mouth.send_bytes(words.encode(errors="replace")[:LONGEST])
 
 
 def _watch() -> None:

@@ -83,14 +83,15 @@ def _write_records(folder: Path, results: Iterator[Packed | Skipped], about: Man
     entries: list[Entry] = []
     shards: list[Shard] = []
     skipped: list[Skipped] = []
-    capacity = NOTHING
+    capacity = driven = NOTHING
 
     def records(first: Packed, name: str) -> Iterator[bytes]:
-        nonlocal capacity
+        nonlocal capacity, driven
         rest = itertools.islice(_kept(results, skipped), RECORDS_PER_SHARD - 1)
         for position, packed in enumerate(itertools.chain([first], rest)):
             entries.append(replace(packed.entry, shard=name, position=position))
             capacity = union(capacity, packed.extent)
+            driven = union(driven, packed.extent) if packed.entry.egos else driven
             yield packed.data
 
     while (first := next(_kept(results, skipped), None)) is not None:
@@ -99,7 +100,12 @@ def _write_records(folder: Path, results: Iterator[Packed | Skipped], about: Man
     if not entries:
         raise InputError(skipped[0].reason if skipped else f"{folder}: no recordings were given (name a source)")
     return replace(
-        about, capacity=capacity, recordings=tuple(entries), shards=tuple(shards), skipped=(*about.skipped, *skipped)
+        about,
+        capacity=capacity,
+        recordings=tuple(entries),
+        shards=tuple(shards),
+        skipped=(*about.skipped, *skipped),
+        driven=None if driven in (NOTHING, capacity) else driven,
     )
 
 
@@ -140,13 +146,15 @@ def read_records(folder: str | Path, manifest: Manifest, entries: Iterable[Entry
             reader.close()
 
 
-def read_scenarios(folder: str | Path, manifest: Manifest, entries: Sequence[Entry]) -> Iterator[Scenario]:
-    """The scenarios of `entries`, in that order, padded to the manifest's capacity.
+def read_scenarios(
+    folder: str | Path, manifest: Manifest, entries: Sequence[Entry], driven: bool = False
+) -> Iterator[Scenario]:
+    """The scenarios of `entries`, in that order, padded to the manifest's capacity, or to that of what has egos.
 
     Raises `InputError` naming recording and shard on bytes that are not the bytes written.
     """
     for entry, data in read_records(folder, manifest, entries):
-        yield unpack_record(data, manifest.capacity, f"{Path(folder) / entry.shard}: {entry.name}")
+        yield unpack_record(data, manifest.room(driven), f"{Path(folder) / entry.shard}: {entry.name}")
 
 
 def unpack_record(data: bytes, capacity: Capacity, where: str) -> Scenario:

@@ -22,21 +22,22 @@ def split_of(group: str) -> str:
 
 
 class Gate:
-    """What recordings must be together: names once, groups in one split, failures few."""
+    """What recordings must be together: each once, groups in one split, failures few."""
 
     def __init__(self, split: str | None, max_failures: int | None):
         """`split` is where every recording is put."""
         self.split, self.max_failures = split, max_failures
         self.failures = 0
-        self.names: dict[str, str] = {}
+        self.files: dict[tuple[str, str], str] = {}  # by name and checksum
         self.split_by_group: dict[str, str] = {}
 
     def admit(self, entry: Entry) -> Entry | Skipped:
         """The recording in its split, or why it is left out. Raises `InputError` where its group would straddle."""
-        if entry.name in self.names:
-            also = self.names[entry.name]
-            return self.skip(Skipped(entry.file, f"{entry.file}: name: {entry.name} is also in {also} (leave one out)"))
-        self.names[entry.name] = entry.file
+        also = self.files.setdefault((entry.name, entry.sha256), entry.file)
+        if also != entry.file:
+            return self.skip(
+                Skipped(entry.file, f"{entry.file}: {entry.name} is also in {also}, alike (leave one out)")
+            )
         entry = dataclasses.replace(entry, split=self.split or entry.split)
         known = self.split_by_group.setdefault(entry.group, entry.split)
         if known != entry.split:

@@ -44,7 +44,7 @@ class Stream:
     hosts: int = 1
     threads: int = 4
     ahead: int = 32  # samples, decoded, in memory
-    capacity: Capacity | None = None  # to pad to; None: the dataset's own
+    capacity: Capacity | None = None  # to pad to; None: what holds all of them
 
     def open(self, state: State | None = None) -> "Samples":
         """The stream from its beginning, or from where `state` was taken.
@@ -63,7 +63,7 @@ class Stream:
 class Sample:
     """One recording of a stream."""
 
-    scenario: Scenario  # padded to the dataset's capacity
+    scenario: Scenario  # padded to the stream's capacity
     admitted: Bool[np.ndarray, "E"]  # egos that may be driven; False for padding
     row: int  # among the stream's recordings, in the manifest's order
     name: str
@@ -128,7 +128,7 @@ class Records:
         self.folder, self.manifest = Path(stream.folder), manifest
         self.entries = entries_of(stream.folder, manifest, stream.split, stream.admitted_only)
         self.admitted_only = stream.admitted_only
-        self.capacity = stream.capacity or manifest.capacity
+        self.capacity = stream.capacity or manifest.room(driven=stream.admitted_only)
         numbers: dict[str, int] = {}
         self.groups = [numbers.setdefault(entry.group, len(numbers)) for entry in self.entries]
         self._local = threading.local()

@@ -39,13 +39,14 @@ class Plan:
     version: str  # of Drivetrain
     files: tuple[str, ...]
     capacity: Capacity = MOST
+    strict: bool = False
 
     def describe(self) -> dict[str, str | int | float]:
         """The plan in few words, to be compared."""
         digest = hashlib.sha256("\0".join(self.files).encode(errors="surrogateescape")).hexdigest()
         about = {"converter": self.format, "dt": self.dt, "version": self.version, "files": len(self.files)}
         most = " ".join(f"{name} {size}" for name, size in vars(self.capacity).items())
-        return about | {"capacity": most, "digest of files": digest}
+        return about | {"capacity": most, "strict": int(self.strict), "digest of files": digest}
 
     @property
     def shards(self) -> int:
@@ -63,6 +64,7 @@ class Done:
 
     shard: Shard  # of no records, and no name, where every file was skipped
     capacity: Capacity
+    driven: Capacity  # holds what has egos
     entries: tuple[Entry, ...]
     skipped: tuple[Skipped, ...]
     stamps: tuple[str, ...]  # of its files, when they were read
@@ -163,10 +165,10 @@ def read_part(folder: Path, number: int, file: str) -> Result | None:
 def assemble(folder: Path, number: int, first: int, files: tuple[str, ...]) -> None:
     """Write one shard from the parts of its files (the plan's, from `first` on), record it, and delete the parts."""
     name, entries, skipped = shard_name(number), [], []
-    capacity, stamps = NOTHING, tuple(stamp(file) for file in files)
+    capacity, driven, stamps = NOTHING, NOTHING, tuple(stamp(file) for file in files)
 
     def records() -> Iterator[bytes]:
-        nonlocal capacity
+        nonlocal capacity, driven
         for at, file in enumerate(files, start=first):
             result = read_part(folder, at, file)
             if result is None:
@@ -176,13 +178,14 @@ def assemble(folder: Path, number: int, first: int, files: tuple[str, ...]) -> N
                 continue
             entries.append(dataclasses.replace(result.entry, shard=name, position=len(entries)))
             capacity = union(capacity, result.extent)
+            driven = union(driven, result.extent) if result.entry.egos else driven
             yield result.data
 
     shard = write_shard(folder / "dataset" / name, records())
     if not entries:
         (folder / "dataset" / name).unlink()
         shard = Shard("", 0, 0, "")
-    done = Done(shard, capacity, tuple(entries), tuple(skipped), stamps)
+    done = Done(shard, capacity, driven, tuple(entries), tuple(skipped), stamps)
     try:
         write_atomically(folder / "shards" / f"{number:05d}.json", seal({"format": VERSION} | dataclasses.asdict(done)))
     except OSError as error:

@@ -9,6 +9,7 @@ import scenes
 import shapely
 from fixtures_drawn import Drawn, drive
 
+from drivetrain.banks.part import Part
 from drivetrain.commands import data as command
 from drivetrain.data.compile.capacity import MOST, Capacity
 from drivetrain.data.compile.compiling import compile_recording, compile_within, draft, measure
@@ -17,7 +18,9 @@ from drivetrain.data.readers import READERS
 from drivetrain.data.recordings.recording import ControlLine, Feature
 from drivetrain.data.store.converting import Settings, convert
 from drivetrain.data.store.dataset_info import info
-from drivetrain.data.store.shards import read_manifest, read_scenarios
+from drivetrain.data.store.loading import load
+from drivetrain.data.store.shards import read_manifest, read_scenarios, set_causes, verify
+from drivetrain.data.store.streaming import Stream
 from drivetrain.types import ControlKind, ElementKind, InputError
 
 
@@ -181,6 +184,27 @@ def test_a_dataset_is_cropped_and_says_so(tmp_path, drawn, capsys):
     assert first.log.agents.valid.shape == (25, 1)
     large = convert("drawn", ["one"], tmp_path / "large")
     assert large.cropped == info(tmp_path / "large").cropped == {}
+
+
+def test_a_map_without_road_users_is_whole_and_makes_no_bank_larger(tmp_path, drawn):
+    small = dataclasses.replace(MOST, elements=10, lines=2)
+    summary = convert("drawn", ["one", "town"], tmp_path / "both", Settings(capacity=small))
+    manifest = verify(tmp_path / "both")
+    assert summary.cropped == {"elements": len(draft(drive("one")).elements.kind) - 10}
+    assert summary.maps == 1 and summary.capacity.lines == manifest.capacity.lines == 100
+    assert manifest.capacity.elements > 100
+    assert manifest.driven is not None and (manifest.driven.elements, manifest.driven.lines) == (10, 1)
+    (_, town) = load(tmp_path / "both", admitted_only=False).scenarios
+    assert (town.map.line_kind == ControlKind.LINE).sum() == 100
+    parts = Part((str(tmp_path / "both"),), None, admitted_only=False)
+    assert parts.whole.names == ("one",) and parts.whole.bank.lines.ends.shape == (1, 1, 4)
+    set_causes(tmp_path / "both", {"one": [None]})
+    assert load(tmp_path / "both").capacity == manifest.driven
+    samples = Stream(str(tmp_path / "both"), split=None, threads=1).open()
+    assert samples.capacity == manifest.driven and next(samples).scenario.map.line_kind.shape == (1,)
+    samples.close()
+    convert("drawn", ["town"], tmp_path / "alone")
+    assert read_manifest(tmp_path / "alone").driven is None
 
 
 def test_what_cannot_be_cropped_is_skipped_with_its_reason(tmp_path, drawn):

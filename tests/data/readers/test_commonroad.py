@@ -363,11 +363,36 @@ HOSTILE = {
     "a car of a kilometre": (GOOD.replace("<length>4.0", "<length>1000"), {}, "shape"),
     "no shape": (lanelet(1) + obstacle(2, shape=""), {}, "shape"),
     "a speed beyond sense": (GOOD.replace("<exact>5.0</exact>", "<exact>5e5</exact>"), {}, "velocity"),
-    "a limit of nothing": (lanelet(1, inside="<speedLimit>-3</speedLimit>") + obstacle(2), {}, "speedLimit"),
     "a cycle of no length": (GOOD + LIGHT, {}, "trafficLight 9"),
     "an unknown version": (GOOD, {"version": "1999z"}, "commonRoadVersion"),
     "an unclosed element": (GOOD + "<lanelet>", {}, "not well-formed"),
 }
+
+
+OTHER = obstacle(3)
+OUTLYING = OTHER.replace("<x>5.5</x>", "<x>2e5</x>")
+LEFT_OUT = {
+    "a place that is no number": (GOOD + OTHER.replace("<x>5.5</x>", "<x>nan</x>"), "objects_unreadable"),
+    "an outlying car": (GOOD + OUTLYING, "objects_unreadable"),
+    "no width": (GOOD + OTHER.replace("<width>2.0", "<width>0"), "objects_unreadable"),
+    "no shape": (GOOD + obstacle(3, shape=""), "objects_unreadable"),
+    "a step twice": (GOOD + OTHER.replace("<exact>2</exact>", "<exact>1</exact>"), "objects_unreadable"),
+    "no direction": (GOOD + obstacle(3, tag="staticObstacle").replace(COURSE, ""), "objects_unreadable"),
+    "a limit of nothing": (lanelet(1, inside="<speedLimit>-3</speedLimit>") + obstacle(2), "speed_limits_unreadable"),
+    "a limit of words": (lanelet(1, inside="<speedLimit>fast</speedLimit>") + obstacle(2), "speed_limits_unreadable"),
+    "a cycle of no length": (
+        GOOD + LIGHT + LIGHT.replace('id="9"', 'id="10"').replace("<duration>0<", "<duration>30<"),
+        "lights_unreadable",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_OUT)
+def test_what_concerns_one_element_is_left_out_and_counted(tmp_path, case):
+    body, note = LEFT_OUT[case]
+    recording = read(tmp_path, body)
+    assert recording.notes[note] == 1 and recording.tracks.id.tolist() == [2]
+    assert recording.lanes[0].speed_limit == 0.0 and len(recording.lights) == (note == "lights_unreadable")
 
 
 @pytest.mark.parametrize("case", HOSTILE)

@@ -184,11 +184,17 @@ ROWS = {
         "nocturne",
         lambda folder: noc.write(folder, noc.crossing()),
         {
-            NOT_FINITE: (text_file("a.json", noc.HOSTILE["overflow"]), "objects[0]"),
+            NOT_FINITE: (
+                text_file("a.json", json.dumps(noc.alone()).replace('"x": 5000.0', '"x": 1e999')),
+                "objects[0]",
+            ),
             TWO_IDS: (text_file("a.json", noc.HOSTILE["two ids"]), "objects"),
             EMPTY: (text_file("a.json", noc.HOSTILE["zero agents"]), "objects"),
             BACKWARDS: (text_file("a.json", noc.spoil(LIGHT, list(range(30, -5, -1)))), "time_index"),
-            ABSURD: (text_file("a.json", noc.HOSTILE["huge integer"]), "objects[0]: position"),
+            ABSURD: (
+                text_file("a.json", json.dumps(noc.alone()).replace('"x": 5000.0', f'"x": {10**400}')),
+                "objects[0]: position",
+            ),
             AWAY: (text_file("...json", json.dumps(noc.crossing())), "name"),
         },
     ),
@@ -219,7 +225,7 @@ ROWS = {
         "scenarionet",
         lambda folder: sn.write(folder, sn.waymo()),
         {
-            NOT_FINITE: (lambda folder: sn.write(folder, sn.HOSTILE["not finite"]), "track"),
+            NOT_FINITE: (lambda folder: sn.write(folder, sn.alone(sn.LEFT_OUT["not finite"])), "track"),
             TWO_IDS: (lambda folder: sn.write(folder, sn.HOSTILE["two ids"]), "track"),
             EMPTY: (lambda folder: sn.write(folder, sn.HOSTILE["empty scene"]), "tracks"),
             BACKWARDS: (lambda folder: sn.write(folder, sn.HOSTILE["time backwards"]), "metadata: ts"),
@@ -230,7 +236,7 @@ ROWS = {
         "waymo",
         record(waymo_records.scenario()),
         {
-            NOT_FINITE: (record(waymo_records.scenario(wod.HOSTILE_SCENARIOS["nan position"])), "track 7"),
+            NOT_FINITE: (record(waymo_records.scenario(wod.alone)), "track 7"),
             TWO_IDS: (record(waymo_records.scenario(wod.HOSTILE_SCENARIOS["two ids"])), "tracks"),
             EMPTY: (record(waymo_records.scenario(wod.HOSTILE_SCENARIOS["no tracks"])), "tracks"),
             BACKWARDS: (record(waymo_records.scenario(wod.HOSTILE_SCENARIOS["time goes back"])), "timestamps"),

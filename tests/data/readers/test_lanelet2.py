@@ -393,7 +393,6 @@ HOSTILE = {
     "a latitude beyond the pole": (GEO.replace('lat="0"', 'lat="95"', 1), "latitude"),
     "nodes on two continents": (GEO.replace('lat="0"', 'lat="45"', 1), "apart"),
     "a longitude of nothing": (GEO.replace('lon="0"', 'lon="nan"', 1), "lon"),
-    "a limit beyond sense": (GOOD.replace("20 mph", "20000 mph"), "speed_limit"),
     "an unclosed element": (GOOD.replace("</osm>", "<way></osm>"), "not well-formed"),
 }
 
@@ -406,6 +405,13 @@ def test_hostile_maps_end_with_one_line(tmp_path, case):
         lanelet2.read(file)
     line = str(caught.value)
     assert "\n" not in line and line.startswith(str(tmp_path)) and len(line) < 400
+
+
+@pytest.mark.parametrize("limit", ["20000 mph", "0", "1.2.3 km/h"])
+def test_a_limit_beyond_sense_is_unknown_and_counted(tmp_path, limit):
+    recording = lanelet2.read(write(tmp_path, GOOD.replace("20 mph", limit)))
+    assert recording.notes["speed_limits_unreadable"] == 1
+    assert 0.0 in {lane.speed_limit for lane in recording.lanes if lane.drivable}
 
 
 def test_what_is_missing_is_left_out_and_counted(tmp_path):

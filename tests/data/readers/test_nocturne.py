@@ -231,6 +231,11 @@ def test_radians_that_run_on_past_a_full_circle_are_no_degrees(tmp_path):
     assert read.notes["scenes_with_headings_in_degrees"] == 0
 
 
+def alone():
+    """The hand-written scene with its first object alone."""
+    return crossing() | {"objects": crossing()["objects"][:1]}
+
+
 def spoil(path, value):
     """A hand-written scene with one value replaced."""
     scene = copy.deepcopy(crossing())
@@ -246,30 +251,49 @@ HOSTILE = {
     "truncated": json.dumps(crossing())[:5000],
     "no object": "[]",
     "nesting": "[" * 100_000,
-    "nested value": spoil(["objects", 0, "heading"], [[[[0.0]]]]),
     "nan": spoil(["objects", 0, "heading"], [math.nan] * STEPS),
     "infinity": spoil(["objects", 0, "position", 3, "x"], math.inf),
-    "overflow": json.dumps(crossing()).replace('"x": 5000.0', '"x": 1e999'),
-    "huge integer": spoil(["objects", 0, "position", 3, "x"], 10**400),
     "zero agents": spoil(["objects"], []),
     "agents of null": spoil(["objects"], [None]),
     "two ids": spoil(["objects", 1, "id"], 7),
     "two lanes": spoil(["roads", 1, "id"], 100),
-    "id of text": spoil(["objects", 1, "id"], "7"),
     "never valid": spoil(["objects"], [thing(1, (0, 0), (0, 0), valid=[False] * STEPS)]),
+    "roads of text": spoil(["roads"], "none"),
+    "light of text": spoil(["tl_states", "104"], "red"),
+    "light out of time": spoil(["tl_states", "104", "time_index"], list(range(100, 135))),
+    "lights of one state": spoil(["tl_states", "104", "state"], ["stop"]),
+}
+
+
+LEFT_OUT = {
+    "nested value": spoil(["objects", 0, "heading"], [[[[0.0]]]]),
+    "overflow": json.dumps(crossing()).replace('"x": 5000.0', '"x": 1e999'),
+    "huge integer": spoil(["objects", 0, "position", 3, "x"], 10**400),
+    "id of text": spoil(["objects", 1, "id"], "7"),
     "short heading": spoil(["objects", 1, "heading"], [0.0]),
     "words for points": spoil(["objects", 1, "position"], "nowhere"),
     "giant": spoil(["objects", 1, "length"], 1e6),
-    "roads of text": spoil(["roads"], "none"),
     "road of text": spoil(["roads", 0], "lane"),
     "road far off": spoil(["roads", 0, "geometry", 0, "x"], 1e8),
     "geometry of null": spoil(["roads", 0, "geometry"], None),
     "lists under x and y": spoil(["objects", 1, "position"], {"x": [5000.0] * STEPS, "y": [-3000.0] * STEPS}),
     "lists for a point": spoil(["objects", 1, "position"], [{"x": [0.0, 1.0], "y": [0.0, 1.0]}] * STEPS),
-    "light of text": spoil(["tl_states", "104"], "red"),
-    "light out of time": spoil(["tl_states", "104", "time_index"], list(range(100, 135))),
-    "lights of one state": spoil(["tl_states", "104", "state"], ["stop"]),
 }
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_concerns_one_object_or_line_is_left_out_and_counted(tmp_path, recording, name):
+    read = nocturne.read(write(tmp_path, LEFT_OUT[name]))
+    objects, lines = read.notes["objects_unreadable"], read.notes["map_features_unreadable"]
+    assert len(read.tracks.id) == len(recording.tracks.id) - objects and objects + lines >= 1
+    assert read.lanes and np.isfinite(read.tracks.position).all()
+
+
+def test_where_no_object_can_be_read_the_first_says_why(tmp_path):
+    scene = alone()
+    scene["objects"] = [item | {"heading": "north"} for item in crossing()["objects"]]
+    with pytest.raises(InputError, match=r"objects\[0\]: heading: not a list of numbers"):
+        nocturne.read(write(tmp_path, scene))
 
 
 @pytest.mark.parametrize("name", HOSTILE)

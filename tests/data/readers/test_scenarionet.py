@@ -12,6 +12,7 @@ import shapely
 
 from drivetrain.data.compile.drafting import draft
 from drivetrain.data.readers.scenarionet import reader as scenarionet
+from drivetrain.data.recordings.provenance import given_and_derived
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
 
 SCENES = Path(__file__).resolve().parents[4] / "shared/data/nuscenes_mini_scenarionet"
@@ -207,6 +208,8 @@ def test_a_lane_beside_is_a_neighbour_unless_the_scene_denies_it(recording):
     assert upper.right_neighbour == lower.id and lower.left_neighbour == upper.id
     assert upper.left_neighbour is None and apart.right_neighbour is None
     assert recording.notes["lane_neighbours_denied"] == 2  # and lanes 3 and 4, which list none
+    counts = given_and_derived(recording)  # the pair that is left was recovered
+    assert (counts["lane_neighbours_given"], counts["lane_neighbours_derived"]) == (0, 2)
 
 
 def test_limits_bicycle_lanes_and_borders(recording):
@@ -311,6 +314,11 @@ def spoil(path, value):
     return scene
 
 
+def alone(scene):
+    """A scene with its track 7 alone."""
+    return scene | {"tracks": {"7": scene["tracks"]["7"]}}
+
+
 DEEP: list = [1.0, 1.0]
 for _ in range(60):
     DEEP = [DEEP, DEEP]  # 2**60 numbers to anything that flattens it
@@ -319,8 +327,6 @@ HOSTILE = {
     "no dict": [1, 2],
     "no tracks": spoil(["tracks"], ...),
     "empty scene": spoil(["tracks"], {}),
-    "tracks of text": spoil(["tracks", "7"], "car"),
-    "no state": spoil(["tracks", "7", "state"], None),
     "two ids": spoil(["tracks", 7], track("7", "VEHICLE", (0, 0), (1, 0))),
     "length of text": spoil(["length"], "60"),
     "absurd length": spoil(["length"], 10**12),
@@ -331,23 +337,8 @@ HOSTILE = {
     "time with a gap": spoil(["metadata", "ts"], np.r_[np.arange(30), np.arange(30) + 90.0] / 10),
     "time not a number": spoil(["metadata", "ts"], np.full(STEPS, np.nan)),
     "no time": spoil(["metadata", "ts"], ...),
-    "ego of nobody": spoil(["metadata", "sdc_id"], "99"),
-    "not finite": spoil([*STATE, "position"], np.full((STEPS, 3), np.nan)),
-    "infinite heading": spoil([*STATE, "heading"], np.full(STEPS, np.inf)),
     "far away": spoil([*STATE, "position"], np.full((STEPS, 3), 1e7)),
-    "position of text": spoil([*STATE, "position"], np.array(["a"] * STEPS)),
-    "position of lists": spoil([*STATE, "position"], DEEP),
-    "flat position": spoil([*STATE, "position"], np.zeros(STEPS)),
-    "short heading": spoil([*STATE, "heading"], np.zeros(3)),
-    "giant": spoil([*STATE, "length"], np.full(STEPS, 1e6)),
     "never valid": spoil(["tracks"], {"7": spoil([*STATE, "valid"], np.zeros(STEPS))["tracks"]["7"]}),
-    "feature of text": spoil(["map_features", "1"], "lane"),
-    "lane without a line": spoil(["map_features", "1", "polyline"], ...),
-    "nested line": spoil(["map_features", "1", "polyline"], DEEP),
-    "line of text": spoil(["map_features", "1", "polyline"], [("a", "b")]),
-    "line far off": spoil(["map_features", "1", "polyline"], np.full((3, 2), 1e12)),
-    "line not finite": spoil(["map_features", "1", "polyline"], np.full((3, 2), np.nan)),
-    "wide line": spoil(["map_features", "1", "polyline"], np.zeros((3, 9))),
     "two features": spoil(["map_features", 1], lane(line((0, 0), (9, 0)))),
     "light of text": spoil(["dynamic_map_states", "4"], "red"),
     "light without states": spoil(["dynamic_map_states", "4", "state"], {}),
@@ -357,6 +348,37 @@ HOSTILE = {
     "a call": b"cos\nsystem\n(S'true'\ntR.",
     "truncated": pickle.dumps(waymo())[:9000],
 }
+
+
+LEFT_OUT = {
+    "tracks of text": spoil(["tracks", "7"], "car"),
+    "no state": spoil(["tracks", "7", "state"], None),
+    "ego of nobody": spoil(["metadata", "sdc_id"], "99"),
+    "not finite": spoil([*STATE, "position"], np.full((STEPS, 3), np.nan)),
+    "infinite heading": spoil([*STATE, "heading"], np.full(STEPS, np.inf)),
+    "position of text": spoil([*STATE, "position"], np.array(["a"] * STEPS)),
+    "position of lists": spoil([*STATE, "position"], DEEP),
+    "flat position": spoil([*STATE, "position"], np.zeros(STEPS)),
+    "short heading": spoil([*STATE, "heading"], np.zeros(3)),
+    "giant": spoil([*STATE, "length"], np.full(STEPS, 1e6)),
+    "feature of text": spoil(["map_features", "1"], "lane"),
+    "lane without a line": spoil(["map_features", "1", "polyline"], ...),
+    "nested line": spoil(["map_features", "1", "polyline"], DEEP),
+    "line of text": spoil(["map_features", "1", "polyline"], [("a", "b")]),
+    "line far off": spoil(["map_features", "1", "polyline"], np.full((3, 2), 1e12)),
+    "line not finite": spoil(["map_features", "1", "polyline"], np.full((3, 2), np.nan)),
+    "wide line": spoil(["map_features", "1", "polyline"], np.zeros((3, 9))),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_concerns_one_track_or_feature_is_left_out_and_counted(tmp_path, recording, name):
+    read = scenarionet.read(write(tmp_path, LEFT_OUT[name]))
+    tracks, features = (read.notes.get(f"{what}_unreadable", 0) for what in ("objects", "map_features"))
+    assert len(read.tracks.id) == len(recording.tracks.id) - tracks
+    assert len(read.lanes) < len(recording.lanes) if features else len(read.lanes) == len(recording.lanes)
+    assert read.notes.get("marks_at_no_object", 0) == (tracks or name == "ego of nobody"), "track 7 is the ego"
+    assert tracks + features == (name != "ego of nobody")
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -35,6 +35,7 @@ from waymo_records import (
 )
 
 from drivetrain.data.readers.waymo import reader as waymo
+from drivetrain.data.recordings.provenance import faults
 from drivetrain.types import AgentKind, ControlKind, ElementKind, InputError, LightState
 
 REAL = Path(__file__).resolve().parents[4] / "shared/data/womd_samples/tfrecord"
@@ -293,6 +294,11 @@ def replaced(number, value, which=0):
     return change
 
 
+def alone(fields):
+    """One track, which is nowhere."""
+    return [*without(2)(fields), (2, a_track(*[state((math.nan, 0.0), (0.0, 0.0), 0.0, 0, True)] * STEPS))]
+
+
 def a_track(*states):
     return message((1, 7), (2, 1), *((3, one) for one in states))
 
@@ -312,22 +318,9 @@ HOSTILE_SCENARIOS = {
     "two ids": replaced(2, track(*OBJECTS[1])),
     "negative id": replaced(2, track(-5, *OBJECTS[0][1:])),
     "never valid": lambda fields: [*without(2)(fields), (2, track(*OBJECTS[0][:5], 0, 0))],
-    "nan position": replaced(2, a_track(*[state((math.nan, 0.0), (0.0, 0.0), 0.0, 0, True)] * STEPS)),
-    "infinite speed": replaced(2, a_track(*[state((0.0, 0.0), (math.inf, 0.0), 0.0, 0, True)] * STEPS)),
-    "giant": replaced(2, a_track(*[message((2, X), (3, Y), (5, F32(1e6)), (6, F32(2.0)), (11, 1))] * STEPS)),
-    "ego out of range": replaced(6, 99),
-    "ego below range": replaced(6, -1),
     "two features": replaced(8, feature(2, STREET, line((0, 0), (9, 0)))),
-    "lane far off": replaced(8, feature(1, STREET, line((0, 0), (1e9, 0), step=1e8))),
-    "lane of nan": replaced(8, feature(1, STREET, [(X, math.nan, 0.0), (X, Y, 0.0)])),
-    "lane of infinite height": replaced(8, feature(1, STREET, [(X, Y, math.inf), (X + 9, Y, 0.0)])),
-    "absurd speed limit": replaced(
-        8,
-        message((1, 1), (3, message((1, 1e9), (8, point((X, Y, 0)))))),
-    ),
     "crosswalk of nan": replaced(8, feature(40, 18, [(math.nan, Y, 0.0)] * 3)),
     "sign far off": replaced(8, feature(50, SIGN, [(1e12, Y, 0.0)])),
-    "stop point of nan": replaced(7, message((1, message((1, 5), (2, STOP), (3, point((math.nan, Y, 0.0))))))),
     "more light steps": lambda fields: [*fields, (7, message((1, message((1, 5), (2, 4), (3, point((X, Y, 0)))))))],
     "an id that is no word": replaced(5, b"../../etc\n"),
     "a long id": replaced(5, b"x" * 1000),
@@ -337,11 +330,47 @@ HOSTILE_SCENARIOS = {
     ],
     "endless": replaced(8, feature(1, STREET, line((-4e4, 0), (4e4, 0), step=8e4) * 20)),
 }
+LEFT_OUT = {
+    "nan position": replaced(2, a_track(*[state((math.nan, 0.0), (0.0, 0.0), 0.0, 0, True)] * STEPS)),
+    "infinite speed": replaced(2, a_track(*[state((0.0, 0.0), (math.inf, 0.0), 0.0, 0, True)] * STEPS)),
+    "giant": replaced(2, a_track(*[message((2, X), (3, Y), (5, F32(1e6)), (6, F32(2.0)), (11, 1))] * STEPS)),
+    "ego out of range": replaced(6, 99),
+    "ego below range": replaced(6, -1),
+    "lane far off": replaced(8, feature(1, STREET, line((0, 0), (1e9, 0), step=1e8))),
+    "lane of nan": replaced(8, feature(1, STREET, [(X, math.nan, 0.0), (X, Y, 0.0)])),
+    "lane of infinite height": replaced(8, feature(1, STREET, [(X, Y, math.inf), (X + 9, Y, 0.0)])),
+    "absurd speed limit": replaced(
+        8,
+        message((1, 1), (3, message((1, 1e9), (8, point((X, Y, 0)))))),
+    ),
+    "stop point of nan": replaced(7, message((1, message((1, 5), (2, STOP), (3, point((math.nan, Y, 0.0))))))),
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE_SCENARIOS)
 def test_hostile_messages_give_one_line(tmp_path, name):
     refused(write(tmp_path / "a.tfrecord", scenario(HOSTILE_SCENARIOS[name])))
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_concerns_one_element_is_left_out_and_counted(tmp_path, name):
+    whole, spoilt = read(tmp_path, scenario()), read(tmp_path, scenario(LEFT_OUT[name]))
+    counted = {key for key, count in faults(spoilt.notes).items() if count > whole.notes.get(key, 0)}
+    (kind,) = [kind for word, kind in KINDS_OF_FAULTS.items() if word in name]
+    assert counted - {"road_lines_too_short"} == {kind} and spoilt.notes[kind] == whole.notes.get(kind, 0) + 1
+    assert len(spoilt.tracks.id) == len(whole.tracks.id) - (kind == "objects_unreadable")
+    assert np.isfinite(spoilt.tracks.position).all() and spoilt.lanes
+
+
+KINDS_OF_FAULTS = {
+    "position": "objects_unreadable",
+    "infinite speed": "objects_unreadable",
+    "giant": "objects_unreadable",
+    "ego": "marks_at_no_object",
+    "lane": "map_features_unreadable",
+    "speed limit": "speed_limits_unreadable",
+    "stop point": "lights_unreadable",
+}
 
 
 HOSTILE_EXAMPLES = {
@@ -360,7 +389,6 @@ HOSTILE_EXAMPLES = {
     "road of other length": {"roadgraph_samples/id": [1, 2]},
     "road of nan": {"roadgraph_samples/xyz": [math.nan] * (3 * len(columns()["roadgraph_samples/id"]))},
     "lights of other length": {"traffic_light_state/past/id": [5]},
-    "light at infinity": {"traffic_light_state/current/x": [math.inf, 0.0]},
     "paths of other length": {f"path_samples/{n}": [1] for n in ("id", "valid", "on_route")}
     | {"path_samples/xyz": [1.0]},
     "a list for a name": {"scenario/id": [b"a", b"b"]},
@@ -377,6 +405,11 @@ def refused(file):
     with pytest.raises(InputError) as caught:
         waymo.read(file + "#00000")
     assert str(caught.value).startswith(file) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_a_light_at_infinity_is_left_out_and_counted(tmp_path):
+    data = example({"traffic_light_state/current/x": [math.inf, 0.0]})
+    assert read(tmp_path, data).notes["lights_unreadable"] >= 1
 
 
 def test_a_signalling_nan_is_refused_without_a_warning(tmp_path):

@@ -1,6 +1,7 @@
 """Counts of what was given and what was derived, against counts of the road itself."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import scenes
@@ -9,10 +10,13 @@ from fixtures_drawn import Drawn, drive
 
 from drivetrain.data.readers import READERS
 from drivetrain.data.readers.waymo import reader as waymo
-from drivetrain.data.recordings.provenance import given_and_derived
+from drivetrain.data.recordings.provenance import FAULTS, given_and_derived
 from drivetrain.data.recordings.recording_files import write_recording
-from drivetrain.data.store.converting import convert
+from drivetrain.data.store.converting import Settings, convert
 from drivetrain.data.store.dataset_info import info
+
+ROOT = Path(__file__).resolve().parents[3]
+OWN = "provenance.py"
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +59,27 @@ def test_a_waymo_record_says_both(tmp_path, record):
     assert (counts["lane_successors_given"] > 0) == (record is waymo_records.scenario)
     assert recording.notes["lane_successors_given"] == counts["lane_successors_given"]
     assert recording.notes["lane_neighbours_given"] == counts["lane_neighbours_given"]
+
+
+def test_every_fault_is_counted_somewhere():
+    sources = "".join(file.read_text() for file in (ROOT / "drivetrain/data").rglob("*.py") if file.name != OWN)
+    assert [name for name in sorted(FAULTS) if f'"{name}"' not in sources] == []
+
+
+def test_a_strict_conversion_refuses_what_else_is_mended(tmp_path, monkeypatch):
+    def read(self, file):
+        notes = {"signals_unreadable": 2 * (file == "odd one"), "crosswalks": 3, "roads_unreadable": 0}
+        return dataclasses.replace(drive(file), file=file, notes=notes)
+
+    monkeypatch.setattr(Drawn, "read", read)
+    mended = convert("drawn", ["fine", "odd one"], tmp_path / "mended")
+    assert mended.skipped == () and mended.faults == {"signals_unreadable": 2}
+    assert info(tmp_path / "mended").notes["signals_unreadable"] == 2
+    summary = convert("drawn", ["fine", "odd one"], tmp_path / "strict", Settings(strict=True))
+    (skipped,) = summary.skipped
+    assert summary.recordings == 1 and skipped.reason == (
+        "odd one: strict: 2 signals_unreadable (mend the file, or convert it without --strict)"
+    )
 
 
 def test_info_shows_them_and_a_recording_in_a_file_speaks_for_itself(tmp_path):

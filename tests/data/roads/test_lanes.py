@@ -7,7 +7,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivetrain.data.roads.lanes import components, headings, stations_of
+from drivetrain.data.roads.lanes import components, stations_of
 from drivetrain.data.roads.map_extension import AHEAD, BEHIND, extend_map, polygons
 from drivetrain.types import ElementKind
 
@@ -21,7 +21,7 @@ def test_a_straight_lane_has_a_cross_section_every_two_metres():
     np.testing.assert_allclose(lanes.left[lanes.stations(0)], np.stack([x, np.full(51, WIDTH)], 1), atol=1e-12)
     np.testing.assert_allclose(lanes.right[lanes.stations(0)], np.stack([x, np.zeros(51)], 1), atol=1e-12)
     np.testing.assert_allclose(lanes.centre[lanes.stations(1)], np.stack([x, np.full(51, 1.5 * WIDTH)], 1), atol=1e-12)
-    np.testing.assert_allclose(headings(lanes), np.tile([1.0, 0.0], (102, 1)), atol=1e-12)
+    np.testing.assert_allclose(lanes.tangent, np.tile([1.0, 0.0], (102, 1)), atol=1e-12)
     assert mending.points == mending.neighbours_dropped == 0
 
 
@@ -34,7 +34,7 @@ def test_neighbours_on_a_bend_are_beside_each_other_and_point_along_it():
     turning = (bend[:, 0] > 3.0) & (bend[:, 1] < radius - 3.0)
     out = bend[turning] - np.array([0.0, radius])
     tangent = np.stack([-out[:, 1], out[:, 0]], 1) / np.linalg.norm(out, axis=1, keepdims=True)
-    np.testing.assert_allclose(headings(lanes)[lanes.stations(0)][turning], tangent, atol=0.02)
+    np.testing.assert_allclose(lanes.tangent[lanes.stations(0)][turning], tangent, atol=0.02)
 
 
 def pulled_apart(gap: float):

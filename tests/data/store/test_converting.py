@@ -31,7 +31,9 @@ def test_a_drive_becomes_a_scenario_with_its_ego(tmp_path):
     told = []
     summary = convert("drawn", ["one"], tmp_path / "data", Settings(dt=0.2), progress=lambda *news: told.append(news))
     (entry,) = verify(tmp_path / "data").recordings
-    assert (summary.recordings, summary.egos, told) == (1, 1, [(0, 1, ""), (1, 1, "one")])
+    assert (summary.recordings, summary.egos) == (1, 1)
+    work = ["reading", "smoothing", "1 lanes", "routes 0/2", "routes 1/2", "the outline of 3 lanes", "borders"]
+    assert told == [(0, 1, ""), *((0, 1, f"one: {words}") for words in work), (1, 1, "one")]
     assert entry.name == "one" and entry.group == "one" and entry.steps == 30 and entry.agents == {"car": 2}
     assert [(ego.track_id, ego.first, ego.last, ego.cause) for ego in entry.egos] == [(5, 0, 29, "")]
     assert entry.notes["not_driven_parked"] == 1
@@ -95,9 +97,25 @@ def test_a_recording_without_lanes_is_no_scene(tmp_path, monkeypatch):
         convert("drawn", ["one"], tmp_path / "data")
 
 
-def test_a_name_is_taken_once(tmp_path):
+def test_a_recording_that_comes_twice_is_taken_once(tmp_path):
     summary = convert("drawn", ["one|a", "one|b"], tmp_path / "data")
-    assert summary.recordings == 1 and "is also in one|a" in summary.skipped[0].reason
+    assert summary.recordings == 1 and "one is also in one|a, alike" in summary.skipped[0].reason
+
+
+def test_recordings_of_one_name_are_named_by_their_folders_and_stay_in_one_split(tmp_path, monkeypatch):
+    def read(self, file):
+        made = drive("one" if "one" in file else "two")
+        wider = dataclasses.replace(made.tracks, width=made.tracks.width + 0.1 * ("b/" in file))
+        return dataclasses.replace(made, file=file, tracks=wider)
+
+    monkeypatch.setattr(Drawn, "read", read)
+    summary = convert("drawn", ["a/one", "b/one", "c/one", "two"], tmp_path / "data")
+    recordings = read_manifest(tmp_path / "data").recordings
+    assert [entry.name for entry in recordings] == ["a-one", "b-one", "two"]
+    assert [skipped.file for skipped in summary.skipped] == ["c/one"], "it is the same as a/one"
+    assert {entry.group for entry in recordings} == {"one", "two"}
+    assert [entry.notes.get("named_by_path", 0) for entry in recordings] == [1, 1, 0]
+    assert verify(tmp_path / "data") == read_manifest(tmp_path / "data")
 
 
 def test_splits_have_the_shares_they_claim():
@@ -148,7 +166,11 @@ def test_any_number_of_workers_gives_the_same_bytes(tmp_path):
     files = [str(path) for path in sorted(NGSIM.glob("USA_Peach*"))[:3]]
     assert len(files) == 3
     for workers in (1, 2):
-        convert("commonroad", files, tmp_path / str(workers), Settings(workers=workers))
+        told: list[tuple[int, int, str]] = []
+        settings = Settings(workers=workers)
+        convert("commonroad", files, tmp_path / str(workers), settings, lambda *news, told=told: told.append(news))
+        assert [done for done, *_ in told] == sorted(done for done, *_ in told) and told[-1][0] == len(files)
+        assert any(note.endswith(": reading") for *_, note in told), "what a process is about is heard here"
     names = sorted(os.listdir(tmp_path / "1"))
     assert names == sorted(os.listdir(tmp_path / "2"))
     assert all((tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes() for name in names)

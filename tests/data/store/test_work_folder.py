@@ -150,7 +150,7 @@ def test_two_conversions_of_one_dataset_do_not_meet(tmp_path):
         refused.append(refusal)
 
     convert("drawn", ["many:3"], tmp_path / "out", progress=meanwhile)
-    assert len(refused) == 4 and len(verify(tmp_path / "out").recordings) == 3
+    assert len(refused) >= 4 and len(verify(tmp_path / "out").recordings) == 3
 
 
 def test_a_work_folder_without_its_beginning_is_no_work(tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import integer, number, parse, quote, refuse
 
@@ -41,6 +41,7 @@ class NetLane:
     may_change_left: bool = True
     may_change_right: bool = True
     height: Float[np.ndarray, "_"] | None = None  # m, at the points of `shape`; None: the network is flat
+    into: str = ""  # the junction that it leads to; empty inside one
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Connection:
     source: str
     target: str
     via: str  # empty: none
-    signal: str  # id of the program's owner; empty: no light
+    signal: str  # id of the program's owner; empty: no light, or a link of it that is not controlled
     link: int  # place in the signal's state
     state: str  # right of way where there is no light: M major, m minor, s stop, w all-way stop …
     turn_back: bool
@@ -76,6 +77,7 @@ class Network:
     junctions: dict[str, Junction]
     crossings: tuple[Float[np.ndarray, "_ 2"], ...]  # outlines
     walking_areas: tuple[Float[np.ndarray, "_ 2"], ...]  # outlines
+    without_length: tuple[Float[np.ndarray, "2"], ...] = ()  # where lanes are left out, for their points coincide
 
     def edges(self) -> dict[str, list[NetLane]]:
         """Lanes by edge, from right to left."""
@@ -95,7 +97,7 @@ def read_network(file: str) -> Network:
     if root.tag != "net":
         refuse(file, f"root element {quote(root.tag)}", "give a SUMO network, .net.xml")
     lanes: dict[str, NetLane] = {}
-    crossings, areas = [], []
+    crossings, areas, without_length = [], [], []
     for edge in root.iter("edge"):
         purpose = edge.get("function", "normal")
         for element in edge.findall("lane"):
@@ -105,7 +107,11 @@ def read_network(file: str) -> Network:
             elif purpose == "walkingarea":
                 areas.append(_shape(f"{where}: shape", element.get("shape"), least=1))
             elif purpose in ("normal", "internal"):
-                lane = _lane(where, edge.get("id") or "", element, purpose == "internal")
+                shape, height = _line(f"{where}: shape", element.get("shape"))
+                if len(shape) < 2:
+                    without_length.append(shape[0])
+                    continue
+                lane = _lane(where, edge, element, shape, height)
                 if lane.id in lanes:
                     refuse(where, "two lanes with this id", "build the network again with netconvert")
                 lanes[lane.id] = lane
@@ -118,22 +124,29 @@ def read_network(file: str) -> Network:
             junctions[junction.id] = junction
     connections = tuple(_connection(file, element, lanes) for element in root.iter("connection"))
     known = tuple(c for c in connections if c is not None)
-    return Network(file, lanes, known, junctions, tuple(crossings), tuple(areas))
+    return Network(file, lanes, known, junctions, tuple(crossings), tuple(areas), tuple(without_length))
 
 
-def _lane(where: str, edge: str, element: Element, internal: bool) -> NetLane:
+def _lane(
+    where: str,
+    edge: Element,
+    element: Element,
+    shape: Float[np.ndarray, "n 2"],
+    height: Float[np.ndarray, "n"] | None,
+) -> NetLane:
     return NetLane(
         id=element.get("id") or refuse(where, "no id", "build the network again with netconvert"),
-        edge=edge,
+        edge=edge.get("id") or "",
         index=integer(f"{where}: index", element.get("index"), high=1000),
-        shape=_shape(f"{where}: shape", element.get("shape"), least=2),
+        shape=shape,
         width=_width(where, element),
         speed=number(f"{where}: speed", element.get("speed")),
         allowed=permissions(element.get("allow"), element.get("disallow")),
-        internal=internal,
+        internal=edge.get("function") == "internal",
         may_change_left=_may_change(element.get("changeLeft")),
         may_change_right=_may_change(element.get("changeRight")),
-        height=_heights(f"{where}: shape", element.get("shape")),
+        height=height,
+        into=edge.get("to") or "",
     )
 
 
@@ -183,47 +196,42 @@ def _connection(file: str, element: Element, lanes: dict[str, NetLane]) -> Conne
     if source not in lanes or target not in lanes:
         return None
     where = f"{file}: connection {quote(source)} to {quote(target)}"
-    signal = element.get("tl", "")
-    via = element.get("via", "")
+    signal, via = element.get("tl", ""), element.get("via", "")
+    link = integer(f"{where}: linkIndex", element.get("linkIndex"), low=-1, high=10_000) if signal else -1
     return Connection(
         source=source,
         target=target,
         via=via if via in lanes else "",
-        signal=signal,
-        link=integer(f"{where}: linkIndex", element.get("linkIndex"), high=10_000) if signal else 0,
+        signal=signal if link >= 0 else "",
+        link=max(link, 0),
         state=element.get("state", ""),
         turn_back=element.get("dir", "") in ("t", "T"),
     )
 
 
 def _shape(where: str, text: str | None, least: int) -> Float[np.ndarray, "_ 2"]:
-    """Points 'x,y x,y …'; a third coordinate is height. Points that repeat come once."""
-    words = (text or "").split()
-    if not least <= len(words) <= MAX_POINTS:
-        refuse(where, f"{len(words)} points", f"give {least} to {MAX_POINTS}")
-    points = []
-    for word in words:
-        parts = word.split(",")
-        if len(parts) not in (2, 3):
-            refuse(where, f"{quote(word)} is no point", "write x,y")
-        points.append((number(where, parts[0]), number(where, parts[1])))
-    corners = np.array(points, np.float64).reshape(-1, 2)
-    corners = corners[_fresh(corners)]
+    """Points 'x,y x,y …' without their heights. Points that repeat come once."""
+    corners, _ = _line(where, text, least)
     if len(corners) < min(least, 2):
         refuse(where, "all points coincide", "give a line of some length")
     return corners
 
 
-def _fresh(points: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:
-    """The points that do not repeat the one before."""
-    step = np.hypot(*np.diff(points, axis=0).T) > 1e-3
-    return np.concatenate([np.ones(min(len(points), 1), bool), step])
-
-
-def _heights(where: str, text: str | None) -> Float[np.ndarray, "_"] | None:
-    """The heights of a shape's points, where each has one: its third coordinate."""
-    words = [word.split(",") for word in (text or "").split()]
-    if not all(len(word) == 3 for word in words):
-        return None
-    points = np.array([[number(where, part) for part in word] for word in words], np.float64).reshape(-1, 3)
-    return points[_fresh(points[:, :2]), 2]
+def _line(
+    where: str, text: str | None, least: int = 2
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n"] | None]:
+    """Points 'x,y x,y …', of which those that repeat come once; and their heights, where each has a third number."""
+    words = (text or "").split()
+    if not least <= len(words) <= MAX_POINTS:
+        refuse(where, f"{len(words)} points", f"give {least} to {MAX_POINTS}")
+    points = []
+    for word in words:
+        parts = [number(where, part) for part in word.split(",")]
+        if len(parts) not in (2, 3):
+            refuse(where, f"{quote(word)} is no point", "write x,y")
+        points.append(parts)
+    corners = np.array([point[:2] for point in points], np.float64).reshape(-1, 2)
+    step = np.hypot(*np.diff(corners, axis=0).T) > 1e-3
+    fresh = np.concatenate([np.ones(min(len(corners), 1), bool), step])
+    flat = not points or any(len(point) < 3 for point in points)
+    return corners[fresh], None if flat else np.array([point[2] for point in points], np.float64)[fresh]

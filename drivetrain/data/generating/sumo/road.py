@@ -83,6 +83,7 @@ def road_around(network: Network, centre: Float[np.ndarray, "2"], radius: float)
     lanes = _connected(lanes, links, pieces, network, number)
     lanes = _beside(lanes, network, number)
     lines, signals = _control_lines(links, lanes, network)
+    notes["lanes_without_length"] = sum(circle.contains(shapely.Point(*place)) for place in network.without_length)
     notes.update({"lane_borders_by_given_width": 2 * len(lanes), "stop_lines_derived": len(lines)})
     features = [Feature(ElementKind.ROAD_EDGE, line - origin) for line in _edges(network, circle)]
     for outline in network.crossings:

@@ -7,9 +7,11 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from drivetrain.data.readers.hardened_xml import by_id, integer, number, point, points, quantity, refuse
+from drivetrain.data.readers.leaving_out import readable
 from drivetrain.data.recordings.recording import Tracks
 from drivetrain.types import AgentKind
 
+UNREADABLE = "objects_unreadable"
 MAX_STEP = 1_000_000
 MAX_STEPS = 36_000  # an hour at 10 Hz
 MAX_STATES = 20_000_000  # tracks x steps: memory
@@ -63,18 +65,17 @@ def read_obstacles(file: str, root: Element, notes: Counter[str]) -> list[Obstac
     for id, role in roles.items():
         if role not in ("static", "dynamic"):
             refuse(f"{file}: obstacle {id}: role", "neither static nor dynamic", "give the role")
-    obstacles = []
-    for id, element in {**old, **dynamic, **static}.items():
-        name = element.findtext("type", "").strip()
-        if name in SCENERY:
-            notes["scenery_left_out"] += 1
-            continue
-        if name not in KINDS:
-            notes["other_obstacle_types"] += 1
+    named = [(id, item, item.findtext("type", "").strip()) for id, item in {**old, **dynamic, **static}.items()]
+    users = [one for one in named if one[2] not in SCENERY]
+    notes["scenery_left_out"] += len(named) - len(users)
+    notes["other_obstacle_types"] += sum(name not in KINDS for *_, name in users)
+
+    def read_one(user: tuple[int, Element, str]) -> Obstacle:
+        id, element, name = user
         parked = id in static or roles.get(id) == "static"
-        obstacles.append(
-            _obstacle(f"{file}: obstacle {id}", id, element, KINDS.get(name, AgentKind.OTHER), parked, notes)
-        )
+        return _obstacle(f"{file}: obstacle {id}", id, element, KINDS.get(name, AgentKind.OTHER), parked, notes)
+
+    obstacles = readable(users, read_one, notes, UNREADABLE)
     notes["scenery_left_out"] += len(root.findall("environmentObstacle"))
     notes["phantoms_left_out"] += len(root.findall("phantomObstacle"))
     return obstacles

@@ -11,10 +11,11 @@ import csv
 import io
 import os
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
-from drivetrain.data.readers.commonroad.obstacles import read_obstacles, time_span, to_tracks
+from drivetrain.data.readers.commonroad.obstacles import UNREADABLE, read_obstacles, time_span, to_tracks
 from drivetrain.data.readers.commonroad.road import read_road
 from drivetrain.data.readers.hardened_xml import number, parse, quote, refuse
 from drivetrain.data.readers.source_files import files_below, stem
@@ -53,7 +54,7 @@ def read(file: str) -> Recording:
     first, steps = time_span(file, obstacles)
     road = read_road(file, root, first, steps, notes)
     tracks = to_tracks(obstacles, road.origin, first, steps, dt) if obstacles else no_tracks()
-    _check_extent(file, tracks)
+    tracks = _within(file, tracks, notes)
     row = _index_row(file)
     return Recording(
         name=stem(file, SUFFIXES),
@@ -73,11 +74,16 @@ def read(file: str) -> Recording:
     )
 
 
-def _check_extent(file: str, tracks: Tracks) -> None:
+def _within(file: str, tracks: Tracks, notes: Counter[str]) -> Tracks:
+    """The tracks without those that lie far off; refused where all do: lanes and tracks are then of two frames."""
     far = np.abs(tracks.position).max(axis=(1, 2), initial=0.0) > MAX_EXTENT
-    if far.any():
+    if not far.any():
+        return tracks
+    if far.all():
         where = f"{file}: obstacle {tracks.id[far][0]}: position"
         refuse(where, f"further than {MAX_EXTENT:g} m from the lanes", "mend the outlier")
+    notes[UNREADABLE] += int(far.sum())
+    return replace(tracks, **{name: column[~far] for name, column in vars(tracks).items() if column is not None})
 
 
 def _index_row(file: str) -> dict[str, str]:

@@ -171,7 +171,9 @@ def _marking(element: Element, bound: str) -> ElementKind:
 
 def _speed_limit(where: str, element: Element, signs: Signs, notes: Counter[str]) -> float:
     """The lowest limit of the lanelet's own element (2018b) and its signs (2020a); 0 where there is none."""
-    limits = [speed(f"{where}: speedLimit", limit.text) for limit in element.findall("speedLimit")]
+    limits = [
+        value for limit in element.findall("speedLimit") if (value := speed(f"{where}: speedLimit", limit.text, notes))
+    ]
     for id in references(where, element, "trafficSignRef"):
         if id in signs.limits:
             limits.append(signs.limits[id])

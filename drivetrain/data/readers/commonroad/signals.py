@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import by_id, integer, number, point, points, references, refuse
+from drivetrain.data.readers.leaving_out import readable
 from drivetrain.data.recordings.json_fields import MAX_EXTENT
 from drivetrain.data.recordings.recording import ControlLine, Lane, Light
-from drivetrain.types import ControlKind, LightState
+from drivetrain.types import ControlKind, InputError, LightState
 
 MAX_SPEED_LIMIT = 100.0  # m/s
 TURN = np.deg2rad(30.0)  # a successor whose heading differs by more is a turn
@@ -60,10 +61,17 @@ def read_signs(
             if name in stop_signs:
                 signs.stops.add(id)
             elif name in speed_signs and (value := part.findtext("additionalValue")) is not None:
-                limit = speed(f"{file}: trafficSign {id}: additionalValue", value)
-                signs.limits[id] = min(limit, signs.limits.get(id, limit))
+                limit = speed(f"{file}: trafficSign {id}: additionalValue", value, notes)
+                if limit:
+                    signs.limits[id] = min(limit, signs.limits.get(id, limit))
+    lights = readable(
+        by_id(file, root, "trafficLight").items(),
+        lambda item: _light(f"{file}: trafficLight {item[0]}", *item, origin, first_step, steps, notes),
+        notes,
+        "lights_unreadable",
+    )
+    signs.lights.update({light.id: light for light in lights})
     for id, element in by_id(file, root, "trafficLight").items():
-        signs.lights[id] = _light(f"{file}: trafficLight {id}", id, element, origin, first_step, steps, notes)
         signs.directions[id] = element.findtext("direction", "all").strip().lower()
     for incoming in root.iterfind("intersection/incoming"):
         for turn in ("left", "straight", "right"):
@@ -107,12 +115,15 @@ def _light(
     return Light(id, states, recorded=False, position=position)
 
 
-def speed(where: str, text: str | None) -> float:
-    """A speed limit in m/s."""
-    limit = number(where, text)
-    if not 0.0 < limit <= MAX_SPEED_LIMIT:
-        refuse(where, f"{limit:g} m/s", f"give a limit in m/s, above 0 and up to {MAX_SPEED_LIMIT:g}")
-    return limit
+def speed(where: str, text: str | None, notes: Counter[str]) -> float:
+    """A speed limit in m/s; 0, and counted, where it makes no sense."""
+    try:
+        limit = number(where, text)
+    except InputError:
+        limit = 0.0
+    readable_limit = 0.0 < limit <= MAX_SPEED_LIMIT
+    notes["speed_limits_unreadable"] += not readable_limit
+    return limit if readable_limit else 0.0
 
 
 def control_lines(

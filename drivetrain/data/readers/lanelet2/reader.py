@@ -118,7 +118,7 @@ def _recording(item: str, map: str, name: str, table: Table | None, clip: int, n
         refuse(f"{map}: relation", "no lanelet for motor vehicles", "a map needs at least one drivable lanelet")
     origin = _origin(map, lanelets)
     rules = read_rules(map, osm, notes)
-    limits = [speed_limit(map, lanelet, rules, osm) for lanelet in lanelets]
+    limits = [speed_limit(lanelet, rules, osm, notes) for lanelet in lanelets]
     lanes = lanes_of(lanelets, limits, origin)
     tracks = no_tracks() if table is None else clip_tracks(item, table, clip, origin, notes)
     _check_near(item, tracks, lanes)

@@ -20,7 +20,6 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from jaxtyping import Float
 
-from drivetrain.data.readers.hardened_xml import number, refuse
 from drivetrain.data.readers.lanelet2.lanelets import Lanelet, Osm, Tags, id_of, tags_of
 from drivetrain.data.readers.stop_lines import Segment, crossed
 from drivetrain.data.recordings.polylines import at_shares
@@ -69,40 +68,41 @@ def _rule(where: str, relation: Element, tags: Tags, osm: Osm, notes: Counter[st
     return Rule(tags.get("subtype", ""), tags, ways, lanelets)
 
 
-def speed_limit(file: str, lanelet: Lanelet, rules: dict[int, Rule], osm: Osm) -> float:
+def speed_limit(lanelet: Lanelet, rules: dict[int, Rule], osm: Osm, notes: Counter[str]) -> float:
     """The limit of a lanelet in m/s; 0 where it is not known."""
-    where = f"{file}: relation {lanelet.id}: speed_limit"
     own = lanelet.tags.get("speed_limit") or lanelet.tags.get("speed_limit:vehicle")
     if own:
-        return _speed(where, own) or 0.0
+        return _speed(own, notes) or 0.0
     speeds = []
     for id in lanelet.rules:
         rule = rules.get(id)
         if rule is not None and rule.subtype == "speed_limit":
             said = [rule.tags[key] for key in LIMIT_TAGS if key in rule.tags]
             said += [osm.ways[way].tags.get("subtype", "") for way in rule.ways.get("refers", [])]
-            speeds += [speed for text in said if (speed := _speed(f"{file}: relation {id}", text)) is not None]
+            speeds += [speed for text in said if (speed := _speed(text, notes)) is not None]
     return min(speeds, default=0.0)
 
 
-def _speed(where: str, text: str) -> float | None:
-    """A limit in m/s from a number with a unit, or from a sign's name; None where it is neither."""
+def _speed(text: str, notes: Counter[str]) -> float | None:
+    """A limit in m/s from a number with a unit, or from a sign's name; None where it is neither, or makes no sense."""
     name = text.strip().lower().replace("_", ".")
     if name == ZONE_SIGN:
         return ZONE_LIMIT
     for pattern, unit in SIGNS:
         if sign := re.fullmatch(pattern, name[:40]):
-            return _checked(where, number(where, sign[1]) * unit)
+            return _checked(sign[1], unit, notes)
     plain = re.fullmatch(r"(\d[\d.]*)\s*([a-z/]*)", name[:40])
     if plain is None or plain[2] not in UNITS:
         return None
-    return _checked(where, number(where, plain[1]) * UNITS[plain[2]])
+    return _checked(plain[1], UNITS[plain[2]], notes)
 
 
-def _checked(where: str, limit: float) -> float:
-    if not 0.0 < limit <= MAX_SPEED_LIMIT:
-        refuse(where, f"{limit:g} m/s", f"give a limit above 0 and up to {MAX_SPEED_LIMIT:g} m/s")
-    return limit
+def _checked(digits: str, unit: float, notes: Counter[str]) -> float | None:
+    """A limit in m/s; None, and counted, where it makes no sense."""
+    limit = float(digits) * unit if digits.count(".") < 2 else 0.0
+    sensible = 0.0 < limit <= MAX_SPEED_LIMIT
+    notes["speed_limits_unreadable"] += not sensible
+    return limit if sensible else None
 
 
 def control_lines(

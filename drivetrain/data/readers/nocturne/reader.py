@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from drivetrain.data.readers.body_sizes import MAX_SIZE, SIZES
 from drivetrain.data.readers.ground_heights import ground_heights
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.leaving_out import readable
 from drivetrain.data.readers.local_frame import centred
 from drivetrain.data.readers.nocturne.roads import points, read_roads
 from drivetrain.data.readers.source_files import stem
@@ -27,6 +28,7 @@ from drivetrain.types import AgentKind
 
 DT = 0.1  # s; the layout does not say, and every scene of the dataset is recorded at 10 Hz
 SUFFIXES = (".json", ".json.xz", ".json.gz")
+UNREADABLE = "objects_unreadable"
 MAX_OBJECTS = 4096
 MAX_STEPS = 2048
 INVALID = -10_000.0  # m, both coordinates: the layout's mark of a step without a measurement
@@ -91,7 +93,9 @@ def _tracks(file: str, scene: dict[str, Any], notes: dict[str, int]) -> Tracks:
     objects = scene["objects"]
     if not 0 < len(objects) <= MAX_OBJECTS:
         refuse(f"{file}: objects", f"{len(objects)} of them", f"give 1 to {MAX_OBJECTS}")
-    read = [_object(f"{file}: objects[{row}]", item, row) for row, item in enumerate(objects)]
+    read = readable(
+        enumerate(objects), lambda item: _object(f"{file}: objects[{item[0]}]", item[1], item[0]), notes, UNREADABLE
+    )
     steps = {len(track["valid"]) for track in read}
     if len(steps) != 1 or not 2 <= min(steps) <= MAX_STEPS:
         words = f"{min(steps)} to {max(steps)} steps"
@@ -210,5 +214,6 @@ def _marked(scene: dict[str, Any], tracks: Tracks, notes: dict[str, int]) -> tup
     if type(row) is not int or not 0 <= row < len(scene["objects"]):
         notes["marks_at_no_object"] = 1
         return ()
-    id = scene["objects"][row].get("id", row)
-    return (id,) if id in tracks.id else ()
+    marked = scene["objects"][row]
+    id = marked.get("id", row) if isinstance(marked, dict) else None
+    return (id,) if type(id) is int and id in tracks.id else ()

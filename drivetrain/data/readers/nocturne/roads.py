@@ -3,6 +3,7 @@
 A stop sign stands on no lane in this layout, and lanes have neither limits nor links: `waymo.road` derives them.
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float, Int
 from drivetrain.data.readers.centre_lines.lane_borders import Paint
 from drivetrain.data.readers.centre_lines.lane_sampling import CentreLine
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.leaving_out import readable
 from drivetrain.data.readers.local_frame import MAX_EXTENT
 from drivetrain.data.readers.waymo.controls import SeenLight, StopSign
 from drivetrain.data.readers.waymo.road import (
@@ -35,6 +37,7 @@ _NAMES = ["unknown", "arrow_stop", "arrow_caution", "arrow_go", "stop", "caution
 _NAMES += ["flashing_stop", "flashing_caution"]
 WORDS: dict[str, LightState] = dict(zip(_NAMES, STATES, strict=True))
 """Light states by word; files that number them number them as the dataset does."""
+UNREADABLE = "map_features_unreadable"
 NO_LANE = -(2**62)  # of a light whose key is no lane's id
 
 
@@ -53,18 +56,13 @@ def points(where: str, value: Any) -> Float[np.ndarray, "n 2"]:
 def read_roads(file: str, scene: dict[str, Any], origin: Float[np.ndarray, "2"], steps: int) -> Roads:
     """Read `roads` and `tl_states` of a parsed scene. Raises `InputError` on what is not of the layout."""
     centres, paint, areas, signs = [], [], [], []
-    total = 0
-    for row, entry in enumerate(scene["roads"]):
-        where = f"{file}: roads[{row}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
-            refuse(where, "not an object with a type", "restore the file")
-        line = _line(where, entry, origin)
-        total += len(line)
-        if total > MAX_POINTS:
-            refuse(f"{file}: roads", f"more than {MAX_POINTS} points", "split the scene")
-        id, mark, kind = entry.get("id", row), entry.get("map_element_id", 0), entry["type"]
-        if type(id) is not int or type(mark) is not int:
-            refuse(f"{where}: id", "id or map_element_id is not an integer", "restore the file")
+    notes: dict[str, int] = {}
+    entries = readable(
+        enumerate(scene["roads"]), lambda item: _entry(f"{file}: roads[{item[0]}]", *item, origin), notes, UNREADABLE
+    )
+    if sum(len(line) for *_, line in entries) > MAX_POINTS:
+        refuse(f"{file}: roads", f"more than {MAX_POINTS} points", "split the scene")
+    for kind, id, mark, line in entries:
         if kind == "lane":
             centres.append(CentreLine(id, line[:, :2], mark == BICYCLE_LANE, line[:, 2]))
         elif kind in ("road_line", "road_edge"):  # a line whose mark is not given counts as solid
@@ -76,8 +74,22 @@ def read_roads(file: str, scene: dict[str, Any], origin: Float[np.ndarray, "2"],
         elif kind == "stop_sign" and len(line):
             signs.append(StopSign(line[0, :2]))
     _check_unique(file, [centre.id for centre in centres])
-    lights = _lights(file, scene.get("tl_states"), origin, steps)
-    return build(file, Drawing(tuple(centres), tuple(paint), tuple(areas), tuple(signs), lights))
+    lights = _lights(file, scene.get("tl_states"), origin, steps, notes)
+    roads = build(file, Drawing(tuple(centres), tuple(paint), tuple(areas), tuple(signs), lights))
+    return dataclasses.replace(roads, notes=roads.notes | notes)
+
+
+def _entry(
+    where: str, row: int, entry: Any, origin: Float[np.ndarray, "2"]
+) -> tuple[str, int, int, Float[np.ndarray, "n 3"]]:
+    """The kind, id, mark and points of one entry of `roads`."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
+        refuse(where, "not an object with a type", "restore the file")
+    line = _line(where, entry, origin)
+    id, mark = entry.get("id", row), entry.get("map_element_id", 0)
+    if type(id) is not int or type(mark) is not int:
+        refuse(f"{where}: id", "id or map_element_id is not an integer", "restore the file")
+    return entry["type"], id, mark, line
 
 
 def _line(where: str, entry: dict[str, Any], origin: Float[np.ndarray, "2"]) -> Float[np.ndarray, "n 3"]:
@@ -98,20 +110,24 @@ def _check_unique(file: str, lanes: list[int]) -> None:
         refuse(f"{file}: roads", f"two lanes with id {quote(str(twice))}", "make the ids unique")
 
 
-def _lights(file: str, states: Any, origin: Float[np.ndarray, "2"], steps: int) -> tuple[SeenLight, ...]:
+def _lights(
+    file: str, states: Any, origin: Float[np.ndarray, "2"], steps: int, notes: dict[str, int]
+) -> tuple[SeenLight, ...]:
     if states is None:
         return ()
     if not isinstance(states, dict):
         refuse(f"{file}: tl_states", "not an object", "restore the file")
-    lights = []
-    for key, entry in states.items():
+
+    def light(item: tuple[str, Any]) -> SeenLight:
+        key, entry = item
         where = f"{file}: tl_states: {quote(key)}"
         if not isinstance(entry, dict):
             refuse(where, "not an object", "restore the file")
         digits = key.lstrip("-")
         lane = int(key) if digits.isascii() and digits.isdigit() and len(key) < 16 else NO_LANE
-        lights.append(SeenLight(lane, _stop_point(where, entry) - origin, _states(where, entry, steps)))
-    return tuple(lights)
+        return SeenLight(lane, _stop_point(where, entry) - origin, _states(where, entry, steps))
+
+    return tuple(readable(states.items(), light, notes, "lights_unreadable"))
 
 
 def _stop_point(where: str, entry: dict[str, Any]) -> Float[np.ndarray, "2"]:

@@ -10,8 +10,9 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from drivetrain.data.readers.hardened_xml import integer, quote, refuse
+from drivetrain.data.readers.hardened_xml import integer, quote
 from drivetrain.data.readers.opendrive.roads import Key, Road, Strip
+from drivetrain.types import InputError
 
 FAR = 2.0  # m; ends further apart than this are no link
 MOST_BRIDGED = 64  # links that one lane too short to drive may pass on
@@ -43,8 +44,11 @@ def _of_road(file: str, road: Road, roads: dict[str, Road], notes: Counter[str])
         for id, lane in section.lanes.items():
             for end, tag, step in ((END, "successor", 1), (START, "predecessor", -1)):
                 for link in lane.findall(f"link/{tag}"):
-                    where = f"{file}: road {quote(road.id)}: lane {id}: {tag}"
-                    other = integer(where, link.get("id"), -1000, 1000)
+                    try:
+                        other = integer(f"{file}: road {quote(road.id)}: {tag}", link.get("id"), -1000, 1000)
+                    except InputError:
+                        notes["links_unreadable"] += 1
+                        continue
                     if 0 <= row + step < len(road.sections):
                         met = (road.id, row + step, other), not end
                     elif (target := beyond[end]) is not None:
@@ -84,15 +88,22 @@ def _of_connection(
         return []
     contact = connection.get("contactPoint", "start")
     if contact not in ("start", "end"):
-        refuse(f"{file}: junction {quote(junction)}: contactPoint", quote(contact), "start or end")
+        notes["links_unreadable"] += 1
+        return []
     at_end = contact == "end"
     row = len(leading.sections) - 1 if at_end else 0
     end = _incoming_end(incoming, junction, leading, at_end)
     own = len(incoming.sections) - 1 if end else 0
-    pairs = [
-        tuple(integer(f"{file}: junction {quote(junction)}: laneLink", link.get(key), -1000, 1000) for key in _ENDS)
-        for link in connection.findall("laneLink")
-    ] or [(id, id) for id in leading.sections[row].lanes if id]
+    where = f"{file}: junction {quote(junction)}: laneLink"
+    try:
+        pairs = [
+            tuple(integer(where, link.get(key), -1000, 1000) for key in _ENDS)
+            for link in connection.findall("laneLink")
+        ]
+    except InputError:
+        notes["links_unreadable"] += 1
+        return []
+    pairs = pairs or [(id, id) for id in leading.sections[row].lanes if id]
     meetings = []
     for one, other in pairs:
         if one in incoming.sections[own].lanes and other in leading.sections[row].lanes:

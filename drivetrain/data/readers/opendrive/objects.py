@@ -16,7 +16,7 @@ from drivetrain.data.readers.opendrive.roads import Road
 from drivetrain.data.readers.stop_lines import Place, Segment, centre
 from drivetrain.data.recordings.polylines import arc_length
 from drivetrain.data.recordings.recording import Feature, Lane
-from drivetrain.types import ElementKind
+from drivetrain.types import ElementKind, InputError
 
 MAX_OBJECT = 500.0  # m
 MAX_CORNERS = 1000
@@ -54,14 +54,17 @@ def read_objects(file: str, net: Net, notes: Counter[str]) -> Objects:
         where = f"{file}: road {quote(road.id)}: object"
         for element in road.element.findall("objects/object"):
             name = words(f"{element.get('name', '')} {element.get('type', '')}")
-            if element.get("type") == "crosswalk":
-                crosswalks.append(Feature(ElementKind.CROSSWALK, _outline(where, road, element) - net.origin))
-            elif "stopline" in name:
-                lines.append(_axis(where, road, element) - net.origin)
-            elif re.search(r"\bstop\b", name):
-                stops += _under(where, net, road, element)
-            else:
-                notes["objects_left_out"] += 1
+            try:
+                if element.get("type") == "crosswalk":
+                    crosswalks.append(Feature(ElementKind.CROSSWALK, _outline(where, road, element) - net.origin))
+                elif "stopline" in name:
+                    lines.append(_axis(where, road, element) - net.origin)
+                elif re.search(r"\bstop\b", name):
+                    stops += _under(where, net, road, element)
+                else:
+                    notes["objects_left_out"] += 1
+            except InputError:
+                notes["objects_unreadable"] += 1
     notes["crosswalks"] += len(crosswalks)
     return Objects(tuple(crosswalks), lines, stops)
 

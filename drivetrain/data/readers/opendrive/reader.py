@@ -14,13 +14,15 @@ from jaxtyping import Float
 from drivetrain.data.readers.hardened_xml import parse, quote, refuse
 from drivetrain.data.readers.opendrive.links import Node, meetings, successors_of
 from drivetrain.data.readers.opendrive.objects import Net
-from drivetrain.data.readers.opendrive.roads import Key, Strip, read_roads, strips_of
+from drivetrain.data.readers.opendrive.roads import Key, Strip, read_roads
 from drivetrain.data.readers.opendrive.signals import read_signals
 from drivetrain.data.readers.source_files import files_below, stem
 from drivetrain.data.recordings.json_fields import MAX_EXTENT
 from drivetrain.data.recordings.recording import LEVELS_APART, MAP_DT, Lane, Recording, no_tracks
 
 SUFFIXES = (".xodr", ".xodr.xz", ".xodr.gz")
+WORDS = {"name", "vendor", "date", "text", "type", "subtype", "country", "countryRevision", "unit", "program"}
+"""Attributes that are often empty, and that nothing depends on then."""
 
 
 def find(source: str) -> list[str]:
@@ -35,13 +37,15 @@ def read(file: str) -> Recording:
         InputError: one line, on anything that cannot be trusted. What is merely left out is counted in `notes`.
     """
     root = parse(file)
+    notes: Counter[str] = Counter()
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]  # newer files name a schema
+        for key in [key for key, value in element.attrib.items() if not value.strip()]:
+            del element.attrib[key]  # as if it were not given
+            notes["empty_attributes"] += key not in WORDS
     if root.tag != "OpenDRIVE":
         refuse(file, f"root element {quote(root.tag)}", "give an OpenDRIVE document")
-    notes: Counter[str] = Counter()
-    roads = read_roads(file, root, notes)
-    strips = {strip.key: strip for road in roads.values() for strip in strips_of(file, road, notes)}
+    roads, strips = read_roads(file, root, notes)
     if not any(strip.usable and strip.drivable for strip in strips.values()):
         refuse(f"{file}: lane", "none for motor vehicles", "a map needs at least one drivable lane")
     origin = _origin(file, strips)

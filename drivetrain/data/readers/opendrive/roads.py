@@ -26,7 +26,7 @@ from drivetrain.data.readers.opendrive.geometry import (
     places,
     read_pieces,
 )
-from drivetrain.types import ElementKind
+from drivetrain.types import ElementKind, InputError
 
 STEP = 1.0  # m, between stations
 NEAREST = 0.01  # m, between stations
@@ -104,22 +104,37 @@ class Road(NamedTuple):
         return position[0] + t * np.array([-np.sin(angle), np.cos(angle)]), angle
 
 
-def read_roads(file: str, root: Element, notes: Counter[str]) -> dict[str, Road]:
-    """All roads by id. Raises `InputError` on geometry that cannot be trusted, before anything large is made."""
+def read_roads(file: str, root: Element, notes: Counter[str]) -> tuple[dict[str, Road], dict[Key, Strip]]:
+    """All roads by id, and their lanes. A road that cannot be trusted is left out and counted.
+
+    Raises `InputError` where no road is left, two have one id, or there is too much of them, before anything large is
+    made.
+    """
     roads: dict[str, Road] = {}
-    total = 0.0
+    strips: dict[Key, Strip] = {}
+    total, reason = 0.0, None
     for element in root.findall("road"):
         id = element.get("id", "")
         where = f"{file}: road {quote(id)}"
         if id in roads:
             refuse(where, "two roads with this id", "make the ids unique")
-        roads[id] = _road(where, id, element, notes)
-        total += sum((section.end - section.start) * len(section.lanes) for section in roads[id].sections)
+        try:
+            road = _road(where, id, element, notes)
+            total += sum((section.end - section.start) * len(section.lanes) for section in road.sections)
+            if total <= MAX_TOTAL:
+                strips |= {strip.key: strip for strip in _strips_of(where, road, notes)}
+        except InputError as error:
+            notes["roads_unreadable"] += 1
+            reason = reason or error
+            continue
         if total > MAX_TOTAL:
             refuse(f"{file}: road", f"more than {MAX_TOTAL:g} m of lanes", "split the map")
+        roads[id] = road
+    if reason is not None and not roads:
+        raise reason
     if not roads:
         refuse(f"{file}: road", "none", "a map needs at least one road")
-    return roads
+    return roads, strips
 
 
 def _road(where: str, id: str, element: Element, notes: Counter[str]) -> Road:
@@ -180,40 +195,39 @@ def _absorbed(sections: list[Section]) -> list[Section]:
     return result
 
 
-def strips_of(file: str, road: Road, notes: Counter[str]) -> list[Strip]:
+def _strips_of(where: str, road: Road, notes: Counter[str]) -> list[Strip]:
     """The lanes of a road that are driven, cycled or walked on; others are counted."""
-    where = f"{file}: road {quote(road.id)}"
     offset = cubics(f"{where}: laneOffset", road.element.findall("lanes/laneOffset"))
     height = cubics(f"{where}: elevation", road.element.findall("elevationProfile/elevation"))
-    limits = _limits(f"{where}: type", road)
+    limits = _limits(f"{where}: type", road, notes)
     strips = []
     for row, section in enumerate(road.sections):
         strips += _strips_of_section(where, road, row, section, (offset, height), limits, notes)
     return strips
 
 
-def _limits(where: str, road: Road) -> list[tuple[float, float]]:
+def _limits(where: str, road: Road, notes: Counter[str]) -> list[tuple[float, float]]:
     """The road's speed limit from each s on."""
     limits = []
     for element in road.element.findall("type"):
         limit = element.find("speed")
         start = number(f"{where}: s", element.get("s"))
-        limits.append((start, 0.0 if limit is None else _limit(f"{where}: speed", limit)))
+        limits.append((start, 0.0 if limit is None else _limit(limit, notes)))
     return sorted(limits)
 
 
-def _limit(where: str, element: Element) -> float:
-    """A speed limit in m/s; 0 where there is none."""
+def _limit(element: Element, notes: Counter[str]) -> float:
+    """A speed limit in m/s; 0 where there is none, or none that makes sense."""
     text = element.get("max", "")
     if text in ("no limit", "undefined", ""):
         return 0.0
-    unit = element.get("unit", "m/s")
-    if unit not in UNITS:
-        refuse(f"{where}: unit", quote(unit), f"one of {', '.join(UNITS)}")
-    limit = number(where, text) * UNITS[unit]
-    if not 0.0 <= limit <= MAX_SPEED_LIMIT:
-        refuse(where, f"{limit:g} m/s", f"give a limit from 0 to {MAX_SPEED_LIMIT:g} m/s")
-    return limit
+    try:
+        limit = float(text) * UNITS[element.get("unit", "m/s")]
+    except (ValueError, KeyError):
+        limit = -1.0
+    readable = 0.0 <= limit <= MAX_SPEED_LIMIT
+    notes["speed_limits_unreadable"] += not readable
+    return limit if readable else 0.0
 
 
 def _strips_of_section(
@@ -270,7 +284,7 @@ def _strips_of_section(
                 height=height.at(s),
                 low_mark=marks.get(low, ElementKind.LINE_VIRTUAL),
                 high_mark=marks.get(high, ElementKind.LINE_VIRTUAL),
-                speed_limit=_limit_of(where, section, id) or limit,
+                speed_limit=_limit_of(where, section, id, notes) or limit,
                 usable=usable,
                 beside=(
                     across[at - 1] if at > 0 else None,
@@ -310,12 +324,12 @@ def _mark(where: str, lane: Element, section: Section, notes: Counter[str]) -> E
     return _longest(sorted(records), section, ElementKind.LINE_VIRTUAL)
 
 
-def _limit_of(where: str, section: Section, id: int) -> float:
+def _limit_of(where: str, section: Section, id: int, notes: Counter[str]) -> float:
     """A lane's own limit along most of it; 0 where it has none."""
     own = []
     for element in section.lanes[id].findall("speed"):
         start = section.base + number(f"{where}: lane {id}: speed: sOffset", element.get("sOffset", "0"))
-        own.append((start, _limit(f"{where}: lane {id}: speed", element)))
+        own.append((start, _limit(element, notes)))
     return _longest(sorted(own), section, 0.0)
 
 

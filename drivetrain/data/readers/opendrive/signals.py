@@ -24,7 +24,7 @@ from drivetrain.data.readers.opendrive.roads import Road
 from drivetrain.data.readers.stop_lines import Place, Segment, centre, crossed
 from drivetrain.data.recordings.polylines import arc_length, arc_lengths
 from drivetrain.data.recordings.recording import ControlLine, Feature, Lane, Light
-from drivetrain.types import ControlKind, LightState
+from drivetrain.types import ControlKind, InputError, LightState
 
 REACH = 15.0  # m, from a signal's place to the painted line that it takes
 OTHER_LIGHTS = {"1000002", "1000007", "1000013", "1000014", "1000015"}  # for pedestrians, bicycles, trams
@@ -78,7 +78,12 @@ def _signals(file: str, net: Net, notes: Counter[str]) -> tuple[tuple[Light, ...
                 id = f"{id} {len(kinds)}"
                 element.set("id", id)
             kinds[id] = _kind(element)
-            place, across = _stand(where, road, element)
+            try:
+                place, across = _stand(where, road, element)
+            except InputError:
+                notes["signals_unreadable"] += 1
+                del kinds[id]
+                continue
             if kinds[id] == ControlKind.LIGHT:
                 unknown = np.full(1, LightState.UNKNOWN, np.int32)
                 lights[id] = Light(len(lights), unknown, recorded=False, position=place - net.origin)
@@ -94,7 +99,10 @@ def _signals(file: str, net: Net, notes: Counter[str]) -> tuple[tuple[Light, ...
         if kinds.get(id) in (ControlKind.LIGHT, ControlKind.STOP_SIGN):
             where = f"{file}: road {quote(road.id)}: signal {quote(id)}"
             light = lights[id].id if id in lights else None
-            demands |= {Demand(place, light): None for place in _governed(where, net, road, element)}
+            try:
+                demands |= {Demand(place, light): None for place in _governed(where, net, road, element)}
+            except InputError:
+                notes["signals_unreadable"] += 1
             if len(demands) > MAX_GOVERNED:
                 refuse(f"{file}: signal", f"more than {MAX_GOVERNED} governed lanes", "split the map")
     hung = {demand.light for demand in demands}

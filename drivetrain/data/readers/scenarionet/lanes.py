@@ -85,13 +85,14 @@ def linked(roads: Roads, given: dict[int, Any], lanes: dict[str, int], notes: di
     denied = _denied(roads, given, lanes)
     notes |= {"lane_successors_given": links, "lane_neighbours_denied": len(denied)}
     notes["lane_successors_derived"] = roads.notes.get("lane_successors_derived", 0) if not links else 0
-    new = []
+    new, dropped = [], 0
     for row, lane in enumerate(roads.lanes):
         left, right = lane.left_neighbour, lane.right_neighbour
         lane = dataclasses.replace(lane, successors=tuple(ahead[row]), predecessors=tuple(behind[row]))
-        left = None if left is None or frozenset((row, left)) in denied else left
-        right = None if right is None or frozenset((row, right)) in denied else right
-        new.append(dataclasses.replace(lane, left_neighbour=left, right_neighbour=right))
+        kept = [None if other is None or frozenset((row, other)) in denied else other for other in (left, right)]
+        dropped += kept.count(None) - (left, right).count(None)
+        new.append(dataclasses.replace(lane, left_neighbour=kept[0], right_neighbour=kept[1]))
+    notes["lane_neighbours_derived"] = roads.notes.get("lane_neighbours_derived", 0) - dropped
     return dataclasses.replace(roads, lanes=tuple(new))
 
 

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from drivetrain.data.readers.body_sizes import MAX_SIZE, SIZES
 from drivetrain.data.readers.ground_heights import ground_heights
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.leaving_out import readable
 from drivetrain.data.readers.local_frame import centred
 from drivetrain.data.readers.restricted_pickle import load
 from drivetrain.data.readers.scenarionet.lanes import text_of
@@ -100,7 +101,7 @@ def read(file: str) -> Recording:
     dt = _dt(file, metadata, steps)
     dataset = _text(metadata, "dataset").lower()
     objects, ids = _objects(file, scene["tracks"], steps, dt, notes)
-    marked = _marked(file, metadata, ids)
+    marked = _marked(metadata, {name: id for name, id in ids.items() if id in objects}, notes)
     if marked and dataset in AXLE_TO_CENTRE:
         objects[marked[0]] = _centred(objects[marked[0]], AXLE_TO_CENTRE[dataset])
         notes["ego_moved_from_axle_to_centre"] = 1
@@ -166,9 +167,11 @@ def _objects(
         refuse(f"{file}: tracks", "two tracks with one id", "make the ids unique")
     numbered = all(re.fullmatch(r"0|[1-9][0-9]{0,14}", name) for name in names)
     ids = {name: int(name) if numbered else row for row, name in enumerate(names)}
-    read = {
-        ids[str(key)]: _object(f"{file}: tracks: {quote(str(key))}", item, steps, dt) for key, item in tracks.items()
-    }
+
+    def read_one(item: tuple[Any, Any]) -> tuple[int, Object]:
+        return ids[str(item[0])], _object(f"{file}: tracks: {quote(str(item[0]))}", item[1], steps, dt)
+
+    read = dict(readable(tracks.items(), read_one, notes, "objects_unreadable"))
     objects = {id: item for id, item in read.items() if item.valid.any()}
     if not objects:
         refuse(f"{file}: tracks", "none is valid at any step", "leave the file out")
@@ -304,11 +307,10 @@ def _ground(objects: list[Object], valid: Bool[np.ndarray, "I T"]) -> Float[np.n
     return ground_heights(np.array(middle), np.broadcast_to(tall, valid.shape), valid)
 
 
-def _marked(file: str, metadata: dict[str, Any], ids: dict[str, int]) -> tuple[int, ...]:
-    """The number of the ego, where the metadata names a track."""
+def _marked(metadata: dict[str, Any], ids: dict[str, int], notes: dict[str, int]) -> tuple[int, ...]:
+    """The number of the ego, where the metadata names a track that was seen; a name of none is counted."""
     if metadata.get("sdc_id") is None:
         return ()
     name = text_of(metadata["sdc_id"])
-    if name not in ids:
-        refuse(f"{file}: metadata: sdc_id", quote(name), "name one of the tracks")
-    return (ids[name],)
+    notes["marks_at_no_object"] = int(name not in ids)
+    return (ids[name],) if name in ids else ()

@@ -14,6 +14,7 @@ import shapely
 from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.leaving_out import readable
 from drivetrain.data.readers.nocturne.roads import WORDS, read_roads
 from drivetrain.data.readers.scenarionet.lanes import limited, linked, outlined, points_of, text_of
 from drivetrain.data.readers.waymo.road import BICYCLE_LANE, MAX_POINTS, Roads
@@ -46,6 +47,7 @@ AT_LANE_START = {"nuplan"}
 """Data sets whose light positions are for the eye."""
 WITH_HEIGHTS = {"waymo", "av2"}
 """Data sets whose third coordinate is a height: nuScenes' is the lane's heading."""
+LIGHTS_LEFT_OUT = "lights_unreadable"
 LIGHTS = {"red": "stop", "yellow": "caution", "green": "go", "unknown": "unknown"}
 
 
@@ -53,13 +55,13 @@ def read_scene_roads(
     file: str, scene: dict[str, Any], dataset: str, origin: Float[np.ndarray, "2"], tracks: Tracks
 ) -> Roads:
     """Lanes, lines, lights and features, in the recording's frame. Raises `InputError` on what is not of the format."""
-    features = _features(file, scene["map_features"])
+    notes = {"map_features_far_away": 0, "map_features_of_other_types": 0}
+    features = _features(file, scene["map_features"], notes)
     if dataset not in WITH_HEIGHTS:
         features = {name: (item, points * (1.0, 1.0, 0.0)) for name, (item, points) in features.items()}
     area = _area(tracks, origin)
     entries: list[dict[str, Any]] = []
     lanes: dict[str, int] = {}
-    notes = {"map_features_far_away": 0, "map_features_of_other_types": 0}
     for name, (feature, points) in features.items():
         kept = _parts(area, points, whole=_is_area(feature) or _is_lane(feature))
         notes["map_features_far_away"] += not kept
@@ -72,13 +74,14 @@ def read_scene_roads(
                 lanes[name] = len(lanes)
             entry["id"] = lanes.get(name, 0)
             entries.append(entry)
-    lights = _lights(file, scene["dynamic_map_states"], features, dataset, lanes)
+    lights = _lights(file, scene["dynamic_map_states"], features, dataset, lanes, notes)
     roads = read_roads(file, {"roads": entries, "tl_states": lights}, origin, tracks.valid.shape[1])
     given = {number: features[name] for name, number in lanes.items()}
     roads = outlined(linked(roads, given, lanes, notes), given, origin, notes)
     if dataset not in UNLIMITED:
         roads = limited(roads, given)
-    return dataclasses.replace(roads, notes=roads.notes | notes)
+    unread = roads.notes.get(LIGHTS_LEFT_OUT, 0) + notes[LIGHTS_LEFT_OUT]
+    return dataclasses.replace(roads, notes=roads.notes | notes | {LIGHTS_LEFT_OUT: unread})
 
 
 # ---------------------------------------------------------------------------------------------------------- features
@@ -92,28 +95,30 @@ def _is_area(feature: dict[str, Any]) -> bool:
     return text_of(feature.get("type")) in AREAS
 
 
-def _features(file: str, items: dict[Any, Any]) -> dict[str, tuple[dict[str, Any], Float[np.ndarray, "_ 3"]]]:
+def _features(
+    file: str, items: dict[Any, Any], notes: dict[str, int]
+) -> dict[str, tuple[dict[str, Any], Float[np.ndarray, "_ 3"]]]:
     """Every feature with its points in space: a polygon's where it is an area, a point where it is a stop sign."""
     if len(items) > MAX_FEATURES:
         refuse(f"{file}: map_features", f"{len(items)} of them", f"give at most {MAX_FEATURES}")
-    features: dict[str, tuple[dict[str, Any], Float[np.ndarray, "_ 3"]]] = {}
-    total = 0
-    for key, feature in items.items():
+    if len({str(key) for key in items}) != len(items):
+        refuse(f"{file}: map_features", "two features with one id", "make the ids unique")
+
+    def read_one(item: tuple[Any, Any]) -> tuple[str, tuple[dict[str, Any], Float[np.ndarray, "_ 3"]]]:
+        key, feature = item
         where = f"{file}: map_features: {quote(str(key))}"
         if not isinstance(feature, dict) or not isinstance(feature.get("type"), str):
             refuse(where, "no dict with a type", "restore the file")
-        if str(key) in features:
-            refuse(where, "two features with this id", "make the ids unique")
         word = "polygon" if _is_area(feature) else "position" if feature["type"] == "STOP_SIGN" else "polyline"
         value = feature.get(word)
         if value is None and word == "polyline" and not _is_lane(feature):
             value = feature.get("polygon", [])
-        line = points_of(f"{where}: {word}", value, columns=3)
-        total += len(line)
-        if total > MAX_POINTS:
-            refuse(f"{file}: map_features", f"more than {MAX_POINTS} points", "split the scene")
-        features[str(key)] = (feature, line)
-    return features
+        return str(key), (feature, points_of(f"{where}: {word}", value, columns=3))
+
+    features = readable(items.items(), read_one, notes, "map_features_unreadable")
+    if sum(len(line) for _, (_, line) in features) > MAX_POINTS:
+        refuse(f"{file}: map_features", f"more than {MAX_POINTS} points", "split the scene")
+    return dict(features)
 
 
 def _entry(name: str, feature: dict[str, Any], dataset: str, points: Float[np.ndarray, "_ 3"]) -> dict[str, Any] | None:
@@ -155,20 +160,27 @@ def _parts(area: shapely.Geometry, points: Float[np.ndarray, "_ 3"], whole: bool
 
 
 def _lights(
-    file: str, states: dict[Any, Any], features: dict[str, Any], dataset: str, lanes: dict[str, int]
+    file: str,
+    states: dict[Any, Any],
+    features: dict[str, Any],
+    dataset: str,
+    lanes: dict[str, int],
+    notes: dict[str, int],
 ) -> dict[str, dict[str, Any]]:
     """The lights as `nocturne.roads` reads them, by the number of their lane; negative where it is not there."""
     lights: dict[str, dict[str, Any]] = {}
-    for key, item in states.items():
+
+    def read_one(item: tuple[Any, Any]) -> None:
+        key, light = item
         where = f"{file}: dynamic_map_states: {quote(str(key))}"
-        if not isinstance(item, dict) or not isinstance(item.get("state"), dict):
+        if not isinstance(light, dict) or not isinstance(light.get("state"), dict):
             refuse(where, "no dict with a state", "restore the file")
-        lane = _first(item.get("lane", item["state"].get("lane")))
+        lane = _first(light.get("lane", light["state"].get("lane")))
         lane = text_of(key if lane is None else lane)
-        words = item["state"].get("object_state")
+        words = light["state"].get("object_state")
         if not isinstance(words, list | tuple | np.ndarray) or not len(words):
             refuse(f"{where}: object_state", "missing", "give one state a step")
-        stop = _first(item.get("stop_point", item["state"].get("stop_point")))
+        stop = _first(light.get("stop_point", light["state"].get("stop_point")))
         if stop is None or dataset in AT_LANE_START:
             stop = features[lane][1][:1] if lane in lanes else np.zeros((1, 2))
         places = points_of(f"{where}: stop_point", stop)
@@ -179,6 +191,8 @@ def _lights(
         if str(number) in lights:
             refuse(where, "two lights for one lane", "keep one")
         lights[str(number)] = {"x": [x], "y": [y], "state": [_word(word) for word in words]}
+
+    readable(states.items(), read_one, notes, LIGHTS_LEFT_OUT)
     return lights
 
 

@@ -32,13 +32,13 @@ def lights_of(where: str, seen: Sequence[Seen], steps: int, notes: dict[str, int
     if len(seen) > MAX_STATES:
         refuse(f"{where}: lights", f"{len(seen)} states", f"give up to {MAX_STATES}")
     by_lane: dict[int, dict[int, Seen]] = {}
-    for one in seen:
+    placed = [one for one in seen if max(abs(one.stop[0]), abs(one.stop[1])) < MAX_EXTENT]  # NaN fails this too
+    notes["lights_unreadable"] = len(seen) - len(placed)
+    for one in placed:
         if not 0 <= one.step < steps:
             refuse(f"{where}: lights", f"a state at step {one.step} of {steps}", "give as many steps as times")
-        if not max(abs(one.stop[0]), abs(one.stop[1])) < MAX_EXTENT:  # NaN fails this too
-            refuse(f"{where}: light of lane {one.lane}", "a stop point out of the scene, or not finite", "drop it")
         by_lane.setdefault(one.lane, {}).setdefault(one.step, one)
-    notes["light_states_repeated"] = len(seen) - sum(len(steps) for steps in by_lane.values())
+    notes["light_states_repeated"] = len(placed) - sum(len(steps) for steps in by_lane.values())
     lights = []
     for lane in sorted(by_lane):
         states = np.full(steps, int(LightState.UNKNOWN))

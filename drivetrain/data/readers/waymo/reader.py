@@ -39,7 +39,7 @@ def read(file: str) -> Recording:
     else:
         scenario = parse(file, "Scenario", data)
         id, times = scenario.id, np.array(scenario.times, np.float64)
-        states, marked = waymo_scenario.read_states(file, scenario), waymo_scenario.read_ego(file, scenario)
+        states, marked = waymo_scenario.read_states(file, scenario), waymo_scenario.read_ego(scenario, notes)
     tracks = tracks_of(file, states, notes)
     dt = step_of(file, times)
     tracks, origin = centred(f"{file}: tracks", tracks)

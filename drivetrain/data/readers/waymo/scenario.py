@@ -12,6 +12,7 @@ from jaxtyping import Float
 from drivetrain.data.readers.centre_lines.lane_borders import Paint
 from drivetrain.data.readers.centre_lines.lane_sampling import CentreLine, Links, Stretch
 from drivetrain.data.readers.hardened_xml import refuse
+from drivetrain.data.readers.leaving_out import readable
 from drivetrain.data.readers.local_frame import MAX_EXTENT
 from drivetrain.data.readers.waymo.controls import StopSign
 from drivetrain.data.readers.waymo.lights import Seen, lights_of
@@ -62,13 +63,13 @@ def read_states(where: str, scenario: Any) -> States:
     )
 
 
-def read_ego(where: str, scenario: Any) -> tuple[int, ...]:
-    """The id of the track that the record marks as its own car."""
+def read_ego(scenario: Any, notes: dict[str, int]) -> tuple[int, ...]:
+    """The id of the track that the record marks as its own car; a mark at none is counted."""
     if not scenario.HasField("ego"):
         return ()
-    if not 0 <= scenario.ego < len(scenario.tracks):
-        refuse(f"{where}: sdc_track_index", str(scenario.ego), "give the index of a track")
-    return (scenario.tracks[scenario.ego].id,)
+    marked = 0 <= scenario.ego < len(scenario.tracks)
+    notes["marks_at_no_object"] = int(not marked)
+    return (scenario.tracks[scenario.ego].id,) if marked else ()
 
 
 def read_drawing(where: str, scenario: Any, origin: Float[np.ndarray, "2"], notes: dict[str, int]) -> Drawing:
@@ -80,27 +81,45 @@ def read_drawing(where: str, scenario: Any, origin: Float[np.ndarray, "2"], note
         unique, times = np.unique(ids, return_counts=True)
         refuse(f"{where}: map_features", f"two with id {unique[times > 1][0]}", "make the ids unique")
     _check_points(where, scenario)
-    centres, paint, areas, signs = [], [], [], []
-    for feature in scenario.features:
-        here = f"{where}: map feature {feature.id}"
-        if feature.HasField("lane"):
-            centres.append(_lane(here, feature, origin, notes))
-        elif feature.HasField(LINE) or feature.HasField(EDGE):
-            paint.append(_paint(here, feature, origin))
-        elif feature.HasField("sign"):
-            position = _points(here, [feature.sign.position], origin)[0, :2]
-            signs.append(StopSign(position, tuple(feature.sign.lanes) or None))
-        for name, kind in AREAS.items():
-            if feature.HasField(name) and len(outline := _points(here, getattr(feature, name).points, origin)) >= 2:
-                ring = np.concatenate([outline, outline[:1]])
-                areas.append(Feature(kind, ring[:, :2], ring[:, 2]))
+    read = readable(
+        scenario.features,
+        lambda feature: _elements(f"{where}: map feature {feature.id}", feature, origin, notes),
+        notes,
+        "map_features_unreadable",
+    )
+    elements = [element for some in read for element in some]
     seen = [
         Seen(state.lane, step, state.state, (state.stop.x - origin[0], state.stop.y - origin[1]))
         for step, lights in enumerate(scenario.lights)
         for state in lights.lanes
     ]
     lights = lights_of(where, seen, len(scenario.times), notes)
-    return Drawing(tuple(centres), tuple(paint), tuple(areas), tuple(signs), lights)
+    return Drawing(
+        centres=tuple(element for element in elements if isinstance(element, CentreLine)),
+        paint=tuple(element for element in elements if isinstance(element, Paint)),
+        areas=tuple(element for element in elements if isinstance(element, Feature)),
+        signs=tuple(element for element in elements if isinstance(element, StopSign)),
+        lights=lights,
+    )
+
+
+def _elements(
+    where: str, feature: Any, origin: Float[np.ndarray, "2"], notes: dict[str, int]
+) -> list[CentreLine | Paint | StopSign | Feature]:
+    """What one feature of the map draws."""
+    elements: list[CentreLine | Paint | StopSign | Feature] = []
+    if feature.HasField("lane"):
+        elements.append(_lane(where, feature, origin, notes))
+    elif feature.HasField(LINE) or feature.HasField(EDGE):
+        elements.append(_paint(where, feature, origin))
+    elif feature.HasField("sign"):
+        position = _points(where, [feature.sign.position], origin)[0, :2]
+        elements.append(StopSign(position, tuple(feature.sign.lanes) or None))
+    for name, kind in AREAS.items():
+        if feature.HasField(name) and len(outline := _points(where, getattr(feature, name).points, origin)) >= 2:
+            ring = np.concatenate([outline, outline[:1]])
+            elements.append(Feature(kind, ring[:, :2], ring[:, 2]))
+    return elements
 
 
 def _check_points(where: str, scenario: Any) -> None:
@@ -124,7 +143,8 @@ def _lane(where: str, feature: Any, origin: Float[np.ndarray, "2"], notes: dict[
     lane, limit = feature.lane, feature.lane.speed_limit_mph
     points = _points(where, lane.points, origin)
     if not 0.0 <= limit <= MAX_SPEED_LIMIT:
-        refuse(f"{where}: speed_limit_mph", f"{limit:g}", f"give miles an hour, 0 to {MAX_SPEED_LIMIT:g}")
+        notes["speed_limits_unreadable"] = notes.get("speed_limits_unreadable", 0) + 1
+        limit = 0.0
     notes["lanes_interpolating"] = notes.get("lanes_interpolating", 0) + lane.interpolating
     notes["lane_speed_limits_given"] = notes.get("lane_speed_limits_given", 0) + (limit > 0)
     arc = arc_lengths(points[:, :2]) if len(points) else np.zeros(1)

@@ -44,47 +44,38 @@ def tracks_of(where: str, states: States, notes: dict[str, int]) -> Tracks:
     if not 0 < count <= MAX_OBJECTS or not 2 <= steps <= MAX_STEPS:
         what = f"{count} objects of {steps} steps"
         refuse(f"{where}: tracks", what, f"give 1 to {MAX_OBJECTS} objects of 2 to {MAX_STEPS} steps")
-    kept = states.valid.any(axis=1)
-    if not kept.any():
+    seen = states.valid.any(axis=1)
+    if not seen.any():
         refuse(f"{where}: tracks", "none is valid at any step", "leave the record out")
-    valid, ids = states.valid[kept], states.id[kept]
     if (states.id < 0).any():
         refuse(f"{where}: tracks", f"id {states.id.min()}", "give ids from 0")
     unique, times = np.unique(states.id, return_counts=True)
     if (times > 1).any():
         refuse(f"{where}: tracks", f"two objects with id {unique[times > 1][0]}", "make the ids unique")
+    size = np.zeros((count, 2))
+    for row in np.flatnonzero(seen):
+        size[row] = np.median(states.size[row, states.valid[row]], axis=0)
+    moves = np.concatenate([states.position, states.velocity, states.heading[..., None]], axis=-1)
+    finite = np.all(np.abs(np.where(states.valid[..., None], moves, 0.0)) < MAX_VALUE, axis=(1, 2))
+    fits = (np.abs(size) < MAX_SIZE).all(axis=1)  # NaN fails both
+    kept = seen & finite & fits
+    if not kept.any():
+        row = int(np.argmax(seen))
+        what = "a value that is not finite, or absurd, at a valid step"
+        what = what if not finite[row] else f"size: {size[row, 0]:g} m by {size[row, 1]:g} m"
+        refuse(f"{where}: track {states.id[row]}", what, "mark the step invalid")
+    valid, ids, size = states.valid[kept], states.id[kept], size[kept]
     position, velocity = (np.where(valid[..., None], a[kept], 0.0) for a in (states.position, states.velocity))
     heading = np.where(valid, states.heading[kept], 0.0)
-    bad = ~(np.abs(np.concatenate([position, velocity, heading[..., None]], axis=-1)) < MAX_VALUE).all(axis=(1, 2))
-    if bad.any():
-        what = "a value that is not finite, or absurd, at a valid step"
-        refuse(f"{where}: track {ids[bad][0]}", what, "mark the step invalid")
     kind = np.array([int(KINDS.get(type, AgentKind.OTHER)) for type in states.type[kept].tolist()])
-    size, unsized = _sizes(where, states.size[kept], valid, ids, kind)
-    notes["objects_never_valid"] = int((~kept).sum())
-    notes["objects_without_size"] = unsized
+    notes["objects_never_valid"] = int((~seen).sum())
+    notes["objects_unreadable"] = int((seen & ~kept).sum())
+    notes["objects_without_size"] = int((size <= 0).any(axis=1).sum())
+    size = np.where(size > 0, size, [SIZES[AgentKind(one)] for one in kind.tolist()])
     height = None
     if states.z is not None and states.tall is not None:
         height = ground_heights(states.z[kept], states.tall[kept], valid)
     return Tracks(ids, kind, size[:, 0], size[:, 1], position, heading, velocity, valid, height)
-
-
-def _sizes(
-    where: str,
-    size: Float[np.ndarray, "I T 2"],
-    valid: Bool[np.ndarray, "I T"],
-    ids: Int[np.ndarray, "I"],
-    kind: Int[np.ndarray, "I"],
-) -> tuple[Float[np.ndarray, "I 2"], int]:
-    """Each object's median length and width, m, and how many have none and stand at their kind's."""
-    result, unsized = np.empty((len(ids), 2)), 0
-    for row in range(len(ids)):
-        median = np.median(size[row][valid[row]], axis=0)
-        if not (np.abs(median) < MAX_SIZE).all():  # NaN fails this too
-            refuse(f"{where}: track {ids[row]}: size", f"{median[0]:g} m by {median[1]:g} m", "give a road user's size")
-        unsized += bool((median <= 0).any())
-        result[row] = np.where(median > 0, median, SIZES[AgentKind(kind[row])])
-    return result, unsized
 
 
 def step_of(where: str, times: Float[np.ndarray, "T"]) -> float:

@@ -54,6 +54,19 @@ def test_a_network_is_read(tmp_path):
     assert [lane.id for lane in net.edges()["in"]] == ["in_0", "in_1"]
 
 
+def test_a_lane_whose_points_coincide_is_left_out_and_the_connection_leads_past_it(tmp_path):
+    text = CROSSROADS.replace('shape="100,-1.6 120,-1.6"', 'shape="100,-1.6,7 100,-1.6,7"', 1)
+    net = network(tmp_path, text)
+    assert ":J_0_0" not in net.lanes
+    assert (net.connections[0].source, net.connections[0].target, net.connections[0].via) == ("in_1", "out_0", "")
+    np.testing.assert_array_equal(net.without_length, [[100.0, -1.6]])
+
+
+def test_a_link_of_number_minus_one_is_not_controlled(tmp_path):
+    first, second, *_ = network(tmp_path, CROSSROADS.replace('linkIndex="0"', 'linkIndex="-1"')).connections
+    assert (first.signal, second.signal, second.link) == ("", "T", 1)
+
+
 @pytest.mark.parametrize(
     "allow, disallow, wanted",
     [
@@ -76,12 +89,12 @@ def test_permissions(allow, disallow, wanted):
         ('index="1"', 'index="one"', "index"),
         ('speed="13.9" disallow', 'speed="nan" disallow', "speed"),
         ('shape="0,-4.2 100,-4.2"', 'shape="0,-4.2"', "1 points"),
-        ('shape="0,-4.2 100,-4.2"', 'shape="0,-4.2 0,-4.2"', "coincide"),
+        ('shape="97,-5 97,5"', 'shape="97,-5 97,-5"', "coincide"),
         ('shape="0,-4.2 100,-4.2"', 'shape="0,-4.2 100"', "no point"),
         ('shape="0,-4.2 100,-4.2"', 'shape="0,-4.2 1e99,-4.2"', "1e99"),
         ('id="in_0"', 'id="in_1"', "two lanes"),
         ('width="2"', 'width="2000"', "at most 100"),
-        ('linkIndex="0"', 'linkIndex="-1"', "linkIndex"),
+        ('linkIndex="0"', 'linkIndex="-2"', "linkIndex"),
         ('x="110"', 'x=""', "junction"),
     ],
 )

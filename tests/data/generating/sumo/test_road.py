@@ -118,6 +118,24 @@ def test_every_controlled_way_in_has_a_line_with_the_light_of_its_own_link(road,
     assert [(signal.signal, signal.link) for signal in road.signals] == [("T", 0), ("T", 1)]
 
 
+def test_a_way_without_length_is_counted_and_a_link_without_control_has_no_light(tmp_path):
+    """The lane straight on is 0.1 m long in a file of two digits; the road then leads on from its end."""
+    text = T.replace('shape="100,1.6 120,1.6"', 'shape="100,1.6 100,1.6"').replace(
+        'shape="120,1.6 ', 'shape="100.1,1.6 '
+    )
+    text = text.replace('tl="T" linkIndex="1" dir="r" state="o"', 'tl="T" linkIndex="-1" dir="r" state="m"')
+    path = tmp_path / "short.net.xml"
+    path.write_text(text)
+    net = read_network(str(path))
+    road = road_around(net, net.junctions["J"].position, RADIUS)
+    lanes = {list(net.lanes)[lane.id]: lane for lane in road.lanes}
+    assert road.notes["lanes_without_length"] == 1
+    assert lanes["in_1"].successors == (lanes["out_1"].id,)
+    lines = {line.lane: line for line in road.control_lines}
+    assert lines[lanes["in_1"].id].kind == ControlKind.LIGHT, "its light stands at its end"
+    assert lines[lanes[":J_2_0"].id].kind == ControlKind.LINE and len(road.signals) == 1
+
+
 def test_lanes_of_a_network_with_heights_have_them(tmp_path):
     """The way in climbs from 0 to 10 m over 100 m; what has no third coordinate has no height."""
     path = tmp_path / "high.net.xml"
