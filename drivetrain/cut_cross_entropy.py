@@ -69,6 +69,25 @@ def linear_cross_entropy(
     return Surprise(*three)
 
 
+Scored = tuple[Float[Array, "N D"], Float[Array, "V D"], Float[Array, "V"] | None]
+"""What gives logits: embeddings, a classifier, a bias."""
+
+
+def linear_divergence(one: Scored, other: Scored, cut: Cut = Cut()) -> Float[Array, "N"]:  # noqa: B008 - frozen
+    """KL(one ‖ other) of two softmaxes over one vocabulary, nats, exact, with slopes of both; of all tokens at once."""
+
+    def step(sums: tuple[Sums, Sums, Array], blocks: tuple[Stacked, Stacked]) -> tuple[tuple[Sums, Sums, Array], None]:
+        own, theirs = (_logits(cut, each[0], *b[:2]) + b[2] for each, b in zip((one, other), blocks, strict=True))
+        further = _further(sums[0], own)
+        mixed = jnp.sum(jnp.exp(own - further[0][:, None]) * theirs, axis=1)
+        return (further, _further(sums[1], theirs), jnp.exp(sums[0][0] - further[0]) * sums[2] + mixed), None
+
+    nothing, again = _nothing(len(one[0])), jax.checkpoint(step)  # type: ignore[attr-defined]
+    blocks = _stacked(cut, *one[1:]), _stacked(cut, *other[1:])
+    own, theirs, mixed = jax.lax.scan(again, (nothing, nothing, jnp.zeros(len(one[0]))), blocks)[0]
+    return (own[2] - mixed) / own[1] - jnp.log(own[1]) + theirs[0] + jnp.log(theirs[1])
+
+
 def negligible(
     embeddings: Float[Array, "N D"],
     classifier: Float[Array, "V D"],
@@ -162,23 +181,30 @@ def _answers(
     return jnp.where(targets == cut.ignored, 0.0, loss), log_sum_exp, jnp.log(summed) - weighted / summed
 
 
-def _exact(cut: Cut, embeddings: Array, classifier: Array, targets: Array, bias: Array | None):
-    tokens, count = _Blocks(len(embeddings), cut.tokens), len(classifier)
-    size = min(cut.entries, count)
+Stacked = tuple[Float[Array, "*blocks v D"], Float[Array, "*blocks v"] | None, Float[Array, "*blocks v"]]
+"""A classifier and its bias by blocks, and what is added to the logits: 0, or `FAR` where there is no entry."""
+
+
+def _stacked(cut: Cut, classifier: Array, bias: Array | None) -> Stacked:
+    count, size = len(classifier), min(cut.entries, len(classifier))
     over = -count % size
     words = jnp.pad(classifier, ((0, over), (0, 0))).reshape(-1, size, classifier.shape[1])
     offset = None if bias is None else jnp.pad(bias, (0, over)).reshape(-1, size)
-    padding = jnp.where(jnp.arange(count + over) < count, 0.0, FAR).reshape(-1, size)
+    return words, offset, jnp.where(jnp.arange(count + over) < count, 0.0, FAR).reshape(-1, size)
+
+
+def _exact(cut: Cut, embeddings: Array, classifier: Array, targets: Array, bias: Array | None):
+    tokens, count = _Blocks(len(embeddings), cut.tokens), len(classifier)
+    blocks = _stacked(cut, classifier, bias)
 
     def of_tokens(first: Array) -> Sums:
         seen = tokens.take(embeddings, first)
 
-        def step(sums: Sums, block: tuple[Array, Array | None, Array]) -> tuple[Sums, None]:
-            logits = _logits(cut, seen, *block[:2])
-            return _further(sums, logits + block[2] if over else logits), None
+        def step(sums: Sums, block: Stacked) -> tuple[Sums, None]:
+            return _further(sums, _logits(cut, seen, *block[:2]) + block[2]), None
 
         again = jax.checkpoint(step)  # type: ignore[attr-defined]
-        return jax.lax.scan(again, _nothing(tokens.size), (words, offset, padding))[0]
+        return jax.lax.scan(again, _nothing(tokens.size), blocks)[0]
 
     sums = jax.tree.map(tokens.joined, jax.lax.map(of_tokens, tokens.starts()))
     right = _right(cut, embeddings, classifier, bias, _own(None, targets, count))

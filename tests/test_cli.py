@@ -18,11 +18,12 @@ from drivetrain.commands.train import component_options
 from drivetrain.commands.view import page_of
 from drivetrain.data.store.manifest import EgoEntry, Entry
 from drivetrain.data.store.shards import read_manifest, write_dataset
+from drivetrain.data.store.vocabulary import read_vocabulary
 from drivetrain.progress import Lines, clock_face, progress, spoken
 from drivetrain.runs.checkpoints import save_checkpoint
 from drivetrain.runs.run import Run, Stage, open_run
 from drivetrain.runs.trained import checkpoint_of
-from drivetrain.types import InputError
+from drivetrain.types import AgentKind, InputError
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +109,13 @@ def test_every_command_explains_itself(command, capsys):
         (["data", "mine", "nowhere", "--out", "out", "--hours", "1"], "nowhere/manifest.json"),
         (["data", "mine", "nowhere", "--out", "out"], "--clips"),
         (["data", "admit", "nowhere"], "nowhere/manifest.json"),
+        (["data", "vocabulary", "nowhere", "--out", "out"], "nowhere/manifest.json"),
         (["data", "verify", "nowhere"], "nowhere/manifest.json"),
         (["data", "convert", "commonroad", "nowhere", "--out", "out"], "nowhere"),
         (["data", "convert", "betamax", "nowhere", "--out", "out"], "betamax"),
         (["train", "nothing"], "nothing"),
         (["train", "nothing.py:mine"], "nothing.py: no such file"),
+        (["train", "quickstart", "--head", "jiont"], "jiont: no such head"),
         (["evaluate", "idm", "--data", "nowhere", "--recipe", "nothing.py:mine"], "nothing.py: no such file"),
         (["train", "quickstart", "--resume", "nowhere"], "nowhere"),
         (["train", "quickstart", "--resume", "a", "--out", "b"], "resume"),
@@ -130,6 +133,33 @@ def test_bad_input_gives_one_line_that_names_it(words, named, capsys, tmp_path, 
     assert main(words) == 1
     assert named in one_line(capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_vocabulary_is_written_and_its_coverage_shown(dataset, tmp_path, capsys, monkeypatch):
+    along = np.linspace(0.0, 20.0, 40)[:, None] * np.linspace(0.2, 1.0, 5)
+    motions = np.stack([along, 0.0 * along, 1.0 + 0.0 * along, 0.0 * along], axis=-1).astype(np.float32)
+    monkeypatch.setattr("drivetrain.data.store.vocabulary.recorded_motions", lambda *_: {AgentKind.CAR: motions})
+    out, page = tmp_path / "vocabulary", tmp_path / "curves.html"
+    words = [
+        "data",
+        "vocabulary",
+        str(dataset),
+        "--out",
+        str(out),
+        "--entries",
+        "8",
+        "--seed",
+        "1",
+        "--page",
+        str(page),
+    ]
+    assert main(words) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[:2] for row in rows[1:-1]] == [["all", "2"], ["all", "4"], ["all", "8"]]
+    errors = [float(row[5]) for row in rows[1:-1]]
+    assert errors == sorted(errors, reverse=True) and 0.0 < errors[-1] < 1.5
+    assert read_vocabulary(out).motions.shape == (1, 8, 5, 4)
+    assert page.read_text().count("<polyline") == 1
 
 
 def test_an_interrupt_says_how_to_continue(capsys, monkeypatch):

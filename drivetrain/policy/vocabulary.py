@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from drivetrain.cut_cross_entropy import Cut, Surprise, likeliest, linear_cross_entropy
+from drivetrain.cut_cross_entropy import Cut, Surprise, likeliest, linear_cross_entropy, linear_divergence
 from drivetrain.env import Env
 from drivetrain.policy.base import Distribution, Head
 from drivetrain.policy.categorical import grid_sizes
@@ -52,6 +52,11 @@ class Choice(Distribution):
     def nll(self, sample: Int[Array, "1"], smoothing: float = 0.0) -> Float[Array, "1"]:
         """−log-probability of an entry; entries have no neighbours, and nothing is smoothed."""
         return self._surprise(sample).loss
+
+    def divergence(self, other: "Choice") -> Float[Array, ""]:
+        """KL(this ‖ other), nats."""
+        one, two = ((each.features[None], each.classifier, each.bias) for each in (self, other))
+        return linear_divergence(one, two, self._cut())[0]
 
     def express(self, dynamics: Dynamics, action: Float[Array, "1"]) -> Int[Array, "1"]:
         """The number that the action is."""

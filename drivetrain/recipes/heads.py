@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 from drivetrain.learn.bc import Bc
 from drivetrain.policy.base import Head
@@ -27,6 +28,8 @@ def with_head(run: Run, word: str) -> Run:
         raise InputError(f"{word}: head: {type(run.policy).__name__} has none to change (name another recipe)")
     if word in HEADS:
         return replace(run, policy=replace(run.policy, head=HEADS[word]))  # type: ignore[call-arg]
+    if not Path(word).is_file():
+        raise InputError(f"{word}: no such head (use one of {', '.join(HEADS)}, or the file of a vocabulary)")
     motions = Motions(word, Motions(word).vocabulary().digest, run.env.dynamics)
     lasting = motions.vocabulary().dt * motions.vocabulary().motions.shape[2]
     return replace(

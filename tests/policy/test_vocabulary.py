@@ -82,6 +82,29 @@ def test_slopes_of_many_agents_are_those_of_plain_logits():
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
+def test_the_divergence_of_two_and_its_slopes_are_those_of_plain_logits():
+    one, other = choice(rows=(5,)), choice(seed=1, rows=(5,))
+
+    def mine(one, other):
+        of_row = lambda a, b: Choice(a, *one[1:]).divergence(Choice(b, *other[1:]))  # noqa: E731
+        return jax.vmap(of_row)(one[0], other[0])
+
+    def plain(one, other):
+        logs = [jax.nn.log_softmax(features @ classifier.T + bias) for features, classifier, bias in (one, other)]
+        return jnp.sum(jnp.exp(logs[0]) * (logs[0] - logs[1]), axis=1)
+
+    weights = jnp.arange(1.0, 6.0)
+    both = [
+        jax.jit(
+            lambda one, other, of=of: (of(one, other), jax.grad(lambda *two: weights @ of(*two), (0, 1))(one, other))
+        )
+        for of in (mine, plain)
+    ]
+    for a, b in zip(*(jax.tree.leaves(of(one, other)) for of in both), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(jax.jit(mine)(one, one), 0.0, atol=1e-4)
+
+
 # ------------------------------------------------------------------------------------------------------------- training
 
 

@@ -121,8 +121,7 @@ def run(speed: Scalar, acceleration: Scalar, top: Scalar, dt: Scalar) -> tuple[F
     """Distance, m, and speed after a step at constant acceleration; who brakes stands still rather than reverses."""
     after = jnp.maximum(speed + acceleration * dt, 0.0)
     stops = speed + acceleration * dt < 0.0
-    # The square of a weaker braking than this is no number: the slope by it would not be one either.
-    braking = jnp.maximum(jnp.where(stops, -acceleration, 1.0), 1e-6)
+    braking = jnp.maximum(jnp.where(stops, -acceleration, 1.0), 1e-6)  # whose square is not 0 in float32, for the slope
     moving = jnp.where(stops, speed / braking, dt)  # s until it stands
     after = jnp.minimum(after, top)
     return 0.5 * (speed + after) * moving, after

@@ -166,7 +166,7 @@ def test_the_inverse_without_targets_coasts_and_standing_stays():
 
 
 @pytest.mark.parametrize("speed", [0.0, 0.1, 10.0])
-@pytest.mark.parametrize("action", [(0.0, 0.0), (-4.0, 0.1), (9.0, -9.0)])
+@pytest.mark.parametrize("action", [(0.0, 0.0), (-1e-25, 0.0), (-4.0, 0.1), (9.0, -9.0)])
 def test_gradients_are_finite_standing_stopping_and_at_the_limits(speed, action):
     def reach(speed, steering, action, length):
         motion = Motion(speed, steering, jnp.asarray(0.0), jnp.asarray(0.0))
