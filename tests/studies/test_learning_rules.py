@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from fixtures_runs import silent
 
+from drivetrain.cli import main
+from drivetrain.commands.study import PRESETS
 from drivetrain.evaluate.benchmark import Evaluation
 from drivetrain.evaluate.metrics import RATES, Outcome
 from drivetrain.policy.deep_sets import DeepSetsSizes
@@ -107,6 +109,14 @@ def test_another_plan_is_not_mixed_in(plan, tmp_path):
 def test_a_page_of_nothing_but_the_budget():
     page = study_page({"agent_steps": 1e6, "seconds": 60.0, "seeds": 3, "slack": 0.02})
     assert "1,000,000 agent-steps" in page and "<script" in page
+
+
+def test_the_command_names_what_is_wrong(dataset, tmp_path, capsys):
+    assert main(["study", "learning-rules", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 1
+    assert "manifest.json" in capsys.readouterr().err
+    assert main(["study", "learning-rules", "--data", str(dataset), "--out", str(tmp_path), "--only", "sarsa"]) == 1
+    assert "sarsa: no rule of the study" in capsys.readouterr().err
+    assert PRESETS["gpu"].agent_steps > PRESETS["cpu"].agent_steps
 
 
 @pytest.mark.long
