@@ -9,6 +9,7 @@ import jax
 
 from drivetrain.atomic import write_atomically
 from drivetrain.banks.part import Part
+from drivetrain.learn.apg import Apg
 from drivetrain.learn.update import Learning, Optimiser
 from drivetrain.policy.base import Architecture
 from drivetrain.policy.separate import Separate
@@ -101,12 +102,14 @@ def _further(plan: Plan, cells: list[Cell], out: Path, progress: Progress) -> di
 
 
 def _by_heart(plan: Plan, rule: str) -> tuple[Architecture, Learning]:
-    """A rule of learning for one episode: all scenes the same, the rate falling."""
-    run = plan.run(rule, 0)
-    stage = run.stages[0]
-    steps = OVERFIT_UPDATES * stage.minibatches * stage.epochs
+    """A rule of learning for one episode: the same scene eight times, as many steps of descent, the rate falling."""
+    run, algorithm = plan.run(rule, 0), plan.run(rule, 0).stages[0].algorithm
+    if isinstance(algorithm, Apg):
+        algorithm = replace(algorithm, reset_every=5, reset_doubling=OVERFIT_UPDATES // 6)
+    minibatches, epochs = 4, 5
+    steps = OVERFIT_UPDATES * minibatches * epochs
     optimiser = Optimiser(learning_rate=1e-3, steps=steps, final=0.01, clip=0.5)
-    return run.policy, replace(stage, scenes=8, optimiser=optimiser, averaging=0.0)
+    return run.policy, Learning(algorithm, optimiser, scenes=8, minibatches=minibatches, epochs=epochs)
 
 
 def _kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

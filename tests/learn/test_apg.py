@@ -129,10 +129,16 @@ def test_gradients_are_finite_where_vehicles_stand_and_where_they_reverse(apg):
     env = Env()
     policy = jax.jit(lambda key: DeepSetsSizes(tokens=8, width=8, head=MixtureHead()).build(env, key))(KEY)
     beside = road(scenes.along_x(1.75, 60.0, 1.0), scenes.along_x(5.25, 60.0, 1.0), steps=40)
+    priced = replace(apg, margin_price=1.0)
+
+    @jax.jit
+    def learnt(bank, policy):
+        _, segment, _ = priced.gather(env, policy, bank, EPISODES, KEY, jnp.int32(0))
+        batch = priced.prepare(env, policy, bank, segment, KEY)
+        return jax.value_and_grad(lambda p: priced.loss(env, p, bank, batch, (), KEY), has_aux=True)(policy)
+
     for speed in (0.0, -3.0, 1e-4):
-        standing, priced = told(beside, speed), replace(apg, margin_price=1.0)
-        _, batch, _ = prepared(priced, standing, policy, env)
-        (loss, figures), grown = slope(priced, standing, policy, batch, env)
+        (loss, figures), grown = learnt(told(beside, speed), policy)
         assert np.isfinite(loss) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((figures, grown)))
         assert float(figures.cost) > 0.0  # two cars side by side, 1.5 m apart: both are near a border
         assert any(np.any(leaf != 0.0) for leaf in jax.tree.leaves(grown))
