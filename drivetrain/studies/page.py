@@ -76,28 +76,33 @@ def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
 def _overfit(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     if not curves:
         return ""
-    series = [Series(TITLES[rule], curve["steps"], curve["ade"]) for rule, curve in curves.items()]
-    chart = card(Chart("ADE of a greedy drive, m", series, "agent-steps", levels=[Level("0.1 m", 0.1, len(series))]))
+    charts = []
+    for title, begun in (("ADE of a greedy drive, m", 0.0), ("The same, second half", 0.5)):
+        series = []
+        for rule, curve in curves.items():
+            first = int(begun * len(curve["steps"]))
+            series.append(Series(TITLES[rule], curve["steps"][first:], curve["ade"][first:]))
+        charts.append(card(Chart(title, series, "agent-steps", levels=[Level("goal, m", 0.1, len(series))])))
     ends = [[TITLES[rule], f"{min(curve['ade']):.3f} m", f"{curve['ade'][-1]:.3f} m"] for rule, curve in curves.items()]
     table = plain_table(("Rule", "Least", "Last"), ends)
-    return f"<h2>One trajectory by heart</h2><div class='charts'>{chart}</div>{table}"
+    return f"<h2>One trajectory by heart</h2><div class='charts'>{''.join(charts)}</div>{table}"
 
 
 def _gradients(norms: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     if not norms:
         return ""
-    series = []
+    charts = []
     for policy, row in norms.items():
-        series.append(Series(f"{policy}, sight is data", row["steps"], row["detached"]))
-        series.append(Series(f"{policy}, sight included", row["steps"], row["sighted"]))
-    chart = card(Chart("Norm of APG's gradient", series, "steps that it goes back"))
+        series = [Series("sight is data", row["steps"], row["detached"])]
+        series.append(Series("sight included", row["steps"], row["sighted"]))
+        charts.append(card(Chart(f"Norm of APG's gradient, policy {policy}", series, "steps that it goes back")))
     rows = [
         [policy, str(steps), f"{detached:.3g}", f"{sighted:.3g}"]
         for policy, row in norms.items()
         for steps, detached, sighted in zip(row["steps"], row["detached"], row["sighted"], strict=True)
     ]
     table = plain_table(("Policy", "Steps back", "Sight is data", "Sight included"), rows)
-    return f"<h2>Gradients over the horizon</h2><div class='charts'>{chart}</div>{table}"
+    return f"<h2>Gradients over the horizon</h2><div class='charts'>{''.join(charts)}</div>{table}"
 
 
 def _noise(name: str, noise: Mapping[str, Any]) -> str:
