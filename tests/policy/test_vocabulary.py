@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scenes
 from fixtures_programs import held
-from policies import Clock, glimpse
+from policies import NOWHERE, Clock, glimpse
 
 from drivetrain.data.store.vocabulary import Vocabulary, write_vocabulary
 from drivetrain.env import Env
@@ -164,7 +164,7 @@ def test_what_is_learnt_is_what_plain_logits_learn(env, kind):
 
     @jax.jit
     def learnt(policy):
-        return learn(learning, env, policy, learning.optimiser.transform().init(policy), units, KEY)[::2]
+        return learn(learning, env, policy, learning.optimiser.transform().init(policy), NOWHERE, units, KEY)[::2]
 
     before = policies(env)
     (plain, figures), (cut, others) = (learnt(policy) for policy in before)
@@ -181,7 +181,7 @@ def test_a_loss_holds_neither_logits_of_all_steps_nor_a_classifier_for_each(env,
     moments = algorithm.moments(batch, lambda tree: tree)
 
     def largest(policy):
-        slopes = jax.grad(lambda policy: algorithm.loss(env, policy, batch, moments, KEY)[0])
+        slopes = jax.grad(lambda policy: algorithm.loss(env, policy, NOWHERE, batch, moments, KEY)[0])
         return max(math.prod(aval.shape) for aval in held(jax.make_jaxpr(slopes)(policy).jaxpr))
 
     plain, cut = policies(env)

@@ -34,7 +34,7 @@ def test_a_head_goes_by_its_name():
     assert with_head(run, "columns") == run
     joint = with_head(run, "joint")
     assert joint.policy.head == JointHead() and replace(joint, policy=run.policy) == run
-    assert set(HEADS) == {"columns", "joint"}
+    assert set(HEADS) == {"columns", "joint", "mixture"}
 
 
 def test_motions_are_followed_by_the_runs_own_dynamics(file):
