@@ -1,7 +1,7 @@
 """From the cells of the study of learning rules to its figures: `results.json`, of which the page is made."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +115,11 @@ class Comparison:
             "start": [row(0.0, PLAIN)] + [row(size, Way(start=size)) for size in START],
         }
 
-    def _least_ade(self, rule: str, dataset: int) -> float:
-        """MinADE of six samples, m: the mean over seeds."""
-        return statistics.fmean(
-            least_ade(self.tests.outcomes(cell, self.out, point, SAMPLED, dataset))
-            for cell, point in self._chosen(rule)
-        )
+    def _least_ade(self, rule: str, dataset: int) -> dict[str, Any]:
+        """The minADE of six samples, m, of all seeds together."""
+        drives = [self.tests.outcomes(cell, self.out, point, SAMPLED, dataset) for cell, point in self._chosen(rule)]
+        least, cluster = (np.concatenate(rows) for rows in zip(*map(least_ade, drives), strict=True))
+        return mean(least, cluster).as_json()
 
     def _agents(self, rule: str) -> list[dict[str, float]]:
         """How one seed fares where it drives several agents of a scene at once, on the study's own data."""
@@ -156,10 +155,3 @@ class Comparison:
             for name in CURVES:
                 curves[name].append(statistics.fmean(point.line[name] for point in points))
         return curves
-
-
-def ade_ratio(table: Mapping[str, Any], one: str, other: str) -> float | None:
-    """How far from the log one rule drives, as a share of how far another does."""
-    if one not in table or other not in table:
-        return None
-    return table[one]["ade"]["value"] / table[other]["ade"]["value"]

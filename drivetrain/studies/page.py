@@ -23,6 +23,7 @@ def study_page(results: Mapping[str, Any]) -> str:
         _gradients(results.get("gradients", {})),
         *[_noise(name, tables["noise"]) for name, tables in results.get("tables", {}).items()],
         _agents(results.get("agents", {})),
+        _crowds(results.get("crowds", {})),
         _memory(results.get("memory", {})),
         _spent(results.get("spent", {})),
     ]
@@ -48,8 +49,11 @@ def _comparison(name: str, tables: Mapping[str, Any], results: Mapping[str, Any]
     )
     parts = [baseline_table(tables[key], TITLES, OURS, title) for key, title in titles]
     parts.insert(3, difference_table(tables["all"], TITLES))
-    least = [[TITLES[rule], f"{value:.2f} m"] for rule, value in tables["least_ade"].items()]
-    parts.insert(4, f"<h2>{escape(name)}: minADE of six samples</h2>" + plain_table(("Rule", "minADE"), least))
+    least = [
+        [TITLES[rule], f"{of['value']:.2f} m", f"{of['low']:.2f} to {of['high']:.2f} m"]
+        for rule, of in tables["least_ade"].items()
+    ]
+    parts.insert(4, f"<h2>{escape(name)}: minADE of six samples</h2>" + plain_table(("Rule", "minADE", "95 %"), least))
     return "".join(parts)
 
 
@@ -129,6 +133,15 @@ def _agents(agents: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     head = ("Trained as", "Driven at once", "Egos", "ADE", "Failure", "Collision")
     note = "Egos that share four seconds at least are driven by the policy together; others are replayed."
     return f"<h2>Many agents at once</h2><p>{note}</p>" + plain_table(head, rows)
+
+
+def _crowds(figures: Mapping[str, Sequence[float]]) -> str:
+    if not figures:
+        return ""
+    columns = zip(figures["agents"], figures["ade"], figures["off_road"], strict=True)
+    rows = [[f"{agents:.0f}", f"{ade:.2f} m", f"{100 * off_road:.1f} %"] for agents, ade, off_road in columns]
+    note = "Drawn scenes of cars at constant speed, all driven by one policy that learnt with the fewest of them."
+    return f"<p>{note}</p>" + plain_table(("Driven at once", "ADE", "Off road"), rows)
 
 
 def _memory(memory: Mapping[str, Mapping[str, float]]) -> str:

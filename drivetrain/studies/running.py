@@ -18,6 +18,7 @@ from drivetrain.runs.site import NOTHING, Progress, Site
 from drivetrain.runs.training import prepare_dataset
 from drivetrain.studies.cells import Cell, load_judged, train_cell
 from drivetrain.studies.comparing import Comparison
+from drivetrain.studies.crowds import crowds
 from drivetrain.studies.gradients import gradient_norms, memory
 from drivetrain.studies.learning_rules import Plan
 from drivetrain.studies.overfit import overfit, winding_episode
@@ -27,6 +28,8 @@ from drivetrain.types import InputError, replace
 LENGTHS = (1, 5, 10, 20, 40)
 """Steps that gradients are measured over."""
 OVERFIT_UPDATES = 600
+CROWDS, CROWD_UPDATES = (32, 128, 512), 300
+"""Agents driven at once in drawn scenes, of which the policy learns with the first number."""
 
 
 def learning_rules(plan: Plan, out: Path, only: tuple[str, ...], progress: Progress) -> Path:
@@ -97,7 +100,13 @@ def _further(plan: Plan, cells: list[Cell], out: Path, progress: Progress) -> di
         }
         return {name: memory(env, made, stage, bank, episodes) for name, (made, stage) in shapes.items()}
 
-    parts = {"overfit": by_heart, "gradients": norms, "memory": held}
+    def at_once() -> dict[str, Any]:
+        run = plan.run("apg_together", 0)
+        learning = replace(run.stages[0], scenes=2, averaging=0.0)
+        with progress("crowds", total=CROWD_UPDATES, unit="updates") as show:
+            return crowds(env, run.policy, learning, CROWDS, CROWD_UPDATES, show)
+
+    parts = {"overfit": by_heart, "gradients": norms, "memory": held, "crowds": at_once}
     return {name: _kept(out / "further" / f"{name}.json", make) for name, make in parts.items()}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from drivetrain.banks.part import Lot, Part
 from drivetrain.drivers.greedy import Greedy
@@ -90,10 +91,11 @@ def _stacked(drives: Sequence[Evaluation]):
     return jax.tree.map(lambda *rows: np.concatenate(rows), *(drive.outcome for drive in drives))
 
 
-def least_ade(sampled: Evaluation) -> float:
-    """minADE: of each ego's sampled drives the one nearest to the log, m, averaged over egos."""
+def least_ade(sampled: Evaluation) -> tuple[Float[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+    """minADE: of each ego's sampled drives the distance to the log, m, of the nearest; and the ego's cluster."""
     exists = np.asarray(sampled.outcome.exists)
     ade = np.where(exists, sampled.outcome.ade, np.inf)
-    egos = len(np.unique(sampled.episode))
-    least = np.min(ade.reshape(-1, egos, ade.shape[1]), axis=0)
-    return float(np.mean(least[np.isfinite(least)]))
+    episodes = len(np.unique(sampled.episode))
+    least = np.min(ade.reshape(-1, episodes, ade.shape[1]), axis=0)
+    cluster = np.broadcast_to(np.asarray(sampled.source)[:episodes, None], least.shape)
+    return least[np.isfinite(least)], cluster[np.isfinite(least)]

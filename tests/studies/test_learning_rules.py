@@ -16,7 +16,6 @@ from drivetrain.policy.mixture import MixtureHead
 from drivetrain.runs.run import Data
 from drivetrain.studies import running
 from drivetrain.studies.cells import Judged, choose, judged, load_judged, read_outcomes, save_outcomes, train_cell
-from drivetrain.studies.comparing import ade_ratio
 from drivetrain.studies.learning_rules import LADDER, RULES, THROUGH, TITLES, Budget, Plan
 from drivetrain.studies.page import study_page
 from drivetrain.studies.testing import least_ade
@@ -92,12 +91,9 @@ def test_outcomes_are_read_as_they_were_kept_by_dataset(tmp_path):
 
 def test_the_least_of_each_egos_samples_counts():
     """Three drives of two egos, one after another."""
-    assert least_ade(evaluation([3.0, 1.0, 2.0, 4.0, 9.0, 0.5], [0, 1, 0, 1, 0, 1])) == pytest.approx(1.25)
-
-
-def test_the_ratio_of_distances():
-    table = {"apg": {"ade": {"value": 1.0}}, "bc": {"ade": {"value": 4.0}}}
-    assert ade_ratio(table, "apg", "bc") == 0.25 and ade_ratio(table, "apg", "ppo") is None
+    least, cluster = least_ade(evaluation([3.0, 1.0, 2.0, 4.0, 9.0, 0.5], [0, 1, 0, 1, 0, 1]))
+    np.testing.assert_allclose(least, [2.0, 0.5])
+    np.testing.assert_array_equal(cluster, [0, 1])
 
 
 def test_another_plan_is_not_mixed_in(plan, tmp_path):
@@ -124,6 +120,8 @@ def test_from_data_to_page(plan, tmp_path, monkeypatch):
     """Two rules of the comparison and one of the others, measured in every way."""
     monkeypatch.setattr(running, "OVERFIT_UPDATES", 3)
     monkeypatch.setattr(running, "LENGTHS", (1, 4))
+    monkeypatch.setattr(running, "CROWDS", (3, 6))
+    monkeypatch.setattr(running, "CROWD_UPDATES", 2)
     running.learning_rules(plan, tmp_path, ("bc", "apg", "apg_one"), silent)
     digest = "+".join(running.prepare_dataset(data, silent) for data in plan.data)
     page = running.measure(plan, tmp_path, digest, silent)
@@ -131,8 +129,9 @@ def test_from_data_to_page(plan, tmp_path, monkeypatch):
     (tables,) = results["tables"].values()
     assert set(tables["steps"]) == {"bc", "apg"} and set(tables["others"]) == {"apg", "apg_one"}
     assert set(tables["steps"]["apg"]["against"]) == {"bc"}
-    assert len(tables["noise"]["apg"]["start"]) == 3 and tables["least_ade"]["apg"] > 0.0
+    assert len(tables["noise"]["apg"]["start"]) == 3 and tables["least_ade"]["apg"]["value"] > 0.0
     assert results["memory"]["LOOP"]["held"] < results["memory"]["PPO, a critic of its own"]["held"]
     assert np.isfinite(results["gradients"]["untrained"]["sighted"]).all()
+    assert results["crowds"]["agents"] == [3, 6] and np.isfinite(results["crowds"]["ade"]).all()
     text = page.read_text()
     assert all(title in text for title in ("APG", "One trajectory by heart", "Gradients over the horizon", "Memory"))
