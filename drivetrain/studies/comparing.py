@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from drivetrain.evaluate.benchmark import Evaluation, compare, summarise, together
+from drivetrain.evaluate.intervals import mean
 from drivetrain.runs.run import Data
 from drivetrain.runs.site import Progress
 from drivetrain.studies.cells import Cell, Judged, choose, judged
