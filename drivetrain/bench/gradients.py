@@ -58,7 +58,7 @@ def measure_agents(seconds: float, env: Env = Env()) -> Iterator[GradientRow]:  
     policy = jax.jit(lambda key: POLICY.build(env, key))(jax.random.key(0))
     apg = Apg(longest=STEPS, horizon=5, reset_every=0)
     for agents in AGENTS:
-        grid = Grid(agents=agents, steps=STEPS + 1)
+        grid = Grid(agents=agents, steps=max(STEPS, 20) + 1)  # agents driven together share four seconds
         bank = make_bank([grid_scenario(grid)], grid.dt, controlled=agents)
         driven = _row(bank, policy, 1, seconds, env, apg, f"{agents} agents", 0, 0.0)
         yield replace(driven, rate=agents * driven.rate)

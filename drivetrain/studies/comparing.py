@@ -99,10 +99,10 @@ class Comparison:
         chosen = self._chosen(rule, budget)[:seeds]
         return together([self.tests.outcomes(cell, self.out, point, way, dataset) for cell, point in chosen])
 
-    def _noise(self, rule: str, dataset: int) -> dict[str, list[dict[str, float]]]:
+    def _noise(self, rule: str, dataset: int) -> dict[str, list[dict[str, Any]]]:
         """Failure rate and ADE under each noise, none first."""
 
-        def row(size: float, way: Way) -> dict[str, float]:
+        def row(size: float, way: Way) -> dict[str, Any]:
             outcome = self._driven(rule, dataset, (np.inf, np.inf), way).outcome
             exists = np.asarray(outcome.exists)
             return {
@@ -122,7 +122,7 @@ class Comparison:
         least, cluster = (np.concatenate(rows) for rows in zip(*map(least_ade, drives), strict=True))
         return mean(least, cluster).as_json()
 
-    def _agents(self, rule: str) -> list[dict[str, float]]:
+    def _agents(self, rule: str) -> list[dict[str, Any]]:
         """How one seed fares where it drives several agents of a scene at once, on the study's own data."""
         rows, (cell, point) = [], self._chosen(rule)[0]
         for agents in (1, TOGETHER, 2 * TOGETHER):
@@ -137,14 +137,14 @@ class Comparison:
             )
         return rows
 
-    def _spent(self, rule: str) -> dict[str, float]:
+    def _spent(self, rule: str) -> dict[str, Any]:
         ends = [run[-1] for run in self.points[rule]]
         return {
             "steps": statistics.median(end.steps for end in ends),
             "seconds": statistics.median(end.seconds for end in ends),
         }
 
-    def _curves(self, rule: str) -> dict[str, list[float]]:
+    def _curves(self, rule: str) -> dict[str, list[Any]]:
         """Figures on validation, the mean over seeds, over steps and over seconds."""
         runs = self.points[rule]
         length = min(len(run) for run in runs)

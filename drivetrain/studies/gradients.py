@@ -44,7 +44,7 @@ def _norm(env: Env, algorithm: Apg, policy: Policy, bank: Bank, episodes: Array)
     batch = jax.vmap(of_scene, out_axes=1)(jax.random.split(jax.random.key(0), SCENES))
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
     slope = jax.grad(lambda policy: algorithm.loss(env, policy, bank, flat, (), jax.random.key(0))[0])(policy)
-    return optax.global_norm(slope)
+    return optax.tree.norm(slope)
 
 
 def memory(env: Env, architecture: Architecture, learning: Learning, bank: Bank, episodes: Array) -> dict[str, int]:

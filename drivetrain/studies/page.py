@@ -57,7 +57,7 @@ def _comparison(name: str, tables: Mapping[str, Any], results: Mapping[str, Any]
     return "".join(parts)
 
 
-def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+def _learning(curves: Mapping[str, Mapping[str, Sequence[float | int]]]) -> str:
     rules = [rule for rule in RULES if rule in curves]
     if not rules:
         return ""
@@ -77,7 +77,7 @@ def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     return f"<h2>How they learnt</h2><p>Means over seeds.</p><div class='charts'>{''.join(charts)}</div>"
 
 
-def _overfit(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+def _overfit(curves: Mapping[str, Mapping[str, Sequence[float | int]]]) -> str:
     if not curves:
         return ""
     charts = []
@@ -92,7 +92,7 @@ def _overfit(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     return f"<h2>One trajectory by heart</h2><div class='charts'>{''.join(charts)}</div>{table}"
 
 
-def _gradients(norms: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+def _gradients(norms: Mapping[str, Mapping[str, Sequence[float | int]]]) -> str:
     if not norms:
         return ""
     charts = []
@@ -121,7 +121,7 @@ def _noise(name: str, noise: Mapping[str, Any]) -> str:
     return f"<h2>{escape(name)}: noise at test time</h2><div class='charts'>{''.join(charts)}</div>"
 
 
-def _agents(agents: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+def _agents(agents: Mapping[str, Sequence[Mapping[str, float | int]]]) -> str:
     rows = [
         [TITLES[rule], f"{row['agents']:.0f}", f"{row['egos']:.0f}", f"{row['ade']:.2f} m"]
         + [f"{100 * row[name]:.1f} %" for name in ("failure", "collision")]
@@ -135,7 +135,7 @@ def _agents(agents: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     return f"<h2>Many agents at once</h2><p>{note}</p>" + plain_table(head, rows)
 
 
-def _crowds(figures: Mapping[str, Sequence[float]]) -> str:
+def _crowds(figures: Mapping[str, Sequence[float | int]]) -> str:
     if not figures:
         return ""
     columns = zip(figures["agents"], figures["ade"], figures["off_road"], strict=True)
@@ -144,7 +144,7 @@ def _crowds(figures: Mapping[str, Sequence[float]]) -> str:
     return f"<p>{note}</p>" + plain_table(("Driven at once", "ADE", "Off road"), rows)
 
 
-def _memory(memory: Mapping[str, Mapping[str, float]]) -> str:
+def _memory(memory: Mapping[str, Mapping[str, float | int]]) -> str:
     rows = [
         [name, f"{row['parameters']:,.0f}", f"{row['held'] / 1e6:.2f} MB", f"{row['activations'] / 1e6:.0f} MB"]
         for name, row in memory.items()
@@ -155,7 +155,7 @@ def _memory(memory: Mapping[str, Mapping[str, float]]) -> str:
     return "<h2>Memory</h2>" + plain_table(head, rows)
 
 
-def _spent(spent: Mapping[str, Mapping[str, float]]) -> str:
+def _spent(spent: Mapping[str, Mapping[str, float | int]]) -> str:
     rows = []
     for rule, row in spent.items():
         rate = row["steps"] / max(row["seconds"], 1e-9)

@@ -1,13 +1,16 @@
 """The benchmark of gradients through the simulator: every way is measured, and less is kept where steps come again."""
 
 import pytest
+import scenes
 
 from drivetrain.bench import gradients
 from drivetrain.bench.gradients import gradient_line, measure_agents, measure_gradients
+from drivetrain.sim.building import make_bank
 
 
 @pytest.mark.long
-def test_every_way_is_measured(bank, monkeypatch):
+def test_every_way_is_measured(monkeypatch):
+    bank = make_bank([scenes.scenario(scenes.straight_road())], 0.2)
     monkeypatch.setattr(gradients, "STEPS", 6)
     monkeypatch.setattr(gradients, "HORIZONS", (1, 6))
     rows = list(measure_gradients(bank, 2, 0.0))
