@@ -26,8 +26,8 @@ from drivetrain.policy.base import Policy, first_memory, remembers
 from drivetrain.policy.mixture import spans
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Body, Pose
-from drivetrain.sim.reading import Placement, logged, record_of
-from drivetrain.sim.simulator import movers, put_on_log
+from drivetrain.sim.reading import Placement, record_of
+from drivetrain.sim.simulator import distance_to_log, movers, put_on_log, recorded
 from drivetrain.types import Array, InputError, Key, Reached, Segment, State, Transition, component, record
 
 
@@ -105,7 +105,7 @@ class Apg(Algorithm):
 
         def step(now: tuple[State, Any], number: Array):
             state, memory = now
-            far = _distance(bank, state) > self.snap
+            far = distance_to_log(bank, state) > self.snap
             due = (number < self.warmup) | (number % stretch == 0)
             state = put_on_log(bank, env.dynamics, state, far | due)
             observation = env.observe(bank, state)
@@ -123,11 +123,11 @@ class Apg(Algorithm):
                 reward=nothing,
                 terminated=state.alive & over,
                 truncated=jnp.zeros_like(state.alive),
-                mask=state.alive & _targets(bank, state).valid & (number >= self.warmup),
+                mask=state.alive & recorded(bank, state, 1).valid & (number >= self.warmup),
                 fresh=number == 0,
                 reached=Reached(after, ()),
             )
-            counted = jnp.where(transition.mask, jnp.stack([_distance(bank, after), far * ~due * 1.0]), 0.0)
+            counted = jnp.where(transition.mask, jnp.stack([distance_to_log(bank, after), far * ~due * 1.0]), 0.0)
             return (retire(after, transition.terminated), memory), (transition, jnp.sum(counted, axis=1))
 
         memory = first_memory(policy, agents)
@@ -156,7 +156,7 @@ class Apg(Algorithm):
         if not self.sighted:
             anchored |= (jnp.arange(self.longest) % self.horizon == 0)[:, None]
         cost, slope = self._costs(bank, window)
-        rows = pose, body, anchored, jax.vmap(lambda state: _targets(bank, state))(window.state), cost, slope
+        rows = pose, body, anchored, jax.vmap(lambda state: recorded(bank, state, 1))(window.state), cost, slope
         begun = jax.tree.map(lambda leaf: leaf[:1], window.state) if self.sighted else None
         return Drive(cut(policy, segment, whole), *by_sequence(rows, whole), begun)
 
@@ -207,22 +207,6 @@ class Apg(Algorithm):
         """How far from the log was driven."""
         steps = max(float(gathered.steps), 1.0)
         return {"driven_error": float(gathered.error) / steps, "snapped_share": float(gathered.snapped) / steps}
-
-
-def _targets(bank: Bank, state: State) -> Placement:
-    """Where the log has each controlled agent one step on, [C]."""
-    agents = jnp.arange(state.alive.shape[0])
-    return jax.vmap(lambda c: logged(bank, state.episode, c, state.time + 1))(agents)
-
-
-def _distance(bank: Bank, state: State) -> Float[Array, "C"]:
-    """From each controlled agent to where the log has it now, m; 0 where it has it nowhere."""
-
-    def one(c: Array, column: Array) -> Array:
-        now = logged(bank, state.episode, c, state.time)
-        return jnp.where(now.valid, jnp.linalg.norm(state.agents.position[column] - now.position), 0.0)
-
-    return jax.vmap(one)(jnp.arange(state.alive.shape[0]), jnp.maximum(state.controlled, 0))
 
 
 def _moved(env: Env, bank: Bank, row: Drive, action: Float[Array, "L width"]) -> tuple[Pose, Float[Array, "L 2"]]:

@@ -19,7 +19,7 @@ from drivetrain.learn.returns import Fit, discounted_returns, explained, fit
 from drivetrain.policy.base import Distribution, Policy, first_memory, remembers
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import logged, record_of
-from drivetrain.sim.simulator import movers
+from drivetrain.sim.simulator import distance_to_log, movers
 from drivetrain.types import Array, Key, Observation, Reached, Segment, State, Transition, component, record
 
 
@@ -103,7 +103,7 @@ class Bc(Algorithm):
                 fresh=state.time == bank.episodes.first[state.episode],
                 reached=None,
             )
-            return retire(after, ended), (transition, clipped, _distance_to_log(bank, after), early)
+            return retire(after, ended), (transition, clipped, distance_to_log(bank, after), early)
 
         final, (transitions, clipped, error, early) = jax.lax.scan(step, first, None, length=self.longest)
         memory = first_memory(policy, agents)
@@ -182,12 +182,3 @@ def expert_actions(env: Env, bank: Bank, state: State, horizon: int) -> Float[Ar
     later, agents = state.time + 1 + jnp.arange(horizon), jnp.arange(state.alive.shape[0])
     targets = jax.vmap(lambda c: jax.vmap(lambda time: logged(bank, state.episode, c, time))(later))(agents)
     return jax.vmap(env.dynamics.inverse, (0, 0, 0, None))(*movers(state), targets, bank.dt)
-
-
-def _distance_to_log(bank: Bank, state: State) -> Float[Array, "C"]:
-    def one(c: Array) -> Array:
-        target = logged(bank, state.episode, c, state.time)
-        offset = state.agents.position[jnp.maximum(state.controlled[c], 0)] - target.position
-        return jnp.where(target.valid, jnp.linalg.norm(offset), 0.0)
-
-    return jax.vmap(one)(jnp.arange(state.alive.shape[0]))

@@ -70,11 +70,7 @@ def put_on_log(bank: Bank, dynamics: Dynamics, state: State, where: Bool[Array, 
 
     Those that are not alive, or that the log has not, stay as they are.
     """
-    agents, body = jnp.arange(state.alive.shape[0]), movers(state)[1]
-    now, later = (
-        jax.vmap(lambda c, time=time: logged(bank, state.episode, c, time))(agents)
-        for time in (state.time, state.time + 1)
-    )
+    body, now, later = movers(state)[1], recorded(bank, state), recorded(bank, state, 1)
     motion = jax.vmap(dynamics.start, (0, 0, 0, None))(now, later, body, bank.dt)
     pose = jax.vmap(Pose)(now.position, now.heading, motion)
     return _moved(bank, state, state.agents, pose, now.velocity, where & state.alive & now.valid)
@@ -127,6 +123,17 @@ def movers(state: State) -> tuple[Pose, Body]:
     pose = jax.vmap(Pose)(agents.position[me], agents.heading[me], state.motion)
     scales = None if state.traits is None else state.traits.scales
     return pose, jax.vmap(Body)(bodies.length[me], bodies.kind[me], scales)
+
+
+def recorded(bank: Bank, state: State, on: int = 0) -> Placement:
+    """Where the log has each controlled agent [C] so many steps on."""
+    return jax.vmap(lambda c: logged(bank, state.episode, c, state.time + on))(jnp.arange(state.alive.shape[0]))
+
+
+def distance_to_log(bank: Bank, state: State) -> Float[Array, "C"]:
+    """From each controlled agent to where the log has it now, m; 0 where it has it nowhere."""
+    now, column = recorded(bank, state), jnp.maximum(state.controlled, 0)
+    return jnp.where(now.valid, jnp.linalg.norm(state.agents.position[column] - now.position, axis=-1), 0.0)
 
 
 def advance(

@@ -5,16 +5,16 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
+from drivetrain.bench.gradients import slope_of_drives
 from drivetrain.env import Env
 from drivetrain.fleet.local import begin, update
 from drivetrain.learn.apg import Apg
 from drivetrain.learn.update import Learning
 from drivetrain.policy.base import Architecture, Policy, count_parameters
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Key, replace
+from drivetrain.types import Array, replace
 
 SCENES = 32
 
@@ -37,14 +37,8 @@ def gradient_norms(env: Env, policy: Policy, bank: Bank, episodes: Array, length
 
 @partial(jax.jit, static_argnames=("env", "algorithm"))
 def _norm(env: Env, algorithm: Apg, policy: Policy, bank: Bank, episodes: Array) -> Array:
-    def of_scene(key: Key) -> Any:
-        _, segment, _ = algorithm.gather(env, policy, bank, episodes, key, jnp.zeros((), jnp.int32))
-        return algorithm.prepare(env, policy, bank, segment, key)
-
-    batch = jax.vmap(of_scene, out_axes=1)(jax.random.split(jax.random.key(0), SCENES))
-    flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
-    slope = jax.grad(lambda policy: algorithm.loss(env, policy, bank, flat, (), jax.random.key(0))[0])(policy)
-    return optax.tree.norm(slope)
+    keys = jax.random.split(jax.random.key(0), SCENES)
+    return optax.tree.norm(slope_of_drives(env, algorithm, policy, bank, episodes, keys))
 
 
 def memory(env: Env, architecture: Architecture, learning: Learning, bank: Bank, episodes: Array) -> dict[str, int]:

@@ -16,7 +16,7 @@ from drivetrain.policy.separate import Separate
 from drivetrain.runs.configuration import to_json
 from drivetrain.runs.site import NOTHING, Progress, Site
 from drivetrain.runs.training import prepare_dataset
-from drivetrain.studies.cells import Cell, load_judged, train_cell
+from drivetrain.studies.cells import Cell, judged, load_judged, train_cell
 from drivetrain.studies.comparing import Comparison
 from drivetrain.studies.crowds import crowds
 from drivetrain.studies.gradients import gradient_norms, memory
@@ -85,8 +85,7 @@ def _further(plan: Plan, cells: list[Cell], out: Path, progress: Progress) -> di
         policies = {"untrained": jax.jit(lambda key: run.policy.build(env, key))(jax.random.key(0))}
         for cell in cells:
             if (cell.rule, cell.seed) == ("apg", 0):
-                points = Comparison(plan, [cell], out).points["apg"][0]
-                policies["trained by APG"] = load_judged(cell, points[-1])
+                policies["trained by APG"] = load_judged(cell, judged(cell, out)[-1])
         return {name: gradient_norms(env, policy, bank, episodes, lengths) for name, policy in policies.items()}
 
     def held() -> dict[str, Any]:
@@ -112,7 +111,8 @@ def _further(plan: Plan, cells: list[Cell], out: Path, progress: Progress) -> di
 
 def _by_heart(plan: Plan, rule: str) -> tuple[Architecture, Learning]:
     """A rule of learning for one episode: the same scene eight times, as many steps of descent, the rate falling."""
-    run, algorithm = plan.run(rule, 0), plan.run(rule, 0).stages[0].algorithm
+    run = plan.run(rule, 0)
+    algorithm = run.stages[0].algorithm
     if isinstance(algorithm, Apg):
         algorithm = replace(algorithm, reset_every=5, reset_doubling=OVERFIT_UPDATES // 6)
     minibatches, epochs = 4, 5

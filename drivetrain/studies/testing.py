@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,7 +13,7 @@ from drivetrain.drivers.greedy import Greedy
 from drivetrain.drivers.noisy import Noisy
 from drivetrain.drivers.sampled import Sampled
 from drivetrain.env import Env
-from drivetrain.evaluate.benchmark import Evaluation, Portion, evaluate
+from drivetrain.evaluate.benchmark import Evaluation, Portion, evaluate, together
 from drivetrain.policy.base import Policy
 from drivetrain.policy.mixture import spans
 from drivetrain.rollout import Driver
@@ -65,13 +64,7 @@ class Tests:
         if not file.exists():
             lot = self.lot(way.agents)
             drives = self._drives(cell.run.env, load_judged(cell, point), way, lot)
-            whole = Evaluation(
-                np.concatenate([drive.episode for drive in drives]),
-                np.concatenate([drive.source for drive in drives]),
-                _stacked(drives),
-                None,
-            )
-            save_outcomes(file, whole, np.tile(lot.episode_dataset(), len(drives)))
+            save_outcomes(file, together(drives), np.tile(lot.episode_dataset(), len(drives)))
         return read_outcomes(file, dataset)
 
     def _drives(self, env: Env, policy: Policy, way: Way, lot: Lot) -> list[Evaluation]:
@@ -84,11 +77,6 @@ class Tests:
             spawning = Scattered(env.spawning, way.start, RADIANS_PER_METRE * way.start)
             env = replace(env, spawning=spawning)
         return [evaluate(env, lot.bank, driver, Portion(), seed) for seed in range(max(way.samples, 1))]
-
-
-def _stacked(drives: Sequence[Evaluation]):
-    """The outcomes of several evaluations, one after the other."""
-    return jax.tree.map(lambda *rows: np.concatenate(rows), *(drive.outcome for drive in drives))
 
 
 def least_ade(sampled: Evaluation) -> tuple[Float[np.ndarray, "n"], Int[np.ndarray, "n"]]:
