@@ -49,6 +49,7 @@ class CompileReport:
     cropped: dict[str, int]  # for want of room: steps, egos, agents, elements, lines (see `cropping`)
     lanes_left_out: int  # permissible lanes beyond the slots of their routes, all routes together
     lines_left_out: int  # control lines beyond those that a route has room for, all routes together
+    drives: int = 0  # that an empty map offers
 
     def undriven(self) -> str:
         """Why nobody can be driven, in words, with the thresholds."""
@@ -74,6 +75,7 @@ class CompileReport:
             **{f"cropped_{name}": number for name, number in self.cropped.items()},
             "route_lanes_left_out": self.lanes_left_out,
             "route_lines_left_out": self.lines_left_out,
+            "drives_offered": self.drives,
         }
         return {name: count for name, count in counts.items() if count}
 
@@ -131,7 +133,7 @@ def capacity_of(drafts: Iterable[Draft]) -> Capacity:
 
 def pack(drafted: Draft, capacity: Capacity) -> tuple[Scenario, CompileReport]:
     """A draft as fixed shapes. See `compile_recording`; a draft of too many steps raises `InputError`."""
-    drafted, egos_cropped = crop_egos(drafted, min(capacity.egos, capacity.agents))
+    drafted, egos_cropped = crop_egos(drafted, min(capacity.egos, capacity.agents if drafted.candidates else capacity.egos))
     drafted, lines_cropped = crop_lines(drafted, capacity.lines)
     check_room(drafted, capacity)
     egos = [c.track for c in drafted.candidates if not c.cause]
@@ -151,6 +153,7 @@ def pack(drafted: Draft, capacity: Capacity) -> tuple[Scenario, CompileReport]:
         },
         lanes_left_out=sum(path.left_out + lanes_beyond(path, capacity.route_lanes) for path in drafted.paths),
         lines_left_out=sum(max(len(lines) - capacity.route_lines, 0) for lines in routes),
+        drives=0 if drafted.candidates else len(drafted.paths),
     )
     scenario = Scenario(
         map=_map(drafted, elements, capacity),

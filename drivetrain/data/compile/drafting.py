@@ -18,6 +18,7 @@ from drivetrain.data.roads.lanes import Lanes, Mending, stations_of
 from drivetrain.data.roads.levels import levelled
 from drivetrain.data.roads.map_extension import extend_map
 from drivetrain.data.roads.merges import snap_borders
+from drivetrain.data.routes.drives import drives
 from drivetrain.data.routes.routing import Path, route
 from drivetrain.types import VEHICLES, AgentKind
 
@@ -48,7 +49,7 @@ class Draft:
     mending: Mending
     elements: Elements
     candidates: tuple[Candidate, ...]
-    paths: tuple[Path, ...]  # of the candidates without a cause, in their order
+    paths: tuple[Path, ...]  # of the candidates without a cause, in their order; or what an empty map offers (`drives`)
 
 
 def draft(recording: Recording, told: Told = silent) -> Draft:
@@ -66,6 +67,9 @@ def draft(recording: Recording, told: Told = silent) -> Draft:
             candidates[row] = dataclasses.replace(candidate, cause=path_or_cause)
         else:
             paths.append(path_or_cause)
+    if not recording.tracks.valid.any():
+        told("drives along its lanes")
+        paths = drives(lanes)
     return Draft(recording, lanes, mending, elements_of(recording, lanes, told), tuple(candidates), tuple(paths))
 
 

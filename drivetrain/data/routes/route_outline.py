@@ -34,11 +34,13 @@ def route_flags(
     here, there = stations[row, slot], stations[row + 1, slot]
     corners = np.stack([left[here], left[there], right[there], right[here]], axis=1)
     quads = np.asarray(shapely.make_valid(shapely.polygons(corners)))
-    if _crosses_itself(quads, row):
+    far = _crossings(quads, row)
+    if len(far):
         opened = np.zeros((len(row), 4), bool)
-        for at in np.unique(row):
-            near = np.abs(row - at) <= REACH
-            opened[row == at] = _opened(quads[near], corners[row == at])
+        for first, last in _uncrossed(far, 0, int(row.max())):
+            near, own = (row >= first - REACH) & (row <= last + REACH), (row >= first) & (row <= last)
+            if own.any():
+                opened[own] = _opened(quads[near], corners[own])
     else:
         opened = _opened(_runs(row, slot, quads, corners), corners)
     bits = (RouteFlag.OPEN_LEFT, RouteFlag.OPEN_END, RouteFlag.OPEN_RIGHT, RouteFlag.OPEN_START)
@@ -46,9 +48,23 @@ def route_flags(
     return flags
 
 
-def _crosses_itself(quads: np.ndarray, row: Int[np.ndarray, "m"]) -> bool:
+def _crossings(quads: np.ndarray, row: Int[np.ndarray, "m"]) -> Int[np.ndarray, "n 2"]:
+    """The rows of pieces that meet, and are further apart than `REACH`."""
     one, other = shapely.STRtree(quads).query(quads, predicate="intersects")
-    return bool((np.abs(row[one] - row[other]) > REACH).any())
+    far = np.abs(row[one] - row[other]) > REACH
+    return np.stack([row[one][far], row[other][far]], axis=1)
+
+
+def _uncrossed(far: Int[np.ndarray, "n 2"], first: int, last: int) -> list[tuple[int, int]]:
+    """Rows `first` … `last` in stretches that meet nothing far along the route within `REACH` of themselves.
+
+    A single row always is one: it does not see further than that.
+    """
+    within = ((far >= first - REACH) & (far <= last + REACH)).all(axis=1)
+    if first == last or not within.any():
+        return [(first, last)]
+    middle = (first + last) // 2
+    return _uncrossed(far[within], first, middle) + _uncrossed(far[within], middle + 1, last)
 
 
 def _runs(row: Int[np.ndarray, "m"], slot: Int[np.ndarray, "m"], quads: np.ndarray, corners: Corners) -> np.ndarray:

@@ -55,6 +55,17 @@ def route(
     matched = match(lanes, position, heading, height) if len(lanes.count) else "no_lane"
     if isinstance(matched, str):
         return matched
+    return route_along(lanes, matched, position, height, slots)
+
+
+def route_along(
+    lanes: Lanes,
+    matched: Match,
+    position: Float[np.ndarray, "t 2"],
+    height: Float[np.ndarray, "t"] | None = None,
+    slots: int = 8,
+) -> Path:
+    """The route of a path whose lanes are known."""
     segments = _driven(lanes, matched)
     first, last = matched.entered[0], _station(lanes, int(segments[-1].reference[-1]), position[-1])
     behind = _prepend(lanes, segments, first)
