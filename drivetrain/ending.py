@@ -9,10 +9,12 @@ import dataclasses
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from drivetrain.sim.bank import Bank
+from drivetrain.sim.bank import Bank, GoalRow
+from drivetrain.sim.reading import goal_at
 from drivetrain.types import Array, Events, State, component, happened, replace
 
 
@@ -58,6 +60,31 @@ TRAINING = Failures()
 """Every failure ends the episode."""
 EVALUATION = Failures(*(False for _ in JUDGED))
 """Failures are counted, and the drive goes on to the end of the recording."""
+
+
+@component
+class Lives(Ending):
+    """Of agents on errands: a life ends with a failure, off the road, at its last goal, or when a goal is not reached in time.
+
+    All of these terminate. What comes after an arrival is another life; the critic sees how much of the chain is left.
+    """
+
+    truncates: ClassVar[bool] = False
+
+    failures: Failures = TRAINING
+    off_road: bool = True
+    patience: float = 20.0  # s without a goal
+
+    def __call__(self, bank: Bank, state: State, events: Events) -> tuple[Bool[Array, "C"], Bool[Array, "C"]]:
+        """(terminated, truncated) after a step that led to `state` with `events` [C]."""
+        terminated, truncated = self.failures(bank, state, events)
+        if self.off_road:
+            terminated = terminated | happened(events.off_road)
+        if state.errand is not None:
+            place = jax.vmap(goal_at, (None, 0, 0))(bank, state.route, state.errand.goal)
+            terminated = terminated | ~jnp.isfinite(place[:, GoalRow.ARC])
+            terminated = terminated | (state.errand.since * bank.dt >= self.patience)
+        return terminated & state.alive, truncated
 
 
 def retire(state: State, ended: Bool[Array, "C"]) -> State:

@@ -41,6 +41,10 @@ class Env:
         """The first state of an episode, by the spawning rule, whose key it is."""
         return simulator.reset(bank, self.dynamics, episode, key, self.traffic, self.spawning)
 
+    def renew(self, bank: Bank, state: State, key: Key) -> tuple[State, Bool[Array, "C"]]:
+        """The same moment with others in place of agents that have ended, where the spawning rule replaces; who is new."""
+        return simulator.renew(bank, self.dynamics, self.spawning, state, key)
+
     def step(self, bank: Bank, state: State, action: Float[Array, "C width"]) -> tuple[State, Events]:
         """One step of dt: the state it leads to, and what happened to each controlled agent ([C])."""
         after = simulator.step(bank, self.dynamics, self.traffic, state, action)

@@ -22,8 +22,11 @@ class Reward:
     lateral: float = 0.01  # per (m/s²)², per second
     collision: float = 10.0  # once, in every step in which it holds
     off_route: float = 10.0
+    off_road: float = 0.0  # lanes that may be used are surface: who keeps to a route needs none
     red_light: float = 10.0
     stop_line: float = 10.0
+    goal: float = 0.0  # once for each that is reached
+    time: float = 0.0  # per second: waiting is not free
 
     def __call__(self, events: Events, traits: Traits | None, dt: Float[Array, ""] | float) -> Float[Array, ""]:
         """The reward of one step of `dt` seconds for one agent, each term by its own factor where it has traits."""
@@ -33,9 +36,11 @@ class Reward:
         dense -= mine.overspeed * events.overspeed * dt
         dense -= mine.acceleration * events.acceleration**2 * dt
         dense -= mine.lateral * events.lateral**2 * dt
+        dense += mine.goal * events.goal - mine.time * dt
         penalties = (
             mine.collision * happened(events.collision)
             + mine.off_route * happened(events.off_route)
+            + mine.off_road * happened(events.off_road)
             + mine.red_light * happened(events.red_light)
             + mine.stop_line * happened(events.stop_line)
         )

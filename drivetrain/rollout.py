@@ -1,6 +1,7 @@
 """Driving through time: `rollout` for learning, `drive` for evaluation.
 
-    rollout   scan over steps: observe → policy → sample → env.step → reward, ending → restart where a scene is over
+    rollout   scan over steps: observe → policy → sample → env.step → reward, ending → restart where a scene is over,
+              or others in place of agents that have ended, where the spawning rule replaces
     drive     scan over steps: observe → act → env.step; nothing ends, nothing restarts
 
 `rollout` is the only place of training that restarts episodes. Both are written for one scene; `vmap` them over scenes.
@@ -64,7 +65,7 @@ class Carry:
 
     state: State
     memory: Memory  # of the policy, [C]
-    fresh: Bool[Array, ""]  # an episode begins here
+    fresh: Bool[Array, "*C"]  # it begins here
     gained: Float[Array, "*C"]  # sum of rewards since the episode's start
     key: Key
 
@@ -112,7 +113,7 @@ def start(
     key, draw = jax.random.split(key)
     state = env.reset(bank, jax.random.choice(draw, episodes), jax.random.fold_in(draw, 1))
     agents = state.alive.shape[0]
-    return Carry(state, _nothing(policy, others, agents), jnp.asarray(True), jnp.zeros(agents), key)
+    return Carry(state, _nothing(policy, others, agents), jnp.ones(agents, bool), jnp.zeros(agents), key)
 
 
 def open_again(
@@ -144,8 +145,9 @@ def rollout(
 ) -> tuple[Carry, Segment, Figures]:
     """Drive a scene for `steps` steps by samples of the policy: what happened, and its sums.
 
-    A scene whose agents have all ended goes on with an episode drawn uniformly from `episodes`; without any, it stays
-    as it is, masked. The window's end is no ending: bootstrap from `Segment.final`.
+    A scene whose agents have all ended goes on with an episode drawn uniformly from `episodes`, or its agents are
+    replaced one by one, by the spawning rule; without any episodes, it stays as it is, masked. The window's end is no
+    ending: bootstrap from `Segment.final`.
 
     With `others`, each agent is driven by the policy that `others.driver` names. Transitions hold what its driver
     sampled; those of agents that the learner does not drive are masked. A scene is over where the learner's have ended.
@@ -177,12 +179,14 @@ def rollout(
         )
         gained = carry.gained + transition.reward
         figures = _figures(transition, events, gained)
-        going = Carry(retire(after, terminated | truncated), memory, jnp.asarray(False), gained, key)
+        going = Carry(retire(after, terminated | truncated), memory, jnp.zeros_like(state.alive), gained, key)
         if episodes is not None:
-            over = ~jnp.any(going.state.alive & mine)
-            going = _restart(
-                env, bank, _nothing(policy, others, state.alive.shape[0]), going, over, episodes, episode_key
-            )
+            first = _nothing(policy, others, state.alive.shape[0])
+            if env.spawning.replaces:
+                going = _renew(env, bank, first, going, episode_key)
+            else:
+                over = ~jnp.any(going.state.alive & mine)
+                going = _restart(env, bank, first, going, over, episodes, episode_key)
         return (going, reached), (transition, figures, record_of(bank, state.episode))
 
     first = Reached(carry.state, carry.memory)
@@ -226,8 +230,17 @@ def _restart(
 ) -> Carry:
     """The carry itself, or a new episode, with the first memory, where the scene is over."""
     state = env.reset(bank, jax.random.choice(key, episodes), jax.random.fold_in(key, 1))
-    fresh = Carry(state, memory, jnp.asarray(True), jnp.zeros_like(carry.gained), carry.key)
+    fresh = Carry(state, memory, jnp.ones_like(carry.fresh), jnp.zeros_like(carry.gained), carry.key)
     return jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, carry)
+
+
+def _renew(env: Env, bank: Bank, memory: Memory, carry: Carry, key: Key) -> Carry:
+    """The carry with others in place of agents that have ended, each with the first memory."""
+    state, fresh = env.renew(bank, carry.state, key)
+    own = jax.tree.map(
+        lambda new, old: jnp.where(fresh.reshape(-1, *[1] * (old.ndim - 1)), new, old), memory, carry.memory
+    )
+    return Carry(state, own, fresh, jnp.where(fresh, 0.0, carry.gained), carry.key)
 
 
 def _figures(transition: Transition, events: Events, gained: Float[Array, "C"]) -> Figures:

@@ -13,59 +13,22 @@ holds zeros (−1 in columns of indices).
 
 import dataclasses
 import enum
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt
 
+from drivetrain.records import component as component
+from drivetrain.records import margin, record
+from drivetrain.records import replace as replace
+
 Array = jax.Array | np.ndarray
 Key = jax.Array
-T = TypeVar("T")
 
 
 class InputError(Exception):
     """Bad input from outside: one line that names the file, the field and the remedy. The CLI prints it and exits 1."""
-
-
-def margin(failure: bool = False) -> Any:
-    """A field of `Events` that is a margin; a `failure` is what a drive must never do, whatever it is trained for."""
-    return dataclasses.field(metadata={"margin": True, "failure": failure})
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, margin))
-def record(cls: type[T]) -> type[T]:
-    """A frozen dataclass that is a pytree of all its fields.
-
-    Rebuilding from leaves skips `__init__`, so that `vmap`, `scan` and `tree.map` may put batched arrays, masks or
-    specifications where a constructor call is held to the documented shapes.
-    """
-    cls = dataclasses.dataclass(frozen=True)(cls)
-    names = tuple(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
-
-    def flatten_with_keys(value):
-        return tuple((jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in names), None
-
-    def flatten(value):
-        return tuple(getattr(value, name) for name in names), None
-
-    def unflatten(_, leaves):
-        value = object.__new__(cls)
-        for name, leaf in zip(names, leaves, strict=True):
-            object.__setattr__(value, name, leaf)
-        return value
-
-    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-    return cls
-
-
-@dataclass_transform(frozen_default=True)
-def component(cls: type[T]) -> type[T]:
-    """A frozen, hashable dataclass of static hyper-parameters: its own configuration, and a static argument of jit."""
-    return dataclasses.dataclass(frozen=True)(cls)
-
-
-replace = dataclasses.replace
 
 
 class AgentKind(enum.IntEnum):
@@ -272,8 +235,11 @@ class Weights:
     lateral: Float[Array, ""]
     collision: Float[Array, ""]
     off_route: Float[Array, ""]
+    off_road: Float[Array, ""]
     red_light: Float[Array, ""]
     stop_line: Float[Array, ""]
+    goal: Float[Array, ""]
+    time: Float[Array, ""]
 
 
 @record
@@ -283,6 +249,14 @@ class Scales:
     acceleration: Float[Array, ""]  # of the longitudinal column of an action
     steering: Float[Array, ""]  # of the lateral column
     speed: Float[Array, ""]  # of its top speed, where its dynamics or its kind has one
+
+
+@record
+class Errand:
+    """Where a controlled agent stands in the chain of goals along its route (`Routes.goals`)."""
+
+    goal: Int[Array, ""]  # its next goal; one beyond the last: it has arrived
+    since: Int[Array, ""]  # steps since it reached the goal before, or since it began
 
 
 @record
@@ -311,6 +285,7 @@ class State:
     stopped: Bool[Array, "C S"]  # latched: has stopped before this line
     traffic: Any = ()  # the traffic rule's own record; () where it remembers nothing
     traits: Traits | None = None  # [C]; None: nobody has any
+    errand: Errand | None = None  # [C]; None: nobody has goals
 
 
 @record
@@ -330,6 +305,7 @@ class Events:
     overspeed: Float[Array, ""]  # m/s above the speed limit, never negative; 0 where the limit is unknown
     acceleration: Float[Array, ""]  # longitudinal, m/s²
     lateral: Float[Array, ""]  # lateral acceleration, m/s²
+    goal: Float[Array, ""]  # 1 in the step that reaches the agent's next goal, else 0
 
 
 MARGINS = tuple(field.name for field in dataclasses.fields(Events) if field.metadata.get("margin"))
@@ -383,7 +359,7 @@ class Transition:
     terminated: Bool[Array, "C"]
     truncated: Bool[Array, "C"]
     mask: Bool[Array, "C"]  # False: padding, or driven by another; learn nothing from it
-    fresh: Bool[Array, ""]  # an episode begins with this step: memory before it is the first memory
+    fresh: Bool[Array, "C"]  # it begins with this step, in a new episode or in place of one that ended: no memory before
     reached: Reached | None  # None where no ending truncates
 
 

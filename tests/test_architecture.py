@@ -13,6 +13,7 @@ NAMES = [file.relative_to(PACKAGE).as_posix() for file in FILES]
 ORDER = [
     "__init__",
     "progress",
+    "records",
     "types",
     "atomic",
     "parallel",

@@ -12,6 +12,7 @@ import numpy as np
 
 from drivetrain.events.collision import collision
 from drivetrain.events.comfort import acceleration, lateral
+from drivetrain.events.goal import goal, latch_errand
 from drivetrain.events.margin import LIMIT
 from drivetrain.events.off_road import off_road
 from drivetrain.events.off_route import off_route
@@ -21,7 +22,7 @@ from drivetrain.events.speed import overspeed
 from drivetrain.events.stop_line import latch_stops, stop_line
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import Index
-from drivetrain.types import MARGINS, Array, Events, State, replace
+from drivetrain.types import MARGINS, Array, Errand, Events, State, replace
 
 NOTHING = Events(*(np.asarray(LIMIT if name in MARGINS else 0.0, np.float32) for name in Events.__dataclass_fields__))
 """What happens to an agent that is not there: every margin at its clip, every rate 0."""
@@ -51,6 +52,7 @@ def detect(bank: Bank, before: State, after: State) -> Events:
             overspeed=seen(overspeed),
             acceleration=seen(acceleration),
             lateral=seen(lateral),
+            goal=seen(goal),
         )
         return jax.tree.map(lambda fact, nothing: jnp.where(before.alive[c], fact, nothing), events, NOTHING)
 
@@ -58,9 +60,16 @@ def detect(bank: Bank, before: State, after: State) -> Events:
 
 
 def latch(bank: Bank, before: State, after: State) -> State:
-    """`after` with its latches (`stopped`) brought up to date; those of agents not alive before the step stay."""
+    """`after` with its latches (`stopped`, `errand`) brought up to date; of agents not alive before the step they stay."""
 
-    def of_agent(c: Index) -> Array:
-        return jnp.where(before.alive[c], latch_stops(bank, before, after, c), before.stopped[c])
+    def of_agent(c: Index) -> tuple[Array, Errand | None]:
+        errand = None if before.errand is None else latch_errand(bank, before, after, c)
+        return latch_stops(bank, before, after, c), errand
 
-    return replace(after, stopped=jax.vmap(of_agent)(jnp.arange(before.alive.shape[0])))
+    latched = jax.vmap(of_agent)(jnp.arange(before.alive.shape[0]))
+
+    def living(new: Array, old: Array) -> Array:
+        return jnp.where(before.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    stopped, errand = jax.tree.map(living, latched, (before.stopped, before.errand))
+    return replace(after, stopped=stopped, errand=errand)

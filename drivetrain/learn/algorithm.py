@@ -128,11 +128,10 @@ def cut(policy: Policy, segment: Segment, whole: bool | None = None) -> Sequence
     (N = T · C).
     """
     steps, whole = segment.steps, remembers(policy) if whole is None else whole
-    fresh = jnp.broadcast_to(steps.fresh[:, None], steps.mask.shape)
     return Sequences(
         observation=by_sequence(steps.observation, whole),
         memory=segment.memory if whole else (),
-        fresh=by_sequence(fresh, whole),
+        fresh=by_sequence(steps.fresh, whole),
         action=by_sequence(steps.action, whole),
         mask=by_sequence(steps.mask, whole),
     )

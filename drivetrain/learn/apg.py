@@ -124,7 +124,7 @@ class Apg(Algorithm):
                 terminated=state.alive & over,
                 truncated=jnp.zeros_like(state.alive),
                 mask=state.alive & recorded(bank, state, 1).valid & (number >= self.warmup),
-                fresh=number == 0,
+                fresh=jnp.broadcast_to(number == 0, state.alive.shape),
                 reached=Reached(after, ()),
             )
             counted = jnp.where(transition.mask, jnp.stack([distance_to_log(bank, after), far * ~due * 1.0]), 0.0)

@@ -100,7 +100,7 @@ class Bc(Algorithm):
                 terminated=terminated,
                 truncated=truncated,
                 mask=state.alive,
-                fresh=state.time == bank.episodes.first[state.episode],
+                fresh=jnp.broadcast_to(state.time == bank.episodes.first[state.episode], state.alive.shape),
                 reached=None,
             )
             return retire(after, ended), (transition, clipped, distance_to_log(bank, after), early)

@@ -1,12 +1,13 @@
 """What a driver sees: itself, the nearest road users and road elements, its route, and for the critic the time left."""
 
 import jax.numpy as jnp
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from drivetrain.observe import agents, ego, road, route, traits
+from drivetrain.observe import agents, ego, errand, road, route, traits
 from drivetrain.observe.agents import observe_agents
 from drivetrain.observe.base import Observer, Widths
 from drivetrain.observe.ego import observe_ego
+from drivetrain.observe.errand import chain_left, observe_errand
 from drivetrain.observe.road import observe_road
 from drivetrain.observe.route import SPARSE, RouteView, observe_route
 from drivetrain.observe.traits import observe_traits
@@ -23,24 +24,34 @@ class Sight(Observer):
     route: RouteView = RouteView(stations=SPARSE)
     episode_seconds: float = 30.0  # of a full episode: the unit of `remaining`
     traits: bool = False  # the agent's own stand at the end of its ego features
+    errand: bool = False  # its next goal, after all of these
 
     @property
     def widths(self) -> Widths:
         """Features of each modality."""
-        own = ego.FEATURES + (traits.FEATURES if self.traits else 0)
+        own = ego.FEATURES + (traits.FEATURES if self.traits else 0) + (errand.FEATURES if self.errand else 0)
         return Widths(own, agents.FEATURES, road.FEATURES, route.POINT_FEATURES, self.route.lanes, self.route.points)
 
     def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
-        """What controlled agent `c` sees; `remaining` is the share of a full episode that its recording still has."""
-        left = (bank.episodes.last[state.episode] - state.time) * bank.dt
-        own = observe_ego(bank, state, c)
+        """What controlled agent `c` sees; `remaining` is the share of a full episode that its recording still has, or of
+        a chain of goals.
+        """
+        own = [observe_ego(bank, state, c)]
+        own += [observe_traits(state, c)] if self.traits else []
+        own += [observe_errand(bank, state, c)] if self.errand else []
         return Observation(
-            ego=jnp.concatenate([own, observe_traits(state, c)]) if self.traits else own,
+            ego=jnp.concatenate(own) if len(own) > 1 else own[0],
             agents=observe_agents(state, c, self.agents),
             road=observe_road(bank, state, c, self.road),
             route=observe_route(bank, state, c, self.route),
-            remaining=jnp.clip(left / self.episode_seconds, 0.0, 1.0),
+            remaining=self._remaining(bank, state, c),
         )
+
+    def _remaining(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Float[Array, ""]:
+        if state.errand is not None:
+            return chain_left(bank, state, c)
+        left = (bank.episodes.last[state.episode] - state.time) * bank.dt
+        return jnp.clip(left / self.episode_seconds, 0.0, 1.0)
 
 
 SMALL = Sight()

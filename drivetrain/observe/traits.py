@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from drivetrain.types import Array, State
+from drivetrain.types import Array, Scales, State, Weights
 
-FEATURES = 11
+FEATURES = len(Weights.__dataclass_fields__) + len(Scales.__dataclass_fields__)
 """The factors of `Weights`, then of `Scales`, less 1: zeros are an agent like any other."""
 
 

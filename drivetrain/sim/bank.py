@@ -1,11 +1,22 @@
 """What is given, on the device: lines, roads, logs, routes, episodes. `building.py` makes it, `reading.py` reads it."""
 
+import enum
+
 from jaxtyping import Bool, Float, Int, UInt
 
 from drivetrain.sim.paths import Paths
 from drivetrain.sim.roads import RoadIndex
 from drivetrain.sim.route_tables import RouteTable
 from drivetrain.types import Array, Log, record
+
+
+class GoalRow(enum.IntEnum):
+    """Columns of a goal: where it is. Row 0 of a chain is its beginning, what follows the last goal is at infinity."""
+
+    ARC = 0  # m along the route
+    X = 1
+    Y = 2
+    STATION = 3  # of the route
 
 
 @record
@@ -17,6 +28,7 @@ class Routes:
     lines: Int[Array, "*pool K"]  # control lines met, in order; rows of the map's lines, -1: none
     line_station: Float[Array, "*pool K"]  # where each is met, in stations
     height: Float[Array, "*pool P"] | None = None  # m, of the recorded lane; None: all on one level
+    goals: Float[Array, "*pool G 4"] | None = None  # the chain of goals, rows by `GoalRow`; None: there are none
 
 
 @record

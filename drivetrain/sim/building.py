@@ -79,14 +79,14 @@ def host_bank(
     pool = {pair: number for number, pair in enumerate(pairs)}
     arcs = [arc_lengths(scenarios[row], ego) for row, ego in pairs]
     return Bank(
-        lines=_stack([_lines(scenario.map) for scenario in scenarios]),
+        lines=stacked([host_lines(scenario.map) for scenario in scenarios]),
         roads=_roads(scenarios, layout.indexing, blocks),
         cell=np.asarray(layout.indexing.cell, np.float32),
-        logs=_stack([scenario.log for scenario in scenarios]),
+        logs=stacked([scenario.log for scenario in scenarios]),
         record=np.stack([record_id(name) for name in names or map(str, range(len(scenarios)))]),
-        paths=_stack([lay_paths(scenario, layout.paths) for scenario in scenarios]),
+        paths=stacked([lay_paths(scenario, layout.paths) for scenario in scenarios]),
         routes=_routes(scenarios, pool, arcs, 0 if blocks is None else SIDES),
-        episodes=_stack([_episode(scenarios[row], row, int(sources[row]), window, pool, arcs) for row, window in rows]),
+        episodes=stacked([_episode(scenarios[row], row, int(sources[row]), window, pool, arcs) for row, window in rows]),
         dt=np.asarray(dt, np.float32),
     )
 
@@ -96,7 +96,8 @@ def record_id(name: str) -> UInt[np.ndarray, "2"]:
     return np.frombuffer(hashlib.blake2b(name.encode(), digest_size=8).digest(), np.uint32).copy()
 
 
-def _lines(map: Map) -> Lines:
+def host_lines(map: Map) -> Lines:
+    """The control lines of a map."""
     return Lines(map.lines, map.line_kind, map.line_judged)
 
 
@@ -107,7 +108,8 @@ def _roads(scenarios: Sequence[Scenario], indexing: Indexing, blocks: Float[np.n
     return jax.tree.map(lambda *rows: blocks if rows[0] is roads[0].block else np.stack(rows), *roads)
 
 
-def _stack(records: list):
+def stacked(records: list):
+    """Records as one, a row each."""
     if len(records) == 1:
         return jax.tree.map(lambda row: np.asarray(row)[None], records[0])
     return jax.tree.map(lambda *rows: np.stack([np.asarray(row) for row in rows]), *records)

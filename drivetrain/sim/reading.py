@@ -225,6 +225,18 @@ def speed_limit(bank: Bank, route: Index, cursor: Index) -> Float[Array, ""]:
     return _at(bank.routes.tables.path, route, PathRow.LIMIT, cursor + BEFORE)
 
 
+def goals_of(bank: Bank, route: Index) -> Float[Array, "G 4"]:
+    """The chain of goals of a route, where the bank has goals."""
+    assert bank.routes.goals is not None
+    return bank.routes.goals[route]
+
+
+def goal_at(bank: Bank, route: Index, goal: Index) -> Float[Array, "4"]:
+    """One goal of a route, by `GoalRow`; beyond the last one it is infinitely far."""
+    assert bank.routes.goals is not None
+    return _at(bank.routes.goals, route, goal)
+
+
 def control_lines(bank: Bank, route: Index) -> ControlLines:
     """The stop lines and lights on a route."""
     index = bank.routes.lines[route]

@@ -8,11 +8,11 @@ from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose
 from drivetrain.sim.reading import Index, Placement, lights_at, logged, reference_window, route_height
 from drivetrain.sim.route_tables import PathRow
-from drivetrain.sim.spawning.base import Spawning
+from drivetrain.sim.spawning.base import Spawn, Spawning
 from drivetrain.sim.spawning.log import FromLog
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.replay import Replay
-from drivetrain.types import Agents, Array, Key, State, replace
+from drivetrain.types import Agents, Array, Key, Motion, State, replace
 
 BACK, ON = 4, 12
 """Stations behind and ahead of the last cursor among which the next is sought: 24 m a step is 120 m/s at 5 Hz."""
@@ -28,27 +28,69 @@ def reset(
 ) -> State:
     """The first state of an episode, to be gone on with under the same rules. The key is the spawning rule's alone."""
     spawn = spawning(bank, episode, key)
+    motion, cursor, along = _begun(bank, dynamics, spawn)
+    return State(
+        episode=jnp.asarray(episode, jnp.int32),
+        time=spawn.time,
+        agents=_raised(bank, spawn.agents, spawn.controlled, spawn.route, cursor),
+        bodies=spawn.bodies,
+        lights=lights_at(bank, episode, spawn.time),
+        controlled=spawn.controlled,
+        alive=spawn.alive,
+        motion=motion,
+        route=spawn.route,
+        cursor=cursor,
+        arc_length=along,
+        stopped=jnp.zeros((len(spawn.alive), bank.lines.kind.shape[1]), bool),
+        traffic=traffic.start(bank, episode, spawn.time),
+        traits=spawn.traits,
+        errand=spawn.errand,
+    )
+
+
+def renew(
+    bank: Bank, dynamics: Dynamics, spawning: Spawning, state: State, key: Key
+) -> tuple[State, Bool[Array, "C"]]:
+    """The same moment with others in place of some agents that are not alive, and who is new. Consumes the key."""
+    spawn = spawning.again(bank, state, key)
+    motion, cursor, along = _begun(bank, dynamics, spawn)
+    row = jnp.where(spawn.alive, state.controlled, len(state.agents.valid))  # who is not new is written nowhere
+
+    def put(old: Array, new: Array) -> Array:
+        return old.at[row].set(new[state.controlled], mode="drop")
+
+    def new(new: Array, old: Array) -> Array:
+        return jnp.where(spawn.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    mine = (motion, spawn.route, cursor, along, jnp.zeros_like(state.stopped), spawn.traits, spawn.errand)
+    had = (state.motion, state.route, state.cursor, state.arc_length, state.stopped, state.traits, state.errand)
+    motion, route, cursor, along, stopped, traits, errand = jax.tree.map(new, mine, had)
+    agents = jax.tree.map(put, state.agents, replace(spawn.agents, height=state.agents.height))
+    state = replace(
+        state,
+        time=spawn.time,
+        agents=_raised(bank, agents, state.controlled, route, cursor),
+        bodies=jax.tree.map(put, state.bodies, spawn.bodies),
+        alive=state.alive | spawn.alive,
+        motion=motion,
+        route=route,
+        cursor=cursor,
+        arc_length=along,
+        stopped=stopped,
+        traits=traits,
+        errand=errand,
+    )
+    return state, spawn.alive
+
+
+def _begun(bank: Bank, dynamics: Dynamics, spawn: Spawn) -> tuple[Motion, Int[Array, "C"], Float[Array, "C"]]:
+    """How those controlled [C] move at first, and where they are on their routes."""
     agents, bodies, me = spawn.agents, spawn.bodies, spawn.controlled
     now = jax.vmap(Placement)(agents.position[me], agents.heading[me], agents.velocity[me], agents.valid[me])
     scales = None if spawn.traits is None else spawn.traits.scales
     body = jax.vmap(Body)(bodies.length[me], bodies.kind[me], scales)
     cursor, along = jax.vmap(advance, (None, 0, 0, 0))(bank, spawn.route, spawn.cursor, now.position)
-    return State(
-        episode=jnp.asarray(episode, jnp.int32),
-        time=spawn.time,
-        agents=_raised(bank, agents, me, spawn.route, cursor),
-        bodies=bodies,
-        lights=lights_at(bank, episode, spawn.time),
-        controlled=me,
-        alive=spawn.alive,
-        motion=jax.vmap(dynamics.start, (0, 0, 0, None))(now, spawn.later, body, bank.dt),
-        route=spawn.route,
-        cursor=cursor,
-        arc_length=along,
-        stopped=jnp.zeros((len(me), bank.lines.kind.shape[1]), bool),
-        traffic=traffic.start(bank, episode, spawn.time),
-        traits=spawn.traits,
-    )
+    return jax.vmap(dynamics.start, (0, 0, 0, None))(now, spawn.later, body, bank.dt), cursor, along
 
 
 def step(bank: Bank, dynamics: Dynamics, traffic: Traffic, state: State, action: Float[Array, "C width"]) -> State:

@@ -1,12 +1,13 @@
 """What a rule of spawning offers: where everyone in a scene begins."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from jaxtyping import Bool, Int
 
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import Index, Placement
-from drivetrain.types import Agents, Array, Bodies, Key, Traits, component, record
+from drivetrain.types import Agents, Array, Bodies, Errand, Key, State, Traits, component, record
 
 
 @record
@@ -22,12 +23,22 @@ class Spawn:
     route: Int[Array, "C"]  # row of the bank's routes
     cursor: Int[Array, "C"]  # a station of the route near it
     traits: Traits | None = None  # [C]
+    errand: Errand | None = None  # [C]
 
 
 @component
 class Spawning(ABC):
     """A rule of where agents begin; written for one scene."""
 
+    replaces: ClassVar[bool] = False  # agents that have ended are replaced while the scene goes on, which never restarts
+
     @abstractmethod
     def __call__(self, bank: Bank, episode: Index, key: Key) -> Spawn:
         """Where everyone begins. All keys that are drawn with are split off `key`."""
+
+    def again(self, bank: Bank, state: State, key: Key) -> Spawn:
+        """Who takes the place of agents that are not alive: `alive` says which do, now. Consumes the key.
+
+        Only a rule that replaces is asked; the others raise.
+        """
+        raise NotImplementedError(f"{type(self).__name__} replaces nobody")

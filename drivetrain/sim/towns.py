@@ -1,0 +1,153 @@
+"""Maps without traffic → bank, in NumPy, once, at load: drives along their lanes, goals along each, lights that go.
+
+Worlds share the maps: an episode is a map and one of the programmes of its lights, and everyone in it is controlled.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from drivetrain.data.routes.arc_length import arc_lengths, reference_centres, reference_heights
+from drivetrain.sim.bank import Bank, Episodes, GoalRow, Lines, Routes
+from drivetrain.sim.building import host_lines, record_id, stacked
+from drivetrain.sim.light_programmes import LightRules, light_programme
+from drivetrain.sim.paths import lay_paths
+from drivetrain.sim.roads import Indexing, index_road, stack_roads
+from drivetrain.sim.route_tables import stack_tables, unroll
+from drivetrain.types import Agents, Bodies, ControlKind, InputError, Log, Scenario, component, replace
+
+FOREVER = np.int32(2**30)
+"""The last step of an episode that is never over."""
+
+
+@component
+class Town:
+    """What is asked of those who drive on maps without traffic."""
+
+    agents: int = 32  # of a world
+    nearest: float = 20.0  # m along the drive from one goal to the next, at least
+    farthest: float = 40.0  # m, at most
+    programmes: int = 8  # of each map's lights, drawn apart
+    seconds: float = 240.0  # after which the lights of a world begin anew
+    lights: LightRules = LightRules()
+    indexing: Indexing = Indexing(width=128)  # within 50 m of an agent
+
+
+def town_bank(scenarios: Sequence[Scenario], names: Sequence[str], dt: float, town: Town, seed: int) -> Bank:
+    """The drives that each map offers, with a chain of goals along each, and worlds in which to drive them.
+
+    Goals and lights are drawn by the seed; every map has as many drives as the richest, some repeated. Raises
+    `InputError` where a map offers none.
+    """
+    random = np.random.default_rng(seed)
+    pools = [_drives(scenario, name) for scenario, name in zip(scenarios, names, strict=True)]
+    count = max(len(pool) for pool in pools)
+    rows = [(row, int(drive)) for row, pool in enumerate(pools) for drive in np.resize(pool, count)]
+    steps = max(round(town.seconds / dt), 1)
+    logs = [
+        _log(light_programme(scenario.map, steps, dt, town.lights, random))
+        for scenario in scenarios
+        for _ in range(town.programmes)
+    ]
+    worlds = len(logs)
+    nobody = np.arange(town.agents, dtype=np.int32)
+    bank = Bank(
+        lines=stacked([_lines(scenario) for scenario in scenarios]),
+        roads=stack_roads([index_road(scenario.map, town.indexing) for scenario in scenarios]),
+        cell=np.asarray(town.indexing.cell, np.float32),
+        logs=stacked(logs),
+        record=np.stack([record_id(name) for name in names for _ in range(town.programmes)]),
+        paths=stacked([lay_paths(replace(scenarios[0], log=log), laid=False) for log in logs]),
+        routes=_routes(scenarios, rows, town, random),
+        episodes=Episodes(
+            map=np.repeat(np.arange(len(scenarios), dtype=np.int32), town.programmes),
+            log=np.arange(worlds, dtype=np.int32),
+            first=np.zeros(worlds, np.int32),
+            last=np.full(worlds, FOREVER),
+            track=np.broadcast_to(nobody, (worlds, town.agents)).copy(),
+            route=np.zeros((worlds, town.agents), np.int32),
+            cursor=np.zeros((worlds, town.agents), np.int32),
+            log_distance=np.zeros((worlds, town.agents), np.float32),
+            source=np.arange(worlds, dtype=np.int32),
+            ego=np.broadcast_to(nobody, (worlds, town.agents)).copy(),
+        ),
+        dt=np.asarray(dt, np.float32),
+    )
+    return jax.tree.map(jax.numpy.asarray, bank)
+
+
+def _drives(scenario: Scenario, name: str) -> np.ndarray:
+    """Rows of the drives that a map offers."""
+    rows = np.flatnonzero(np.asarray(scenario.egos.route.length) > 0)
+    if not len(rows) or (np.asarray(scenario.egos.track) >= 0).any():
+        raise InputError(f"{name}: drives: none (convert a map without traffic, and with lanes that lead on)")
+    return rows
+
+
+def _lines(scenario: Scenario) -> Lines:
+    """The lights go as they are shown here: each is judged, as stop signs are."""
+    lines = host_lines(scenario.map)
+    return replace(lines, judged=np.isin(lines.kind, (ControlKind.LIGHT, ControlKind.STOP_SIGN)))
+
+
+def _log(lights: np.ndarray) -> Log:
+    """A log of nobody, in which lights go."""
+    steps, nobody = len(lights), np.zeros(0, np.float32)
+    nowhere = np.zeros((steps, 0, 2), np.float32)
+    return Log(
+        agents=Agents(nowhere, nowhere, nowhere, np.zeros((steps, 0), bool)),
+        bodies=Bodies(nobody, nobody, nobody.astype(np.int32)),
+        lights=lights,
+        steps=np.asarray(steps, np.int32),
+    )
+
+
+def _routes(
+    scenarios: Sequence[Scenario], rows: list[tuple[int, int]], town: Town, random: np.random.Generator
+) -> Routes:
+    """Every drive, map by map."""
+    tables, chains, heights = [], [], []
+    for row, drive in rows:
+        scenario = scenarios[row]
+        arc = arc_lengths(scenario, drive)
+        route = jax.tree.map(lambda leaf, drive=drive: np.asarray(leaf)[drive], scenario.egos.route)
+        tables.append(unroll(route, arc, np.asarray(scenario.map.stations)))
+        centre = reference_centres(scenario, drive)[0][: int(route.length)]
+        first, distance = int(scenario.egos.cursor[drive]), float(scenario.egos.log_distance[drive])
+        chains.append(_chain(arc, centre, first, distance, town, random))
+        heights.append(reference_heights(scenario, drive))
+    longest = max(len(chain) for chain in chains) + 1
+    goals = np.full((len(chains), longest, len(GoalRow)), np.inf, np.float32)
+    for chain, room in zip(chains, goals, strict=True):
+        room[: len(chain)] = chain
+
+    def column(name: str) -> np.ndarray:
+        return np.stack([np.asarray(getattr(scenarios[row].egos.route, name))[drive] for row, drive in rows])
+
+    return Routes(
+        map=np.asarray([row for row, _ in rows], np.int32),
+        tables=stack_tables(tables),
+        lines=column("lines"),
+        line_station=column("line_station"),
+        height=None if heights[0] is None else np.stack(heights),
+        goals=goals,
+    )
+
+
+def _chain(
+    arc: Float[np.ndarray, "P"],
+    centre: Float[np.ndarray, "n 2"],
+    first: int,
+    distance: float,
+    town: Town,
+    random: np.random.Generator,
+) -> Float[np.ndarray, "g 4"]:
+    """The beginning of a drive, then goals along it, each so far from the one before, one at least."""
+    most = int(distance / town.nearest) + 2
+    along = arc[first] + np.concatenate([[0.0], np.cumsum(random.uniform(town.nearest, town.farthest, most))])
+    along = along[: max(int((along <= arc[first] + distance).sum()), 2)]
+    known = arc[: len(centre)]
+    x, y = (np.interp(along, known, centre[:, axis]) for axis in (0, 1))
+    return np.stack([along, x, y, np.interp(along, known, np.arange(len(centre)))], axis=1)
