@@ -73,7 +73,7 @@ class Lives(Ending):
 
     failures: Failures = TRAINING
     off_road: bool = True
-    patience: float = 20.0  # s without a goal
+    patience: float = 45.0  # s without a goal; a light may be red for 32 of them
 
     def __call__(self, bank: Bank, state: State, events: Events) -> tuple[Bool[Array, "C"], Bool[Array, "C"]]:
         """(terminated, truncated) after a step that led to `state` with `events` [C]."""

@@ -36,6 +36,7 @@ class Drives:
     arc_length: Float[Array, "*E moments C"]
     events: Events  # [E, T, C], of the step that led to moment t + 1
     mask: Bool[Array, "*E T C"]
+    goal: Float[Array, "*E moments C 2"] | None = None  # where each one's next goal lies, m; NaN: nowhere
 
 
 @record

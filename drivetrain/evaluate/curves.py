@@ -5,6 +5,13 @@ from collections.abc import Mapping, Sequence
 from drivetrain.view.plotting import Chart, Level, Series
 
 STEPS = "agent steps"
+SHARES = {"failure_rate": "failure rate", "progress_ratio": "progress ratio", "goals_reached": "goals reached"}
+JUDGED = SHARES | {
+    "collision_per_km": "collisions per km",
+    "off_road_per_km": "off the road, per km",
+    "off_route_per_km": "off route, per km",
+}
+"""Figures that a stage is followed by, by the ends of their names."""
 
 
 def charts(metrics: Sequence[Mapping], stages: Mapping[str, str]) -> list[Chart]:
@@ -12,12 +19,12 @@ def charts(metrics: Sequence[Mapping], stages: Mapping[str, str]) -> list[Chart]
     judged, learnt, before = [], [], ""
     for name, title in stages.items():
         rows = [row for row in metrics if row.get("stage") == name]
-        for suffix, what in (("failure_rate", "failure rate"), ("progress_ratio", "progress ratio")):
+        for suffix, what in JUDGED.items():
             series = [Series(title, each.x, each.y) for each in _series(rows, suffix)[:1]]
             start = [Level(before, each.y[0], 1) for each in series if before and each.x[0] == 0]
-            least = 0.0 if suffix == "failure_rate" else None
+            least, share = None if suffix == "progress_ratio" else 0.0, suffix in SHARES
             judged.append(
-                Chart(f"{title}: {what} on validation", series, STEPS, percent=True, levels=start, least=least)
+                Chart(f"{title}: {what} on validation", series, STEPS, percent=share, levels=start, least=least)
             )
         learnt.append(Chart(f"{title}: loss", _series(rows, "loss")[:5], STEPS, least=None))
         returns = _series(rows, "returns")[:1]

@@ -135,6 +135,7 @@ def _drive(driver: str, drive: Drives, episode: Start, map: Map, controlled: lis
         margins=np.concatenate([np.zeros_like(margins[:1]), margins]),
         alive=alive,
         progress_ratio=progress / covered if covered >= LEAST_DISTANCE else None,
+        goal=None if drive.goal is None else np.asarray(drive.goal)[:moments, controlled],
     )
 
 

@@ -11,12 +11,14 @@ import numpy as np
 from drivetrain.banks.part import Part, Lot
 from drivetrain.drivers.greedy import Greedy
 from drivetrain.env import Env
+from drivetrain.banks.towns import Worlds
 from drivetrain.evaluate.benchmark import Evaluation, evaluate, portion_of
+from drivetrain.evaluate.worlds import drive_worlds, summarise_worlds
 from drivetrain.fleet.local import losses
 from drivetrain.learn.algorithm import Algorithm, Figures
 from drivetrain.parallel import shares
 from drivetrain.policy.base import Policy
-from drivetrain.types import component
+from drivetrain.types import InputError, component
 
 AT_ONCE = 64
 """Episodes whose loss is computed at once: bounds memory, changes no figure."""
@@ -31,6 +33,8 @@ class Validation:
     recordings: int = 0  # in memory at once; 0: all
     seconds: float = 0.0  # of an episode that is learnt from, at most
     paths: bool = False  # laid for traffic that follows them
+    worlds: Worlds | None = None  # to judge self-play in
+    judged: tuple[int, int] = (0, 0)  # how many of them, for how many steps
 
     def part(self, seconds: float = 0.0) -> Part:
         """The validation parts of all datasets."""
@@ -127,3 +131,24 @@ def _summed(env: Env, algorithm: Algorithm, lot: Lot, policy: Policy) -> tuple[f
         parts.append(jax.device_get(losses(env, algorithm, lot.bank, policy, jnp.asarray(some), jnp.asarray(known))))
     weight, figures = jax.tree.map(lambda *sums: sum(sums), *parts)
     return float(weight), figures
+
+
+@component
+class MostGoals(Criterion):
+    """The share of goals that are missed by greedy drivers in worlds of self-play."""
+
+    def open(self, env: Env, algorithm: Algorithm, validation: Validation) -> Judge:
+        """Figures of the worlds. Raises `InputError` where the run has none."""
+        if validation.worlds is None:
+            raise InputError("criterion: MostGoals: the run learns on no map (name some in asked.maps)")
+        bank, (count, steps), dt = validation.worlds.bank, validation.judged, float(validation.worlds.bank.dt)
+        rows = np.resize(np.arange(len(bank.episodes.map)), count)
+
+        def judge(policy: Policy) -> tuple[float, dict[str, float]]:
+            lived = drive_worlds(env, bank, Greedy(policy, env.dynamics), rows, steps, jax.random.key(1))
+            figures = summarise_worlds(lived, dt, 0)
+            line = {f"val_{name}": each["value"] for name, each in figures.items() if isinstance(each, dict) and "low" in each}
+            known = {name: float(value) for name, value in line.items() if value is not None}
+            return 1.0 - known.get("val_goals_reached", 0.0), known
+
+        return judge

@@ -29,6 +29,7 @@ from drivetrain.atomic import write_atomically
 from drivetrain.runs.configuration import from_json, read_config, to_json
 from drivetrain.runs.criteria import Criterion, FewestFailures
 from drivetrain.runs.wandb import Wandb
+from drivetrain.sim.towns import Town
 from drivetrain.types import InputError, component
 
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
@@ -48,6 +49,20 @@ class Data:
     def name(self) -> str:
         """The dataset's own name: that of its folder."""
         return Path(self.dataset).name
+
+
+@component
+class Asked:
+    """What is asked of drivers on maps without traffic, and on which of a dataset's maps; of nobody, by default."""
+
+    maps: tuple[str, ...] = ()  # to learn on, by their names; none: no map, the run learns from recordings
+    unseen: tuple[str, ...] = ()  # to be judged on besides
+    town: Town = Town()
+    judged: int = 8  # worlds of each, in which policies are judged
+    seconds: float = 60.0  # in each
+
+    def __bool__(self) -> bool:
+        return bool(self.maps)
 
 
 @component
@@ -73,6 +88,7 @@ class Run:
     controlled: int = 1  # agents that are driven together in an episode that is learnt from
     more: tuple[Data, ...] = ()  # also learnt from; their test drives stand apart
     own_share: float = 0.75  # of the episodes drawn to learn from, and of what chooses, where there are more datasets
+    asked: Asked = Asked()
     env: Env = Env()
     policy: Architecture = DeepSetsSizes()
     stages: tuple[Stage, ...] = ()
@@ -91,6 +107,8 @@ def open_run(run: Run, folder: Path, resume: bool) -> Run:
         return load_run(folder)
     if run.controlled > 1 and run.stream.slots:
         raise InputError(f"{run.name}: controlled: {run.controlled} (a stream has one agent an episode: leave out one)")
+    if run.asked and run.stream.slots:
+        raise InputError(f"{run.name}: stream: maps without traffic are not streamed (leave out one)")
     if not run.stages:
         raise InputError(f"{run.name}: stages: none (name at least one in the recipe)")
     if folder.exists() and any(folder.iterdir()):

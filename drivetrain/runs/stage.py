@@ -65,7 +65,7 @@ def _improve(
     stage: Stage, env: Env, state: TrainState, done: int, source: Source, judge: Judge, journal: Journal, site: Site
 ) -> tuple[Policy, int]:
     """Updates from the `done`-th on."""
-    steps = stage.scenes * stage.algorithm.steps()
+    steps = stage.scenes * stage.algorithm.steps() * source.bank.episodes.track.shape[1]
     updates = -(-stage.agent_steps // steps)
     if done == 0:
         state = _judged(stage, judge, state, journal, site, 0, {})

@@ -18,6 +18,7 @@ from drivetrain.banks.part import Part
 from drivetrain.banks.resident import Resident
 from drivetrain.banks.source import Source
 from drivetrain.banks.streamed import Streamed, open_feed
+from drivetrain.banks.towns import TownSource, Worlds
 from drivetrain.data.store.atomic_folder import MANIFEST
 from drivetrain.data.store.converting import Settings, convert
 from drivetrain.data.store.shards import read_manifest
@@ -28,6 +29,8 @@ from drivetrain.evaluate.admission import admit_dataset
 from drivetrain.evaluate.benchmark import Evaluation, compare, evaluate, portion_of, select, summarise, together
 from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.report import describe_data, write_report
+from drivetrain.evaluate.world_replay import write_world
+from drivetrain.evaluate.worlds import drive_worlds, summarise_worlds
 from drivetrain.policy.base import Policy, count_parameters
 from drivetrain.progress import counting
 from drivetrain.rollout import Driver
@@ -39,6 +42,10 @@ from drivetrain.runs.site import Progress, Site
 from drivetrain.runs.stage import OpenSource, run_stage
 from drivetrain.runs.wandb import open_sinks
 from drivetrain.types import InputError, replace
+
+
+TESTED = 1000
+"""Added to the seed of a run: the seed of worlds in which it is judged at last."""
 
 
 def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
@@ -53,7 +60,8 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
     names = [stage.name for stage in run.stages]
     with open_sinks(run.wandb, folder, run.name, names, to_json(run)) as sinks:
         site = Site(folder, digest, progress, sinks)
-        figures = evaluate_run(run, run_stages(run, site), site)
+        policies = run_stages(run, site)
+        figures = (evaluate_worlds if run.asked else evaluate_run)(run, policies, site)
         for sink in sinks:
             sink.conclude(figures)
     print(f"report: {write_report(folder)}")
@@ -100,6 +108,9 @@ def run_stages(run: Run, site: Site) -> dict[str, Policy]:
 
 def _sources(run: Run) -> OpenSource:
     """What opens a stage's scenes: the training parts, resident or streamed."""
+    if run.asked:
+        source = TownSource(worlds_of(run, run.asked.maps, run.seed))
+        return lambda state: source
     folders, paths = tuple(data.dataset for data in datasets(run)), run.env.traffic.needs_paths
     share = run.own_share if run.more else 1.0
     resident = Part(folders, "train", paths=paths, seconds=run.episode_seconds, controlled=run.controlled)
@@ -119,7 +130,14 @@ def _validation(run: Run) -> Validation:
         recordings=run.stream.slots,
         seconds=run.episode_seconds,
         paths=run.env.traffic.needs_paths,
+        worlds=worlds_of(run, run.asked.maps, run.seed + 1) if run.asked else None,
+        judged=(run.asked.judged, round(run.asked.seconds / run.data.dt)),
     )
+
+
+def worlds_of(run: Run, maps: tuple[str, ...], seed: int) -> Worlds:
+    """Worlds on some maps of the run's dataset: goals, lights and beginnings are drawn by the seed."""
+    return Worlds(run.data.dataset, run.asked.town, maps, seed)
 
 
 # ----------------------------------------------------------------------------------------------------------- evaluation
@@ -162,6 +180,30 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
         write_atomically(site.folder / f"evaluation-{data.name}.json", json.dumps(those, indent=1).encode())
     write_atomically(site.folder / "evaluation.json", json.dumps(figures[0], indent=1).encode())
     return figures[0]
+
+
+def evaluate_worlds(run: Run, policies: dict[str, Policy], site: Site) -> dict[str, Any]:
+    """Self-play judged in worlds that it has not seen: on the maps that it learnt on, and on each that it did not.
+
+    Writes `evaluation.json`, `facts.json`, and one world as `replay.safetensors`.
+    """
+    policy, name = next(reversed(policies.values())), next(reversed(policies))
+    driver, steps = Greedy(policy, run.env.dynamics), round(run.asked.seconds / run.data.dt)
+    places = {name: run.asked.maps} | {f"{name}_{map_}": (map_,) for map_ in run.asked.unseen}
+    figures: dict[str, Any] = {}
+    with site.progress("evaluate", total=len(places), unit="places") as show:
+        for place, maps in places.items():
+            worlds = worlds_of(run, maps, run.seed + TESTED)
+            rows = np.resize(np.arange(len(worlds.bank.episodes.map)), run.asked.judged)
+            lived = drive_worlds(run.env, worlds.bank, driver, rows, steps, jax.random.key(run.seed + TESTED))
+            figures[place] = summarise_worlds(lived, run.data.dt, run.seed) | {"maps": list(maps)}
+            if place == name:
+                write_world(site.folder / "replay.safetensors", worlds, int(rows[0]), jax.tree.map(lambda leaf: leaf[0], lived), name)
+            show(len(figures), place)
+    facts = {"parameters": count_parameters(policy), "maps": list(run.asked.maps), "unseen": list(run.asked.unseen)}
+    write_atomically(site.folder / "facts.json", json.dumps(facts, indent=1).encode())
+    write_atomically(site.folder / "evaluation.json", json.dumps(figures, indent=1).encode())
+    return figures
 
 
 def _figures(run: Run, data: Data, results: dict[str, Evaluation]) -> dict[str, Any]:

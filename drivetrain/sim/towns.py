@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from drivetrain.data.routes.arc_length import arc_lengths, reference_centres, reference_heights
 from drivetrain.sim.bank import Bank, Episodes, GoalRow, Lines, Routes
@@ -42,7 +42,9 @@ def town_bank(scenarios: Sequence[Scenario], names: Sequence[str], dt: float, to
     `InputError` where a map offers none.
     """
     random = np.random.default_rng(seed)
-    pools = [_drives(scenario, name) for scenario, name in zip(scenarios, names, strict=True)]
+    pools = [drives_of(scenario) for scenario in scenarios]
+    if empty := [name for name, pool in zip(names, pools, strict=True) if not len(pool)]:
+        raise InputError(f"{empty[0]}: drives: none (convert a map without traffic, whose lanes lead on)")
     count = max(len(pool) for pool in pools)
     rows = [(row, int(drive)) for row, pool in enumerate(pools) for drive in np.resize(pool, count)]
     steps = max(round(town.seconds / dt), 1)
@@ -78,12 +80,10 @@ def town_bank(scenarios: Sequence[Scenario], names: Sequence[str], dt: float, to
     return jax.tree.map(jax.numpy.asarray, bank)
 
 
-def _drives(scenario: Scenario, name: str) -> np.ndarray:
-    """Rows of the drives that a map offers."""
-    rows = np.flatnonzero(np.asarray(scenario.egos.route.length) > 0)
-    if not len(rows) or (np.asarray(scenario.egos.track) >= 0).any():
-        raise InputError(f"{name}: drives: none (convert a map without traffic, and with lanes that lead on)")
-    return rows
+def drives_of(scenario: Scenario) -> Int[np.ndarray, "n"]:
+    """Rows of the drives that a map offers; none of a recording."""
+    egos = scenario.egos
+    return np.flatnonzero((np.asarray(egos.route.length) > 0) & (np.asarray(egos.track) < 0))
 
 
 def _lines(scenario: Scenario) -> Lines:

@@ -14,6 +14,10 @@ from drivetrain.types import MARGINS, ControlKind, Cross, ElementKind, Log, Map,
 from drivetrain.view.packing import MISSING, centimetres, pack, pack_path, pose_rows
 
 
+MISSING_GOAL = -(1 << 31)
+"""Stands for "no goal" among coordinates in centimetres."""
+
+
 @dataclass(frozen=True)
 class Scene:
     """One recording as it is drawn: NumPy arrays of its map and its log."""
@@ -37,6 +41,7 @@ class Drive:
     margins: Float[np.ndarray, "n C facts"]  # MARGINS; row 0, before any step, is ignored
     alive: Bool[np.ndarray, "n C"]
     progress_ratio: float | None = None  # None: the log stands still
+    goal: Float[np.ndarray, "n C 2"] | None = None  # where the next goal of each lies, m; NaN: nowhere
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,12 @@ def _drive(drive: Drive) -> dict[str, object]:
     figures = np.where(alive[:, :, None], figures, MISSING)
     controlled = range(drive.position.shape[1])
     ratio = drive.progress_ratio
-    return {
+    goals = {}
+    if drive.goal is not None:
+        there = np.isfinite(drive.goal)
+        whole = np.where(there, centimetres(np.where(there, drive.goal, 0.0)), MISSING_GOAL)
+        goals = {"goals": [pack(whole[:, c]) for c in controlled]}
+    return goals | {
         "paths": [pack_path(pose_rows(drive.position[:, c], drive.heading[:, c], alive[:, c])) for c in controlled],
         "figures": [pack(figures[:, c]) for c in controlled],
         "progress": None if ratio is None or not np.isfinite(ratio) else round(float(ratio), 4),

@@ -47,7 +47,9 @@ function decodeScene(raw) {
   };
 }
 
+const NO_GOAL = -(2 ** 31);
 function decodeDrive(raw, names, missing) {
+  const goals = raw.goals && raw.goals.map(unpack);
   const width = names.length + 2, figures = raw.figures.map(unpack), paths = raw.paths.map((path) => poses(path));
   const read = (c, row, column) => {
     const value = figures[c][row * width + column];
@@ -69,5 +71,6 @@ function decodeDrive(raw, names, missing) {
     margin: (c, row, column) => read(c, row, column),
     speed: (c, row) => read(c, row, names.length),
     limit: (c, row) => read(c, row, names.length + 1),
+    goal: (c, row) => (goals && goals[c][2 * row] !== NO_GOAL && row < count ? { x: goals[c][2 * row] / 100, y: goals[c][2 * row + 1] / 100 } : null),
   };
 }

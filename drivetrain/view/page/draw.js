@@ -154,6 +154,13 @@ function makeCanvas(canvas) {
       if (pose) agent(pose, ego.length, ego.width, ego.failed ? colour.bad : colour.accent, colour.panel, true);
       if (ghost) { box(ghost, ego.length, ego.width); context.setLineDash([px(4), px(3)]); context.strokeStyle = colour.ghost; context.lineWidth = px(1.5); context.stroke(); context.setLineDash([]); context.restore(); }
     }
+    for (const { path, t, goal } of shot.egos) {
+      const pose = goal && path.at(t);
+      if (!pose) continue;
+      const way = new Path2D(), mark = new Path2D();
+      way.moveTo(pose.x, pose.y); way.lineTo(goal.x, goal.y); mark.arc(goal.x, goal.y, metres(1.5, 7), 0, 2 * Math.PI);
+      stroke(way, colour.accent, px(1), [px(3), px(4)]); stroke(mark, colour.accent, px(2));
+    }
     for (const event of shot.events) {
       if (!event.at) continue;
       context.beginPath(); context.arc(event.at.x, event.at.y, metres(1.2, 9), 0, 2 * Math.PI);

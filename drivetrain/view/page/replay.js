@@ -164,7 +164,8 @@ function mountReplay(root, data) {
       const recorded = { path: body.path, t: log - body.first };
       const path = shown ? { path: shown.paths[c], t, count: shown.count } : { ...recorded, count: last() + 1 };
       const over = shown && shown.events.some((event) => event.c === c && FAILING.has(event.name) && event.row <= t);
-      egos.push({ ...path, length: body.length, width: body.width, failed: over, ghost: shown && state.driver !== "log" ? recorded : null });
+      const goal = shown && shown.goal(c, Math.floor(t + 1e-6));
+      egos.push({ ...path, goal, length: body.length, width: body.width, failed: over, ghost: shown && state.driver !== "log" ? recorded : null });
     });
     const others = scene.agents.filter((agent) => !taken.has(agent.column)).map((agent) => ({ ...agent, pose: agent.path.at(log - agent.first) })).filter((agent) => agent.pose);
     if (!state.route && episode.routes.length) {

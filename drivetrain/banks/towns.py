@@ -1,0 +1,75 @@
+"""Maps without traffic as worlds to drive in: one bank, which stays."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from drivetrain.banks.source import Source
+from drivetrain.data.store.loading import Loaded, load
+from drivetrain.data.store.shards import read_manifest
+from drivetrain.env import Env
+from drivetrain.learn.algorithm import Algorithm, TrainState
+from drivetrain.parallel import on_each
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.towns import Town, drives_of, town_bank
+from drivetrain.types import InputError, Scenario
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """Some maps of a dataset, and what is asked on them; what is drawn of it is drawn by the seed."""
+
+    folder: str
+    town: Town
+    maps: tuple[str, ...] = ()  # by their names; none: all of the dataset
+    seed: int = 0
+
+    @cached_property
+    def bank(self) -> Bank:
+        """On the devices. Raises `InputError` for a map that the dataset has not, or that offers no drives."""
+        dt = read_manifest(self.folder).dt
+        return on_each(town_bank(self.scenarios, self.names, dt, self.town, self.seed))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the maps, in the bank's order."""
+        return self.maps or self._loaded.names
+
+    @cached_property
+    def scenarios(self) -> list[Scenario]:
+        """The maps themselves, in the bank's order."""
+        loaded = self._loaded
+        missing = [name for name in self.maps if name not in loaded.names]
+        if missing:
+            raise InputError(f"{self.folder}: maps: {missing[0]} is not there (it has {', '.join(loaded.names)})")
+        return [loaded.scenarios[loaded.names.index(name)] for name in self.names]
+
+    @cached_property
+    def _loaded(self) -> Loaded:
+        return load(self.folder, admitted_only=False)
+
+    def drive(self, map_: int, route: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+        """The row among a map's drives of some routes of the bank on it."""
+        pool, each = drives_of(self.scenarios[map_]), len(self.bank.routes.map) // len(self.names)
+        return pool[(np.asarray(route) - map_ * each) % len(pool)]
+
+
+class TownSource(Source):
+    """All worlds at once."""
+
+    def __init__(self, worlds: Worlds):
+        self.bank = worlds.bank
+        self.episodes = on_each(jnp.arange(len(self.bank.episodes.map)))
+
+    def renew(self, env: Env, algorithm: Algorithm, train: TrainState) -> TrainState:
+        """Nothing is ever due."""
+        return train
+
+    def state(self) -> None:
+        """Nothing that a checkpoint needs."""
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,143 @@
+"""Self-play, judged: worlds in which one driver drives everyone, and their figures.
+
+- `drive_worlds`: bank, driver → Lived; every world driven for so many steps, those who end replaced
+- `summarise_worlds`: Lived → the object of `evaluation.json`
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from drivetrain.ending import retire
+from drivetrain.env import Env
+from drivetrain.evaluate.intervals import ratio
+from drivetrain.parallel import over_learners, shares
+from drivetrain.rollout import Driver
+from drivetrain.sim.bank import Bank
+from drivetrain.types import Array, Events, Key, State, happened, record
+
+CAUSES = ("collision", "off_road", "off_route", "red_light", "stop_line")
+"""Why a life ends before its time, the first that holds; else it arrived, or was late."""
+INCIDENTS = ("collision", "off_road")
+"""What kilometres are counted between."""
+METHOD = "percentile bootstrap over worlds, 95 %"
+
+
+@record
+class Lived:
+    """T moments of a world of C agents, in NumPy [worlds, T, …]: the state before each step, and what came of it."""
+
+    position: Float[Array, "*w C 2"]
+    heading: Float[Array, "*w C 2"]
+    length: Float[Array, "*w C"]
+    width: Float[Array, "*w C"]
+    speed: Float[Array, "*w C"]
+    arc_length: Float[Array, "*w C"]
+    route: Int[Array, "*w C"]
+    goal: Int[Array, "*w C"]
+    lights: Int[Array, "*w S"]
+    alive: Bool[Array, "*w C"]
+    fresh: Bool[Array, "*w C"]  # a life begins here
+    events: Events  # [C], of the step from here
+    ended: Bool[Array, "*w C"]  # by the step from here
+
+
+def drive_worlds(
+    env: Env, bank: Bank, driver: Driver, worlds: Int[np.ndarray, "n"], steps: int, key: Key
+) -> Lived:
+    """Drive worlds (rows of the bank's episodes) for so many steps. The key is folded with the place of each."""
+    rows = np.resize(worlds, -(-len(worlds) // shares(1)) * shares(1)).astype(np.int32)
+    lived = _drive(env, bank, driver, jnp.asarray(rows), jax.vmap(lambda n: jax.random.fold_in(key, n))(np.arange(len(rows))), steps)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(worlds)], lived)
+
+
+@eqx.filter_jit
+def _drive(env: Env, bank: Bank, driver: Driver, worlds: Int[Array, "n"], keys: Key, steps: int) -> Lived:
+    def one(bank: Bank, driver: Driver, world: Array, key: Key) -> Lived:
+        env_ = driver.rules(env)
+        first_key, key = jax.random.split(key)
+        state = env_.reset(bank, world, first_key)
+        memory = driver.initial_memory(state.alive.shape[0])
+
+        def step(carry: tuple[State, Array, Array], key: Key):
+            state, fresh, memory = carry
+            act_key, renew_key = jax.random.split(key)
+            action, memory = driver(bank, state, env_.observe(bank, state), memory, act_key)
+            after, events = env_.step(bank, state, action)
+            terminated, truncated = env_.endings(bank, after, events)
+            going, new = env_.renew(bank, retire(after, terminated | truncated), renew_key)
+            first = driver.initial_memory(state.alive.shape[0])
+            memory = jax.tree.map(lambda a, b: jnp.where(new.reshape(-1, *[1] * (b.ndim - 1)), a, b), first, memory)
+            return (going, new, memory), _moment(state, fresh, events, terminated | truncated)
+
+        return jax.lax.scan(step, (state, state.alive, memory), jax.random.split(key, steps))[1]
+
+    return over_learners(jax.vmap(one, (None, None, 0, 0)), (False, False, True, True), True)(bank, driver, worlds, keys)
+
+
+def _moment(state: State, fresh: Array, events: Events, ended: Array) -> Lived:
+    assert state.errand is not None
+    return Lived(
+        position=state.agents.position,
+        heading=state.agents.heading,
+        length=state.bodies.length,
+        width=state.bodies.width,
+        speed=state.motion.speed,
+        arc_length=state.arc_length,
+        route=state.route,
+        goal=state.errand.goal,
+        lights=state.lights,
+        alive=state.alive,
+        fresh=fresh,
+        events=events,
+        ended=ended,
+    )
+
+
+def causes(lived: Lived) -> dict[str, Bool[np.ndarray, "w T C"]]:
+    """In which steps lives ended, by cause; each end has one."""
+    left, found = np.asarray(lived.ended) & np.asarray(lived.alive), {}
+    for name in CAUSES:
+        found[name] = left & happened(np.asarray(getattr(lived.events, name)))
+        left = left & ~found[name]
+    found["arrived"] = left & (np.asarray(lived.events.goal) > 0.0)
+    return found | {"late": left & ~found["arrived"]}
+
+
+def summarise_worlds(lived: Lived, dt: float, seed: int) -> dict[str, object]:
+    """Figures with intervals: goals reached of those whose outcome is known, and what happened a kilometre driven.
+
+    A goal is missed by whoever's life ends before it. An agent that ends in a collision counts once, its counterpart
+    too. Worlds are the clusters.
+    """
+    alive, ends = np.asarray(lived.alive), causes(lived)
+    worlds = len(alive)
+    cluster = np.arange(worlds)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.where(alive, values, 0.0).reshape(worlds, -1).sum(axis=1)
+
+    km = total(np.abs(np.asarray(lived.speed))) * dt / 1000.0
+    goals = total(np.asarray(lived.events.goal))
+    counts = {name: ended.reshape(worlds, -1).sum(axis=1).astype(float) for name, ended in ends.items()}
+    missed = sum(count for name, count in counts.items() if name != "arrived")
+    incidents = sum(counts[name] for name in INCIDENTS)
+    figures: dict[str, object] = {"goals_reached": ratio(goals, goals + missed, cluster, seed).as_json()}
+    figures |= {f"{name}_per_km": ratio(counts[name], km, cluster, seed).as_json() for name in (*CAUSES, "late")}
+    figures["km_between_incidents"] = ratio(km, incidents, cluster, seed).as_json()
+    figures["speed"] = ratio(1000.0 * km, total(np.ones(alive.shape)) * dt, cluster, seed).as_json()
+    return figures | {
+        "goals": int(goals.sum()),
+        "lives": {name: int(count.sum()) for name, count in counts.items()},
+        "agent_km": round(float(km.sum()), 3),
+        "agents": alive.shape[2],
+        "worlds": worlds,
+        "seconds": round(alive.shape[1] * dt, 3),
+        "interval": METHOD,
+        "dt": round(float(dt), 6),
+        "seed": seed,
+    }
+
+

@@ -1,0 +1,72 @@
+"""Self-play: a driver from an empty map, without any recording (arXiv 2502.03349).
+
+The *cheap* task, which two cores learn in half an hour: goals 20 to 40 m on along the agent's own route, one reward for
+all, nothing dropped and nothing noisy.
+"""
+
+from drivetrain.ending import Lives
+from drivetrain.env import Env
+from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.update import Optimiser
+from drivetrain.observe.route import RouteView
+from drivetrain.observe.sight import Sight
+from drivetrain.policy.deep_sets import DeepSetsSizes
+from drivetrain.reward import Reward
+from drivetrain.runs.criteria import MostGoals
+from drivetrain.runs.run import Asked, Data, Run, Stage
+from drivetrain.sim.dynamics.jerk import Jerk
+from drivetrain.sim.spawning.anywhere import Anywhere
+from drivetrain.sim.towns import Town
+from drivetrain.sim.traffic.nobody import Nobody
+
+WORLDS, AGENTS, WINDOW, AGENT_STEPS = 64, 32, 32, 60_000_000
+EPOCHS, MINIBATCHES = 3, 8
+
+TOWNS = Data(format="opendrive", source=("datasets/towns/maps",), dataset="build/towns")
+
+NEAR = Sight(agents=6, road=6, route=RouteView(stations=(-4, 0, 4, 8, 12, 20)), errand=True)
+"""What matters within a second or two."""
+
+ERRANDS = Reward(
+    progress=0.02,
+    acceleration=0.0,
+    lateral=0.0,
+    collision=2.0,
+    off_route=2.0,
+    off_road=2.0,
+    red_light=2.0,
+    stop_line=2.0,
+    goal=0.5,
+    time=0.02,
+)
+"""Goals, progress towards them, and no free waiting; returns of about one."""
+
+
+def self_play() -> Run:
+    """One policy drives 32 agents in each of 64 worlds on one town, and is judged there and on a town it never saw."""
+    updates = -(-AGENT_STEPS // (WORLDS * AGENTS * WINDOW))
+    return Run(
+        name="self-play",
+        data=TOWNS,
+        asked=Asked(maps=("Town02",), unseen=("Town01",), town=Town(agents=AGENTS)),
+        env=Env(
+            dynamics=Jerk(), traffic=Nobody(), spawning=Anywhere(), ending=Lives(), reward=ERRANDS, observer=NEAR
+        ),
+        policy=DeepSetsSizes(tokens=32, width=64),
+        stages=(
+            Stage(
+                name="self_play",
+                title="Self-play",
+                algorithm=Ppo(window=WINDOW, clip=0.2, value_scale=0.5, entropy=0.01, discount=0.98),
+                optimiser=Optimiser(learning_rate=1e-3, steps=updates * EPOCHS * MINIBATCHES, final=0.1, clip=0.5),
+                criterion=MostGoals(),
+                scenes=WORLDS,
+                kept=0.25,
+                epochs=EPOCHS,
+                minibatches=MINIBATCHES,
+                agent_steps=AGENT_STEPS,
+                evaluate_every=32,
+                checkpoint_every=32,
+            ),
+        ),
+    )
