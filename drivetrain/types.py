@@ -359,7 +359,9 @@ class Transition:
     terminated: Bool[Array, "C"]
     truncated: Bool[Array, "C"]
     mask: Bool[Array, "C"]  # False: padding, or driven by another; learn nothing from it
-    fresh: Bool[Array, "C"]  # it begins with this step, in a new episode or in place of one that ended: no memory before
+    fresh: Bool[
+        Array, "C"
+    ]  # it begins with this step, in a new episode or in place of one that ended: no memory before
     reached: Reached | None  # None where no ending truncates
 
 

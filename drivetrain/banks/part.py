@@ -75,6 +75,7 @@ class Part:
     seconds: float = 0.0  # of an episode, at most: longer drives are cut; 0: as recorded
     admitted_only: bool = True  # False: every ego is driven, checked or not
     limit: int | None = None  # of recordings in all
+    goals: float = 0.0  # m between goals along routes; 0: there are none
     controlled: int = 1  # agents of an episode; of more than one, `episodes` counts what could be driven alone
 
     def __iter__(self) -> Iterator[Lot]:
@@ -95,7 +96,7 @@ class Part:
         groups = [recordings[at : at + count] for at in range(0, len(recordings), count)]
         capacity = driven_capacity(manifests)
         steps = self.longest()
-        layout = Layout(self.controlled, longest=steps if self.seconds else None, paths=self.paths)
+        layout = Layout(self.controlled, steps if self.seconds else None, paths=self.paths, goals=self.goals)
         room = max((sum(self._driven(each.entry) for each in some) for some in groups), default=0)
         first = 0
         for some in groups:

@@ -15,6 +15,7 @@ from drivetrain.evaluate.benchmark import evaluate, portion_of, summarise, toget
 from drivetrain.progress import progress
 from drivetrain.rollout import Driver
 from drivetrain.runs.recipe_file import load_recipe
+from drivetrain.runs.run import on_recordings
 from drivetrain.runs.trained import load_policy
 from drivetrain.types import InputError, replace
 
@@ -49,8 +50,10 @@ def evaluate_policy(
     """
     if recipe is not None:
         load_recipe(recipe)
-    env, act = driver(policy)
-    parts = Part((data,), None if split == "all" else split, RECORDINGS, env.traffic.needs_paths, limit=limit)
+    env, act, goals = driver(policy)
+    parts = Part(
+        (data,), None if split == "all" else split, RECORDINGS, env.traffic.needs_paths, limit=limit, goals=goals
+    )
     driven = []
     with progress("evaluate", total=parts.episodes(), unit="episodes") as show:
         for lot in parts:
@@ -70,14 +73,18 @@ def evaluate_policy(
         write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())
 
 
-def driver(policy: str) -> tuple[Env, Driver]:
-    """The environment and the driver that a word names. Raises `InputError` where it names nothing."""
+def driver(policy: str) -> tuple[Env, Driver, float]:
+    """The environment and the driver that a word names, and the metres between goals that it needs on routes.
+
+    Raises `InputError` where it names nothing.
+    """
     if policy in BASELINES:
-        return Env(), BASELINES[policy]
+        return Env(), BASELINES[policy], 0.0
     if not Path(policy).exists():
         raise InputError(f"{policy}: no such run or checkpoint (name one, or one of {', '.join(BASELINES)})")
     trained = load_policy(policy)
-    return trained.run.env, trained.driver
+    env, goals = on_recordings(trained.run)
+    return env, trained.driver, goals
 
 
 def describe(figures: dict[str, Any]) -> str:

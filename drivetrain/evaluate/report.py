@@ -16,6 +16,7 @@ from drivetrain.data.store.manifest import Manifest
 from drivetrain.evaluate.curves import charts, is_number
 from drivetrain.evaluate.replay import read_replay
 from drivetrain.evaluate.tables import BASELINES, baseline_table, difference_table, facts_list, interval_text, percent
+from drivetrain.evaluate.world_tables import of_worlds, world_table, world_tiles
 from drivetrain.types import InputError
 from drivetrain.view.drawing import page_data
 from drivetrain.view.page import build_page
@@ -71,14 +72,23 @@ def build_report(run: str | Path) -> str:
         f"<h1>{escape(name)}</h1><p class='lead'>{escape(lead(stages, facts, evaluation))}</p>",
         _tiles(evaluation, stages),
         _curves(metrics, stages),
-        baseline_table(evaluation, titles, ours),
-        difference_table(evaluation, titles),
+        *_measured(evaluation, titles, ours),
         *[baseline_table(figures, titles, ours, title) for figures, title in further],
         _trained(config, facts, evaluation.get(ours) or next(iter(evaluation.values()), {}), metrics, stages),
     ]
     if replay is not None:
-        sections.append("<h2>Every test drive</h2><p>Failures first. Dashed: where the log has the ego.</p>")
+        shown = "Every test drive", "Failures first. Dashed: where the log has the ego."
+        if of_worlds(evaluation):
+            shown = "One of these worlds", "Every life in it as a drive, failures first; the ring is its next goal."
+        sections.append(f"<h2>{shown[0]}</h2><p>{shown[1]}</p>")
     return build_page(f"{name} · report", replay, "".join(sections), "report")
+
+
+def _measured(evaluation: Mapping[str, Any], titles: Mapping[str, str], ours: str) -> list[str]:
+    """The tables of what was measured."""
+    if of_worlds(evaluation):
+        return [world_table(evaluation, titles)]
+    return [baseline_table(evaluation, titles, ours), difference_table(evaluation, titles)]
 
 
 def build_curves(run: str | Path) -> str:
@@ -106,6 +116,7 @@ def lead(stages: Mapping[str, str], facts: Mapping, evaluation: Mapping) -> str:
     seen = f" on {train['admitted']} drives" if train.get("admitted") else ""
     for name, data in (facts.get("more") or {}).items():
         seen += f" and {data['splits']['train']['admitted']} of {name}"
+    seen += f" on {', '.join(facts['maps'])}, without a recording" if facts.get("maps") else ""
     by = f" by {', then '.join(stages.values())}" if stages else ""
     tested = next((entry.get("scenarios") for entry in evaluation.values()), None)
     end = f", tested on {tested} others it has not seen" if tested else ""
@@ -117,6 +128,8 @@ def _tiles(evaluation: Mapping[str, Any], stages: dict[str, str]) -> str:
     trained = [name for name in stages if name in evaluation]
     if not trained:
         return ""
+    if of_worlds(evaluation):
+        return "<div class='tiles'>" + "".join(_tile(*tile) for tile in world_tiles(evaluation)) + "</div>"
     ours, titles, tiles = evaluation[trained[-1]], BASELINES | stages, []
     for key, title in (("failure_rate", "Failure rate"), ("progress_ratio", "Progress, share of the log's")):
         figure = ours.get(key) or {}

@@ -14,7 +14,7 @@ from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.worlds import Lived
 from drivetrain.sim.bank import Bank, Episodes, GoalRow
 from drivetrain.sim.building import stacked
-from drivetrain.types import MARGINS, AgentKind, Agents, Bodies, Log, replace
+from drivetrain.types import MARGINS, AgentKind, Agents, Bodies, ControlKind, Log, replace
 
 LEAST = 5
 """Steps of a life that is shown as a drive; who lives less is seen beside the others all the same."""
@@ -56,7 +56,9 @@ def write_world(file: str | Path, worlds: Worlds, world: int, lived: Lived, driv
         outcome=_nothing(len(shown)),
         drives=stacked([_drive(worlds.bank, lived, all_[column]) for column in shown]),
     )
-    write_replay(file, bank, [(scenario.map, scenario.egos)], {driver: evaluation}, [worlds.names[map_]])
+    lights = np.asarray(scenario.map.line_kind) == ControlKind.LIGHT
+    shown_map = replace(scenario.map, line_judged=np.asarray(scenario.map.line_judged) | lights)  # they go as shown
+    write_replay(file, bank, [(shown_map, scenario.egos)], {driver: evaluation}, [worlds.names[map_]])
 
 
 def _log(lived: Lived, all_: list[Life]) -> Log:

@@ -44,12 +44,17 @@ class Lived:
     ended: Bool[Array, "*w C"]  # by the step from here
 
 
-def drive_worlds(
-    env: Env, bank: Bank, driver: Driver, worlds: Int[np.ndarray, "n"], steps: int, key: Key
-) -> Lived:
+def drive_worlds(env: Env, bank: Bank, driver: Driver, worlds: Int[np.ndarray, "n"], steps: int, key: Key) -> Lived:
     """Drive worlds (rows of the bank's episodes) for so many steps. The key is folded with the place of each."""
     rows = np.resize(worlds, -(-len(worlds) // shares(1)) * shares(1)).astype(np.int32)
-    lived = _drive(env, bank, driver, jnp.asarray(rows), jax.vmap(lambda n: jax.random.fold_in(key, n))(np.arange(len(rows))), steps)
+    lived = _drive(
+        env,
+        bank,
+        driver,
+        jnp.asarray(rows),
+        jax.vmap(lambda n: jax.random.fold_in(key, n))(np.arange(len(rows))),
+        steps,
+    )
     return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(worlds)], lived)
 
 
@@ -74,7 +79,9 @@ def _drive(env: Env, bank: Bank, driver: Driver, worlds: Int[Array, "n"], keys: 
 
         return jax.lax.scan(step, (state, state.alive, memory), jax.random.split(key, steps))[1]
 
-    return over_learners(jax.vmap(one, (None, None, 0, 0)), (False, False, True, True), True)(bank, driver, worlds, keys)
+    return over_learners(jax.vmap(one, (None, None, 0, 0)), (False, False, True, True), True)(
+        bank, driver, worlds, keys
+    )
 
 
 def _moment(state: State, fresh: Array, events: Events, ended: Array) -> Lived:
@@ -139,5 +146,3 @@ def summarise_worlds(lived: Lived, dt: float, seed: int) -> dict[str, object]:
         "dt": round(float(dt), 6),
         "seed": seed,
     }
-
-

@@ -49,9 +49,7 @@ def self_play() -> Run:
         name="self-play",
         data=TOWNS,
         asked=Asked(maps=("Town02",), unseen=("Town01",), town=Town(agents=AGENTS)),
-        env=Env(
-            dynamics=Jerk(), traffic=Nobody(), spawning=Anywhere(), ending=Lives(), reward=ERRANDS, observer=NEAR
-        ),
+        env=Env(dynamics=Jerk(), traffic=Nobody(), spawning=Anywhere(), ending=Lives(), reward=ERRANDS, observer=NEAR),
         policy=DeepSetsSizes(tokens=32, width=64),
         stages=(
             Stage(

@@ -21,6 +21,7 @@ import jax
 
 from drivetrain import __version__
 from drivetrain.banks.streamed import Streaming
+from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.learn.update import Learning
 from drivetrain.policy.base import Architecture
@@ -29,8 +30,10 @@ from drivetrain.atomic import write_atomically
 from drivetrain.runs.configuration import from_json, read_config, to_json
 from drivetrain.runs.criteria import Criterion, FewestFailures
 from drivetrain.runs.wandb import Wandb
+from drivetrain.sim.spawning.log import FromLog
 from drivetrain.sim.towns import Town
-from drivetrain.types import InputError, component
+from drivetrain.sim.traffic.replay import Replay
+from drivetrain.types import InputError, component, replace
 
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
@@ -95,6 +98,17 @@ class Run:
     seed: int = 0
     stream: Streaming = Streaming()
     wandb: Wandb = Wandb()
+
+
+def on_recordings(run: Run) -> tuple[Env, float]:
+    """The environment in which a run's policy drives among recorded traffic, and the metres between goals that it needs.
+
+    Of self-play, only the rules of where agents begin, of traffic and of endings change.
+    """
+    if not run.asked:
+        return run.env, 0.0
+    env = replace(run.env, traffic=Replay(), spawning=FromLog(), ending=EVALUATION)
+    return env, 0.5 * (run.asked.town.nearest + run.asked.town.farthest)
 
 
 def open_run(run: Run, folder: Path, resume: bool) -> Run:

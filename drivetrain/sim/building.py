@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, UInt
 
-from drivetrain.data.routes.arc_length import arc_lengths, place_on_route, reference_heights
+from drivetrain.data.routes.arc_length import arc_lengths, place_on_route, reference_centres, reference_heights
 from drivetrain.sim.bank import Bank, Episodes, Lines, Routes
 from drivetrain.sim.episodes import Window, cut, windows
+from drivetrain.sim.goals import evenly, stack_chains
 from drivetrain.sim.paths import lay_paths
 from drivetrain.sim.roads import Indexing, RoadIndex, index_road, stack_roads
 from drivetrain.sim.route_tables import SIDES, stack_tables, unroll
@@ -30,6 +31,7 @@ class Layout:
     longest: int | None = None  # steps of an episode, at most
     indexing: Indexing = Indexing()
     paths: bool = False
+    goals: float = 0.0  # m between goals along each route; 0: there are none
 
 
 def make_bank(
@@ -85,8 +87,10 @@ def host_bank(
         logs=stacked([scenario.log for scenario in scenarios]),
         record=np.stack([record_id(name) for name in names or map(str, range(len(scenarios)))]),
         paths=stacked([lay_paths(scenario, layout.paths) for scenario in scenarios]),
-        routes=_routes(scenarios, pool, arcs, 0 if blocks is None else SIDES),
-        episodes=stacked([_episode(scenarios[row], row, int(sources[row]), window, pool, arcs) for row, window in rows]),
+        routes=_routes(scenarios, pool, arcs, 0 if blocks is None else SIDES, layout.goals),
+        episodes=stacked(
+            [_episode(scenarios[row], row, int(sources[row]), window, pool, arcs) for row, window in rows]
+        ),
         dt=np.asarray(dt, np.float32),
     )
 
@@ -115,24 +119,27 @@ def stacked(records: list):
     return jax.tree.map(lambda *rows: np.stack([np.asarray(row) for row in rows]), *records)
 
 
-def _routes(scenarios: Sequence[Scenario], pool: Pool, arcs: Arcs, sides: int) -> Routes:
+def _routes(scenarios: Sequence[Scenario], pool: Pool, arcs: Arcs, sides: int, goals: float) -> Routes:
     """Every route once, however many episodes drive it."""
 
     def column(name: str) -> np.ndarray:
         return np.stack([np.asarray(getattr(scenarios[row].egos.route, name))[ego] for row, ego in pool])
 
-    tables, heights = [], []
+    tables, heights, chains = [], [], []
     for (row, ego), arc in zip(pool, arcs, strict=True):
         scenario = scenarios[row]
         route = jax.tree.map(lambda leaf, ego=ego: np.asarray(leaf)[ego], scenario.egos.route)
         tables.append(unroll(route, arc, np.asarray(scenario.map.stations)))
         heights.append(reference_heights(scenario, ego))
+        if goals:
+            chains.append(evenly(arc, reference_centres(scenario, ego)[0][: int(route.length)], goals))
     return Routes(
         map=np.asarray([row for row, _ in pool], np.int32),
         tables=stack_tables(tables, sides),
         lines=column("lines"),
         line_station=column("line_station"),
         height=None if heights[0] is None else np.stack(heights),
+        goals=stack_chains(chains) if goals else None,
     )
 
 

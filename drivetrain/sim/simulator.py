@@ -48,9 +48,7 @@ def reset(
     )
 
 
-def renew(
-    bank: Bank, dynamics: Dynamics, spawning: Spawning, state: State, key: Key
-) -> tuple[State, Bool[Array, "C"]]:
+def renew(bank: Bank, dynamics: Dynamics, spawning: Spawning, state: State, key: Key) -> tuple[State, Bool[Array, "C"]]:
     """The same moment with others in place of some agents that are not alive, and who is new. Consumes the key."""
     spawn = spawning.again(bank, state, key)
     motion, cursor, along = _begun(bank, dynamics, spawn)

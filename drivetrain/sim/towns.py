@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from drivetrain.data.routes.arc_length import arc_lengths, reference_centres, reference_heights
-from drivetrain.sim.bank import Bank, Episodes, GoalRow, Lines, Routes
+from drivetrain.sim.bank import Bank, Episodes, Lines, Routes
 from drivetrain.sim.building import host_lines, record_id, stacked
+from drivetrain.sim.goals import chain, stack_chains
 from drivetrain.sim.light_programmes import LightRules, light_programme
 from drivetrain.sim.paths import lay_paths
 from drivetrain.sim.roads import Indexing, index_road, stack_roads
@@ -116,12 +117,8 @@ def _routes(
         tables.append(unroll(route, arc, np.asarray(scenario.map.stations)))
         centre = reference_centres(scenario, drive)[0][: int(route.length)]
         first, distance = int(scenario.egos.cursor[drive]), float(scenario.egos.log_distance[drive])
-        chains.append(_chain(arc, centre, first, distance, town, random))
+        chains.append(chain(arc, centre, _along(float(arc[first]), distance, town, random)))
         heights.append(reference_heights(scenario, drive))
-    longest = max(len(chain) for chain in chains) + 1
-    goals = np.full((len(chains), longest, len(GoalRow)), np.inf, np.float32)
-    for chain, room in zip(chains, goals, strict=True):
-        room[: len(chain)] = chain
 
     def column(name: str) -> np.ndarray:
         return np.stack([np.asarray(getattr(scenarios[row].egos.route, name))[drive] for row, drive in rows])
@@ -132,22 +129,12 @@ def _routes(
         lines=column("lines"),
         line_station=column("line_station"),
         height=None if heights[0] is None else np.stack(heights),
-        goals=goals,
+        goals=stack_chains(chains),
     )
 
 
-def _chain(
-    arc: Float[np.ndarray, "P"],
-    centre: Float[np.ndarray, "n 2"],
-    first: int,
-    distance: float,
-    town: Town,
-    random: np.random.Generator,
-) -> Float[np.ndarray, "g 4"]:
-    """The beginning of a drive, then goals along it, each so far from the one before, one at least."""
+def _along(start: float, distance: float, town: Town, random: np.random.Generator) -> Float[np.ndarray, "g"]:
+    """Where a drive begins, and goals along it, each so far from the one before, one at least; m along the route."""
     most = int(distance / town.nearest) + 2
-    along = arc[first] + np.concatenate([[0.0], np.cumsum(random.uniform(town.nearest, town.farthest, most))])
-    along = along[: max(int((along <= arc[first] + distance).sum()), 2)]
-    known = arc[: len(centre)]
-    x, y = (np.interp(along, known, centre[:, axis]) for axis in (0, 1))
-    return np.stack([along, x, y, np.interp(along, known, np.arange(len(centre)))], axis=1)
+    along = start + np.concatenate([[0.0], np.cumsum(random.uniform(town.nearest, town.farthest, most))])
+    return along[: max(int((along <= start + distance).sum()), 2)]

@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.types import MARGINS, ControlKind, Cross, ElementKind, Log, Map, Route, RouteFlag
 from drivetrain.view.packing import MISSING, centimetres, pack, pack_path, pose_rows
 
-
 MISSING_GOAL = -(1 << 31)
 """Stands for "no goal" among coordinates in centimetres."""
 

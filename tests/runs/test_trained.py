@@ -80,7 +80,7 @@ def test_the_command_writes_it_and_evaluate_takes_it(run, trained, tmp_path, cap
     folder, policy = trained
     export_policy(str(folder), str(tmp_path / "policy"))
     assert capsys.readouterr().out == f"{tmp_path / 'policy'}\n"
-    env, driver = evaluate.driver(str(tmp_path / "policy"))
+    env, driver, _ = evaluate.driver(str(tmp_path / "policy"))
     assert env == run.env
     jax.tree.map(np.testing.assert_array_equal, driver.policy, policy)
 

@@ -133,7 +133,9 @@ def capacity_of(drafts: Iterable[Draft]) -> Capacity:
 
 def pack(drafted: Draft, capacity: Capacity) -> tuple[Scenario, CompileReport]:
     """A draft as fixed shapes. See `compile_recording`; a draft of too many steps raises `InputError`."""
-    drafted, egos_cropped = crop_egos(drafted, min(capacity.egos, capacity.agents if drafted.candidates else capacity.egos))
+    drafted, egos_cropped = crop_egos(
+        drafted, min(capacity.egos, capacity.agents if drafted.candidates else capacity.egos)
+    )
     drafted, lines_cropped = crop_lines(drafted, capacity.lines)
     check_room(drafted, capacity)
     egos = [c.track for c in drafted.candidates if not c.cause]

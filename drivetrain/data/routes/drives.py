@@ -54,7 +54,9 @@ def _metres(lanes: Lanes, lane: int) -> float:
 
 
 def _routed(lanes: Lanes, walked: list[int]) -> Path:
-    stations: Int[np.ndarray, "t"] = np.concatenate([np.arange(*lanes.stations(lane).indices(2**62)) for lane in walked])
+    stations: Int[np.ndarray, "t"] = np.concatenate(
+        [np.arange(*lanes.stations(lane).indices(2**62)) for lane in walked]
+    )
     matched = Match(tuple(walked), (0,) * len(walked))
     height = None if lanes.height is None else lanes.height[stations]
     return route_along(lanes, matched, lanes.centre[stations], height)

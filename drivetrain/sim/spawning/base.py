@@ -30,7 +30,9 @@ class Spawn:
 class Spawning(ABC):
     """A rule of where agents begin; written for one scene."""
 
-    replaces: ClassVar[bool] = False  # agents that have ended are replaced while the scene goes on, which never restarts
+    replaces: ClassVar[bool] = (
+        False  # agents that have ended are replaced while the scene goes on, which never restarts
+    )
 
     @abstractmethod
     def __call__(self, bank: Bank, episode: Index, key: Key) -> Spawn:

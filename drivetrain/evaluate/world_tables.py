@@ -1,0 +1,63 @@
+"""Figures of self-play on a page: the tiles above, and what happened on each town."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from drivetrain.evaluate.tables import interval_text, percent, plain_table
+
+COLUMNS = {
+    "goals_reached": "Goals reached",
+    "collision_per_km": "Collisions per km",
+    "off_road_per_km": "Off the road per km",
+    "off_route_per_km": "Off route per km",
+    "red_light_per_km": "Red lights per km",
+    "late_per_km": "Late per km",
+    "km_between_incidents": "km between incidents",
+    "speed": "Speed, m/s",
+}
+TILES = ("goals_reached", "collision_per_km", "off_road_per_km", "km_between_incidents")
+
+
+def of_worlds(evaluation: Mapping[str, Any]) -> bool:
+    """Whether figures are those of worlds, and not of recordings."""
+    return any("goals_reached" in entry for entry in evaluation.values())
+
+
+def world_tiles(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Title, value, interval and tone of the first place's figures."""
+    figures, tiles = next(iter(evaluation.values())), []
+    for name in TILES:
+        value, interval = _text(name, figures.get(name) or {})
+        tiles.append((COLUMNS[name], value, interval, ""))
+    return tiles
+
+
+def world_table(evaluation: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """A column for each place, and how lives ended there."""
+    columns, ends = [], []
+    for name, figures in evaluation.items():
+        place = ", ".join(figures["maps"])
+        title = f"{place}, learnt on" if name in titles else f"{place}, never seen"
+        columns.append([title, *(" ".join(_text(key, figures.get(key) or {})) for key in COLUMNS)])
+        lives = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in figures["lives"].items() if count)
+        ends.append(
+            f"<li>{escape(title)}: {figures['worlds']} worlds of {figures['agents']} agents, {figures['seconds']:.0f} s each, "
+            f"{figures['agent_km']:,.1f} km driven, {figures['goals']:,} goals; lives ended: {escape(lives)}</li>"
+        )
+    note = (
+        "In worlds of other seeds than those learnt in, each agent by its likeliest action. A goal is missed by who ends before it; "
+        "incidents are collisions and leaving the road. In brackets: 95 %, worlds resampled."
+    )
+    head, *rows = zip(["Figure", *COLUMNS.values()], *columns, strict=True)
+    return f"<h2>In worlds of its own</h2><p>{note}</p>{plain_table(head, rows)}<ul>{''.join(ends)}</ul>"
+
+
+def _text(name: str, figure: Mapping[str, Any]) -> tuple[str, str]:
+    """A figure and its interval."""
+    if figure.get("value") is None:
+        return "–", ""
+    if name == "goals_reached":
+        return percent(figure["value"]), f"({interval_text(figure)})"
+    low, high = (f"{figure[end]:.3g}" for end in ("low", "high"))
+    return f"{figure['value']:.3g}", f"({low} to {high})"
