@@ -64,7 +64,7 @@ EVALUATION = Failures(*(False for _ in JUDGED))
 
 @component
 class Lives(Ending):
-    """Of agents on errands: a life ends with a failure, off the road, at its last goal, or when a goal is not reached in time.
+    """Of agents on errands: a life ends with a failure, off the road, at its last goal, or late for its next one.
 
     All of these terminate. What comes after an arrival is another life; the critic sees how much of the chain is left.
     """

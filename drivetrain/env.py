@@ -42,7 +42,7 @@ class Env:
         return simulator.reset(bank, self.dynamics, episode, key, self.traffic, self.spawning)
 
     def renew(self, bank: Bank, state: State, key: Key) -> tuple[State, Bool[Array, "C"]]:
-        """The same moment with others in place of agents that have ended, where the spawning rule replaces; who is new."""
+        """The same moment with others in place of agents that have ended, if the spawning rule replaces; who is new."""
         return simulator.renew(bank, self.dynamics, self.spawning, state, key)
 
     def step(self, bank: Bank, state: State, action: Float[Array, "C width"]) -> tuple[State, Events]:

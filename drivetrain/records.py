@@ -1,4 +1,4 @@
-"""How records and components are made: frozen dataclasses, the ones pytrees of arrays, the others static and hashable."""
+"""How records and components are made: frozen dataclasses, pytrees of arrays or static and hashable."""
 
 import dataclasses
 from typing import Any, TypeVar, dataclass_transform

@@ -40,6 +40,19 @@ def dataset(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def towns(tmp_path_factory):
+    """Two maps without traffic: a ring, and a crossing with a light."""
+    folder = tmp_path_factory.mktemp("towns") / "towns"
+    maps = [("ring", scenes.ring()), ("crossing", scenes.crossing(agents=()))]
+    records = []
+    for name, drawn in maps:
+        scenario, _ = compile_recording(dataclasses.replace(drawn, name=name))
+        records.append((Entry(name, f"{name}.py", name, "train", "drawn", "CC0", 50, {}, {}, {}, ()), scenario))
+    write_dataset(folder, records, 0.2)
+    return folder
+
+
 @pytest.fixture
 def run(dataset):
     cloning = Stage(

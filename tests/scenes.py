@@ -184,6 +184,15 @@ def crossing(
     return recording(drawn, agents, **(fields | changes))
 
 
+def ring(radius: float = 40.0, agents: Sequence[Agent] = (), **changes) -> Recording:
+    """One lane about the origin, anticlockwise, in two halves that lead into each other; no edge anywhere."""
+    halves = []
+    for number, start in ((1, 0.0), (2, np.pi)):
+        left, right = (arc((0.0, 0.0), r, start, start + np.pi, 90) for r in (radius - WIDTH / 2, radius + WIDTH / 2))
+        halves.append(lane_along(number, left, right, successors=(3 - number,), predecessors=(3 - number,)))
+    return recording(halves, agents, **changes)
+
+
 LOW, HIGH = 1, 2
 
 

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import pytest
 import scenes
 
-from drivetrain.ending import EVALUATION, TRAINING, Ending, Failures, retire
+from drivetrain.ending import EVALUATION, TRAINING, Ending, Failures, Lives, retire
 from drivetrain.sim import simulator
-from drivetrain.sim.building import make_bank
+from drivetrain.sim.building import Layout, host_bank, make_bank
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.types import Events, replace
 
@@ -27,7 +27,7 @@ def events(**first):
 
     def of_agent(row):
         safe = dict.fromkeys(("collision", "off_route", "off_road", "stop_line", "red_light"), 50.0)
-        calm = dict.fromkeys(("progress", "overspeed", "acceleration", "lateral"), 0.0)
+        calm = dict.fromkeys(("progress", "overspeed", "acceleration", "lateral", "goal"), 0.0)
         facts = safe | calm | (first if row == 0 else {})
         return Events(**{name: jnp.float32(value) for name, value in facts.items()})
 
@@ -87,3 +87,38 @@ def test_retire_takes_the_body_out_of_the_scene(state):
 def test_retiring_padding_touches_nobody(state):
     padded = replace(state, controlled=state.controlled.at[0].set(-1))
     assert retire(padded, jnp.array([True, False])).agents.valid.tolist() == state.agents.valid.tolist()
+
+
+@pytest.fixture(scope="module")
+def errands():
+    """Two agents on errands, and the bank with their goals, 30 m apart."""
+    layout = Layout(controlled=2, goals=30.0)
+    bank = jax.tree.map(jnp.asarray, host_bank([scenes.scenario(scenes.straight_road())], 0.2, layout))
+    return bank, jax.jit(lambda bank: simulator.reset(bank, Bicycle(), 0, jax.random.key(0)))(bank)
+
+
+@pytest.mark.parametrize(
+    ("what", "errand", "ends"),
+    [
+        ({}, {}, False),
+        ({"collision": -0.1}, {}, True),
+        ({"off_road": -0.1}, {}, True),
+        ({}, {"since": 50}, True),  # 10 s at 0.2 s
+        ({}, {"since": 49}, False),
+        ({}, {"goal": 40}, True),  # beyond its last: it has arrived
+    ],
+)
+def test_a_life_ends_with_a_failure_off_the_road_late_or_at_its_last_goal(errands, what, errand, ends):
+    bank, state = errands
+    standing = {"goal": 2, "since": 0} | errand
+    first = replace(
+        state.errand, **{name: getattr(state.errand, name).at[0].set(value) for name, value in standing.items()}
+    )
+    terminated, truncated = Lives(patience=10.0)(bank, replace(state, errand=first), events(**what))
+    assert terminated.tolist() == [ends, False] and not truncated.any()
+
+
+def test_leaving_the_road_ends_no_life_where_it_is_not_asked(errands):
+    bank, state = errands
+    terminated, _ = Lives(off_road=False)(bank, state, events(off_road=-1.0))
+    assert not terminated.any()

@@ -11,7 +11,7 @@ from drivetrain.types import Events, Scales, Traits, Weights, replace
 
 def events(**facts):
     safe = dict.fromkeys(("collision", "off_route", "off_road", "stop_line", "red_light"), 50.0)
-    calm = dict.fromkeys(("progress", "overspeed", "acceleration", "lateral"), 0.0)
+    calm = dict.fromkeys(("progress", "overspeed", "acceleration", "lateral", "goal"), 0.0)
     return Events(**{name: jnp.float32(value) for name, value in (safe | calm | facts).items()})
 
 
@@ -82,11 +82,19 @@ def test_every_weighed_term_has_a_factor():
 @pytest.mark.parametrize("term", TERMS)
 def test_a_factor_scales_its_own_term_alone(term):
     """Everything happens at once: only the term's own share of the reward is tripled."""
-    facts = {"progress": 3.0, "overspeed": 5.0, "acceleration": -2.0, "lateral": 3.0}
-    facts |= dict.fromkeys(("collision", "off_route", "red_light", "stop_line"), -1.0)
+    facts = {"progress": 3.0, "overspeed": 5.0, "acceleration": -2.0, "lateral": 3.0, "goal": 1.0}
+    facts |= dict.fromkeys(("collision", "off_route", "off_road", "red_light", "stop_line"), -1.0)
+    priced = Reward(off_road=3.0, goal=0.5, time=0.1)
     factors = Weights(**{name: jnp.float32(3.0 if name == term else 1.0) for name in TERMS})
     scales = Scales(*(jnp.float32(1.0) for _ in range(3)))
-    weighed = float(Reward()(events(**facts), Traits(factors, scales), 0.2))
-    calm = 50.0 if facts[term] == -1.0 else 0.0
-    own = reward(**facts) - reward(**facts | {term: calm})
-    assert own != 0.0 and weighed == pytest.approx(reward(**facts) + 2.0 * own, abs=1e-4)
+    weighed = float(priced(events(**facts), Traits(factors, scales), 0.2))
+    whole = float(priced(events(**facts), None, 0.2))
+    own = whole - float(replace(priced, **{term: 0.0})(events(**facts), None, 0.2))
+    assert own != 0.0 and weighed == pytest.approx(whole + 2.0 * own, abs=1e-4)
+
+
+def test_goals_time_and_leaving_the_road_are_paid_where_they_have_a_price():
+    priced = Reward(goal=0.5, time=0.1, off_road=3.0)
+    assert float(priced(events(goal=1.0), None, 0.2)) == pytest.approx(0.5 - 0.02)
+    assert float(priced(events(off_road=-0.1), None, 0.2)) == pytest.approx(-3.0 - 0.02)
+    assert reward(goal=1.0) == 0.0 and reward(off_road=-0.1) == 0.0

@@ -155,7 +155,7 @@ def test_a_segment_is_whole_in_itself(bank):
     assert segment.memory.tolist() == carry.memory.tolist() and int(segment.version) == 4
     np.testing.assert_array_equal(segment.id, jax.random.key_data(carry.key))
     steps = segment.steps
-    fresh = np.asarray(steps.fresh)
+    fresh = np.asarray(steps.fresh)[:, 0]
     np.testing.assert_array_equal(fresh[1:], np.asarray(steps.terminated)[:-1, 0])
     assert bool(fresh[0]) is bool(carry.fresh) and fresh.any()
     np.testing.assert_array_equal(np.asarray(steps.state.time)[fresh], 0)

@@ -1,4 +1,4 @@
-"""A world of self-play as a replay: everyone in it, and each life as a drive of its own, with its route and its goals."""
+"""A world of self-play as a replay: everyone in it, and each life as a drive of its own, with its route and goals."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.worlds import Lived
 from drivetrain.sim.bank import Bank, Episodes, GoalRow
 from drivetrain.sim.building import stacked
-from drivetrain.types import MARGINS, AgentKind, Agents, Bodies, ControlKind, Log, replace
+from drivetrain.types import MARGINS, AgentKind, Agents, Array, Bodies, ControlKind, Log, replace
 
 LEAST = 5
 """Steps of a life that is shown as a drive; who lives less is seen beside the others all the same."""
@@ -65,15 +65,17 @@ def _log(lived: Lived, all_: list[Life]) -> Log:
     """The world as a recording: a column a life."""
     steps = len(np.asarray(lived.alive))
 
-    def columns(values: np.ndarray) -> np.ndarray:
+    def columns(values: Array) -> np.ndarray:
         return np.stack([np.asarray(values)[:, life.agent] for life in all_], axis=1)
 
     there = np.stack([(np.arange(steps) >= life.first) & (np.arange(steps) <= life.last) for life in all_], axis=1)
     heading = columns(lived.heading)
-    sizes = [np.array([size[life.first, life.agent] for life in all_]) for size in (lived.length, lived.width)]
+    length, width = (
+        np.array([np.asarray(size)[life.first, life.agent] for life in all_]) for size in (lived.length, lived.width)
+    )
     return Log(
         agents=Agents(columns(lived.position), heading, columns(lived.speed)[..., None] * heading, there),
-        bodies=Bodies(*sizes, np.full(len(all_), AgentKind.CAR, np.int32)),
+        bodies=Bodies(length, width, np.full(len(all_), AgentKind.CAR, np.int32)),
         lights=np.asarray(lived.lights),
         steps=np.asarray(steps, np.int32),
     )
@@ -103,7 +105,7 @@ def _drive(bank: Bank, lived: Lived, life: Life) -> Drives:
     steps = len(np.asarray(lived.alive))
     rows = np.minimum(life.first + np.arange(steps), life.last)
 
-    def own(values: np.ndarray) -> np.ndarray:
+    def own(values: Array) -> np.ndarray:
         return np.asarray(values)[rows, life.agent][:, None]
 
     return Drives(
@@ -129,7 +131,7 @@ def _ending(lived: Lived, life: Life) -> dict[str, Float[np.ndarray, "t 1"]]:
     return margins
 
 
-def _goals(bank: Bank, route: Int[np.ndarray, "T"], goal: Int[np.ndarray, "T"]) -> Float[np.ndarray, "T 2"]:
+def _goals(bank: Bank, route: Int[Array, "T"], goal: Int[Array, "T"]) -> Float[np.ndarray, "T 2"]:
     """Where the next goal lies at each moment, m; NaN after the last."""
     chains = np.asarray(bank.routes.goals)
     place = chains[route, np.minimum(goal, chains.shape[1] - 1), GoalRow.X : GoalRow.STATION]

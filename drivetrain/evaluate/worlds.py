@@ -123,14 +123,14 @@ def summarise_worlds(lived: Lived, dt: float, seed: int) -> dict[str, object]:
     worlds = len(alive)
     cluster = np.arange(worlds)
 
-    def total(values: np.ndarray) -> np.ndarray:
+    def total(values: Array) -> np.ndarray:
         return np.where(alive, values, 0.0).reshape(worlds, -1).sum(axis=1)
 
     km = total(np.abs(np.asarray(lived.speed))) * dt / 1000.0
     goals = total(np.asarray(lived.events.goal))
     counts = {name: ended.reshape(worlds, -1).sum(axis=1).astype(float) for name, ended in ends.items()}
-    missed = sum(count for name, count in counts.items() if name != "arrived")
-    incidents = sum(counts[name] for name in INCIDENTS)
+    missed = np.sum([count for name, count in counts.items() if name != "arrived"], axis=0)
+    incidents = np.sum([counts[name] for name in INCIDENTS], axis=0)
     figures: dict[str, object] = {"goals_reached": ratio(goals, goals + missed, cluster, seed).as_json()}
     figures |= {f"{name}_per_km": ratio(counts[name], km, cluster, seed).as_json() for name in (*CAUSES, "late")}
     figures["km_between_incidents"] = ratio(km, incidents, cluster, seed).as_json()

@@ -10,7 +10,7 @@ from drivetrain.sim.reading import Index, goal_at, goals_of
 from drivetrain.types import Array, State
 
 FEATURES = 4
-"""Metres along the lanes to the goal, as a logarithm, so that no distance saturates · its x, y · time since the one before."""
+"""Metres along the lanes to the goal, as a logarithm: no distance saturates · its x, y · time since the one before."""
 METRES, SECONDS = 0.25, 0.05
 """Of the logarithm's unit, and of a second."""
 CHAIN = 600.0

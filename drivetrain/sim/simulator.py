@@ -55,7 +55,7 @@ def renew(bank: Bank, dynamics: Dynamics, spawning: Spawning, state: State, key:
     row = jnp.where(spawn.alive, state.controlled, len(state.agents.valid))  # who is not new is written nowhere
 
     def put(old: Array, new: Array) -> Array:
-        return old.at[row].set(new[state.controlled], mode="drop")
+        return jnp.asarray(old).at[row].set(new[state.controlled], mode="drop")
 
     def new(new: Array, old: Array) -> Array:
         return jnp.where(spawn.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)

@@ -189,7 +189,7 @@ def _drive(drive: Drive) -> dict[str, object]:
     figures = np.where(alive[:, :, None], figures, MISSING)
     controlled = range(drive.position.shape[1])
     ratio = drive.progress_ratio
-    goals = {}
+    goals: dict[str, object] = {}
     if drive.goal is not None:
         there = np.isfinite(drive.goal)
         whole = np.where(there, centimetres(np.where(there, drive.goal, 0.0)), MISSING_GOAL)

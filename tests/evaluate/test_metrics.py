@@ -22,7 +22,7 @@ def drive_beside_the_log(bank, row, aside=(3.0, 4.0), **changed):
     position = recorded.pop("position")
     position[:, track] += aside
     facts = dict.fromkeys(("collision", "off_route", "off_road", "stop_line", "red_light"), 50.0)
-    facts |= dict.fromkeys(("progress", "overspeed", "acceleration", "lateral"), 0.0)
+    facts |= dict.fromkeys(("progress", "overspeed", "acceleration", "lateral", "goal"), 0.0)
     events = {name: np.full((STEPS, 1), value, np.float32) for name, value in facts.items()}
     for name, values in changed.items():
         if name in events:

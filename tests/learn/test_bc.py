@@ -63,7 +63,7 @@ def test_the_expert_follows_its_log(bank, gathered):
     np.testing.assert_array_equal(figures.episodes, 1.0)
     np.testing.assert_array_equal(np.asarray(batch.steps.mask).sum((1, 2)), recorded)
     assert segment.version.tolist() == [3] * 3 and segment.steps.state.time[0, :25].tolist() == list(range(25))
-    assert np.asarray(segment.steps.fresh)[:, :2].tolist() == [[True, False]] * 3
+    assert np.asarray(segment.steps.fresh)[:, :2, 0].tolist() == [[True, False]] * 3
 
 
 def test_a_car_at_constant_speed_does_nothing(gathered):

@@ -126,7 +126,10 @@ def test_an_agent_may_be_given_another_route_during_its_life(scenario):
 def traits(acceleration, steering):
     """Of as many agents."""
     ones = jnp.ones(len(acceleration))
-    return Traits(jax.vmap(Weights)(*[ones] * 8), jax.vmap(Scales)(jnp.array(acceleration), jnp.array(steering), ones))
+    return Traits(
+        jax.vmap(Weights)(*[ones] * len(Weights.__dataclass_fields__)),
+        jax.vmap(Scales)(jnp.array(acceleration), jnp.array(steering), ones),
+    )
 
 
 def test_what_an_action_does_is_scaled_after_its_limits(scenario):

@@ -113,7 +113,7 @@ class Anywhere(Spawning):
             later=Placement(position, heading, velocity, jnp.zeros(count, bool)),
             route=route,
             cursor=station,
-            errand=Errand(goal=goal, since=jnp.zeros(count, jnp.int32)),
+            errand=jax.vmap(Errand)(goal, jnp.zeros(count, jnp.int32)),
         )
 
 

@@ -12,7 +12,7 @@ from drivetrain.types import Array, Errand, Key, component
 
 @component
 class FromLog(Spawning):
-    """The first step of the episode as its log has it; the key is not used. Where routes have goals, all have errands."""
+    """The first step of the episode as its log has it, with errands where routes have goals; the key is not used."""
 
     least: float = 10.0  # m to the first goal
 
@@ -40,4 +40,4 @@ class FromLog(Spawning):
             return jnp.sum(goals_of(bank, route)[:, GoalRow.ARC] < along + self.least)
 
         goal = jax.vmap(first)(bank.episodes.route[episode], bank.episodes.cursor[episode])
-        return Errand(goal=goal, since=jnp.zeros_like(goal))
+        return jax.vmap(Errand)(goal, jnp.zeros_like(goal))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from drivetrain.env import Env
+from drivetrain.observe import traits
 from drivetrain.observe.sight import Sight
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import make_bank
@@ -14,8 +15,8 @@ from drivetrain.sim.roads import Indexing
 from drivetrain.sim.route_tables import PathRow
 from drivetrain.sim.spawning.base import Spawn, Spawning
 from drivetrain.sim.spawning.log import FromLog
-from drivetrain.sim.traffic.base import Traffic
-from drivetrain.types import AgentKind, Agents, Bodies, Key, Scales, State, Traits, Weights, component, replace
+from drivetrain.sim.traffic.nobody import Nobody
+from drivetrain.types import AgentKind, Agents, Bodies, Key, Scales, Traits, Weights, component, replace
 
 DT, COUNT = 0.2, 5
 
@@ -44,19 +45,10 @@ class Anywhere(Spawning):
             later=jax.vmap(Placement)(position, heading, velocity, ~everyone),
             route=route,
             cursor=cursor,
-            traits=Traits(jax.vmap(Weights)(*[ones] * 8), jax.vmap(Scales)(ones, steering, ones)),
+            traits=Traits(
+                jax.vmap(Weights)(*[ones] * len(Weights.__dataclass_fields__)), jax.vmap(Scales)(ones, steering, ones)
+            ),
         )
-
-
-@component
-class Nobody(Traffic):
-    """There is nobody whom no policy drives."""
-
-    def start(self, bank: Bank, episode: Index, time: Index) -> tuple[()]:
-        return ()
-
-    def __call__(self, bank: Bank, state: State) -> tuple[Agents, tuple[()]]:
-        return state.agents, ()
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +79,10 @@ def test_a_rule_of_ones_own_is_reset_and_driven_in_a_batch(bank):
     np.testing.assert_allclose(state.arc_length, 2.0 * state.cursor, atol=1e-4)  # where the rule put them on the route
     np.testing.assert_allclose(events.progress, DT * state.motion.speed, atol=1e-3)
     assert bool((events.off_route > 0.0).all()) and rewards.shape == (6, COUNT)
-    assert seen.ego.shape[-1] == ENV.observer.widths.ego == Sight().widths.ego + 11
+    assert seen.ego.shape[-1] == ENV.observer.widths.ego == Sight().widths.ego + traits.FEATURES
     np.testing.assert_allclose(seen.ego[..., -2], state.traits.scales.steering - 1.0)
     plain = ENV.observe(bank, replace(jax.tree.map(lambda leaf: leaf[0], after), traits=None))
-    np.testing.assert_array_equal(plain.ego[:, -11:], 0.0)  # nobody has any: as an agent like any other
+    np.testing.assert_array_equal(plain.ego[:, -traits.FEATURES :], 0.0)  # nobody has any: as an agent like any other
     again = spawned(bank, keys)[0]
     np.testing.assert_array_equal(again.agents.position, state.agents.position)
 
