@@ -255,8 +255,8 @@ class Scales:
 class Errand:
     """Where a controlled agent stands in the chain of goals along its route (`Routes.goals`)."""
 
-    goal: Int[Array, ""]  # its next goal; one beyond the last: it has arrived
-    since: Int[Array, ""]  # steps since it reached the goal before, or since it began
+    goal: Int[Array, "*C"]  # its next goal; one beyond the last: it has arrived
+    since: Int[Array, "*C"]  # steps since it reached the goal before, or since it began
 
 
 @record

@@ -14,7 +14,7 @@ from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.worlds import Lived
 from drivetrain.sim.bank import Bank, Episodes, GoalRow
 from drivetrain.sim.building import stacked
-from drivetrain.types import MARGINS, AgentKind, Agents, Array, Bodies, ControlKind, Log, replace
+from drivetrain.types import MARGINS, AgentKind, Agents, Array, Bodies, ControlKind, Events, Log, replace
 
 LEAST = 5
 """Steps of a life that is shown as a drive; who lives less is seen beside the others all the same."""
@@ -113,22 +113,25 @@ def _drive(bank: Bank, lived: Lived, life: Life) -> Drives:
         heading=own(lived.heading),
         speed=own(lived.speed),
         arc_length=own(lived.arc_length),
-        events=replace(jax.tree.map(lambda leaf: own(leaf)[:-1], lived.events), **_ending(lived, life)),
+        events=_events(lived, life),
         mask=(np.arange(steps - 1) + life.first < life.last)[:, None],
         goal=_goals(bank, own(lived.route)[:, 0], own(lived.goal)[:, 0])[:, None],
     )
 
 
-def _ending(lived: Lived, life: Life) -> dict[str, Float[np.ndarray, "t 1"]]:
-    """The margins, with those of the step that ended the life at its last moment: what came after is not kept."""
-    steps, last, margins = len(np.asarray(lived.alive)), life.last - life.first, {}
-    for name in MARGINS:
+def _events(lived: Lived, life: Life) -> Events:
+    """What happened in each step; the margins of the step that ended the life stand at its last moment.
+
+    What came after that step is not kept.
+    """
+    steps, last, facts = len(np.asarray(lived.alive)), life.last - life.first, []
+    for name in Events.__dataclass_fields__:
         values = np.asarray(getattr(lived.events, name))[:, life.agent]
         rows = values[np.minimum(life.first + np.arange(steps - 1), life.last)]
-        if last > 0:
+        if last > 0 and name in MARGINS:
             rows[last - 1] = min(rows[last - 1], values[life.last])
-        margins[name] = rows[:, None]
-    return margins
+        facts.append(rows[:, None])
+    return jax.tree.unflatten(jax.tree.structure(lived.events), facts)
 
 
 def _goals(bank: Bank, route: Int[Array, "T"], goal: Int[Array, "T"]) -> Float[np.ndarray, "T 2"]:

@@ -14,6 +14,7 @@ from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.evaluate.intervals import ratio
 from drivetrain.parallel import over_learners, shares
+from drivetrain.policy.base import Memory
 from drivetrain.rollout import Driver
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, Events, Key, State, happened, record
@@ -66,7 +67,7 @@ def _drive(env: Env, bank: Bank, driver: Driver, worlds: Int[Array, "n"], keys: 
         state = env_.reset(bank, world, first_key)
         memory = driver.initial_memory(state.alive.shape[0])
 
-        def step(carry: tuple[State, Array, Array], key: Key):
+        def step(carry: tuple[State, Array, Memory], key: Key):
             state, fresh, memory = carry
             act_key, renew_key = jax.random.split(key)
             action, memory = driver(bank, state, env_.observe(bank, state), memory, act_key)

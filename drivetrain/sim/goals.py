@@ -7,11 +7,11 @@ from jaxtyping import Float
 
 from drivetrain.sim.bank import GoalRow
 
-Chain = Float[np.ndarray, "g 4"]
+Chain = Float[np.ndarray, "_ 4"]
 """Rows by `GoalRow`: the beginning of a drive, then its goals."""
 
 
-def chain(arc: Float[np.ndarray, "P"], centre: Float[np.ndarray, "n 2"], along: Float[np.ndarray, "g"]) -> Chain:
+def chain(arc: Float[np.ndarray, "P"], centre: Float[np.ndarray, "n 2"], along: Float[np.ndarray, "_"]) -> Chain:
     """Places so many metres along a route, of which the first n stations exist, with their centres."""
     known = arc[: len(centre)]
     x, y = (np.interp(along, known, centre[:, axis]) for axis in (0, 1))

@@ -16,7 +16,7 @@ from drivetrain.types import replace
 
 RULE = Anywhere()
 ENV = Env(traffic=Nobody(), spawning=RULE, ending=Lives())
-COUNT = 12
+COUNT = 30
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def clearances(position, length, speed):
 
 def test_everyone_there_is_clear_of_everyone_else(states):
     alive = np.asarray(states.alive)
-    assert alive.sum() > 0.4 * alive.size and not alive.all()  # not all of twelve find room with such headways
+    assert alive.sum() > 0.4 * alive.size and not alive.all()  # not all of thirty find room with such headways
     np.testing.assert_array_equal(states.agents.valid, states.alive)
     for row in range(len(alive)):
         there = alive[row]
