@@ -37,7 +37,7 @@ class Anywhere(Spawning):
     def __call__(self, bank: Bank, episode: Index, key: Key) -> Spawn:
         """Everyone who finds a place in so many rounds. The key is split once a round."""
         count, map_ = bank.episodes.track.shape[1], bank.episodes.map[episode]
-        first = jax.tree.map(jnp.zeros_like, self._drawn(bank, map_, count, key))
+        first = replace(jax.tree.map(jnp.zeros_like, self._drawn(bank, map_, count, key)), controlled=jnp.arange(count))
 
         def again(spawn: Spawn, key: Key) -> tuple[Spawn, None]:
             return self._more(bank, map_, spawn, key), None
