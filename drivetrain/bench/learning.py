@@ -19,6 +19,7 @@ from drivetrain.bench.feeding import measure_fresh
 from drivetrain.bench.measuring import Case, median_seconds, peak_megabytes
 from drivetrain.data.store.loading import load
 from drivetrain.data.store.streaming import Stream
+from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.fleet.local import begin, update
 from drivetrain.learn.ppo import Ppo
@@ -48,23 +49,29 @@ class Bench:
 
     def sim(self, bank: Bank, scenes: int) -> Case:
         """Steps of the environment alone, under the action that changes nothing: rewards and all events of each."""
-        idle = jnp.zeros((1, self.env.dynamics.width))
+        agents = _agents(bank)
+        idle = jnp.zeros((agents, self.env.dynamics.width))
 
         def one(bank: Bank, episode: jax.Array) -> Any:
-            def step(state, _):
+            def step(state, key):
                 state, events = self.env.step(bank, state, idle)
-                return state, (self.env.rewards(bank, events, state.traits), events)
+                paid = self.env.rewards(bank, events, state.traits), events
+                if self.env.spawning.replaces:
+                    ended, _ = self.env.endings(bank, state, events)
+                    state, _ = self.env.renew(bank, retire(state, ended), key)
+                return state, paid
 
-            return jax.lax.scan(step, self.env.reset(bank, episode, jax.random.key(0)), None, length=self.steps)[1]
+            keys = jax.random.split(jax.random.key(1), self.steps)
+            return jax.lax.scan(step, self.env.reset(bank, episode, jax.random.key(0)), keys)[1]
 
         drive = over_learners(jax.vmap(one, (None, 0)), (False, True), True)
-        return self.measure("sim", scenes, scenes * self.steps, drive, bank, _rows(bank, scenes))
+        return self.measure("sim", scenes, scenes * agents * self.steps, drive, bank, _rows(bank, scenes))
 
     def observe(self, bank: Bank, scenes: int) -> Case:
         """One observation of every scene, written out."""
         states = jax.jit(jax.vmap(self.env.reset, (None, 0, None)))(bank, _rows(bank, scenes), jax.random.key(0))
         observe = over_learners(jax.vmap(self.env.observe, (None, 0)), (False, True), True)
-        return self.measure("observe", scenes, scenes, observe, bank, states)
+        return self.measure("observe", scenes, scenes * _agents(bank), observe, bank, states)
 
     def rollout(self, bank: Bank, scenes: int) -> Case:
         """A window of steps under the policy: its figures, every event among them."""
@@ -75,7 +82,7 @@ class Bench:
             return rollout(self.env, bank, policy, carry, self.steps, _all(bank))[2]
 
         of_share = over_learners(jax.vmap(window, (None, None, 0)), (False, False, True), True)
-        return self.measure("rollout", scenes, scenes * self.steps, of_share, bank, policy, keys)
+        return self.measure("rollout", scenes, scenes * _agents(bank) * self.steps, of_share, bank, policy, keys)
 
     def train(self, bank: Bank, scenes: int) -> Case:
         """A window in every scene, and what the recipe learns from it; the same program as in a run."""
@@ -90,7 +97,7 @@ class Bench:
             state[0], *_ = jax.block_until_ready(update(self.env, learning, bank, episodes, state[0]))
 
         elapsed = median_seconds(once, self.seconds)
-        steps = scenes * self.steps
+        steps = scenes * _agents(bank) * self.steps
         whole = Case("train", scenes, 1e3 * elapsed, steps, steps / elapsed, compile_seconds, peak_megabytes())
         driven, simulated = self.rollout(bank, scenes).milliseconds, self.sim(bank, scenes).milliseconds
         total = max(whole.milliseconds, driven)
@@ -176,6 +183,11 @@ def describe(bench: Bench) -> dict[str, Any]:
         "parameters": count_parameters(bench._policy()),
         "steps": bench.steps,
     }
+
+
+def _agents(bank: Bank) -> int:
+    """Controlled agents of an episode."""
+    return bank.episodes.track.shape[1]
 
 
 def _all(bank: Bank) -> jax.Array:

@@ -45,6 +45,7 @@ def bench(
     seconds: float = 2.0,
     policy: Literal["pooled", "small"] = "pooled",
     update: Annotated[Update, tyro.conf.arg(name="")] = UPDATE,
+    recipe: str | None = None,
     cores: int | None = None,
     large: bool = False,
     as_json: Annotated[str | None, tyro.conf.arg(name="json")] = None,
@@ -59,6 +60,8 @@ def bench(
         seconds: spent on each measurement, at least
         policy: the quickstart's, or the paper's smallest (0.75 million parameters) with what the paper's see
         update: how `train` and `fresh` learn from a window
+        recipe: measure the whole training of a recipe's last stage instead, on its own scenes, and how far it is from
+            the arithmetic of its networks; `data`, `scenes`, `policy` and `update` are then the recipe's
         cores: pin the measurement to so many CPU cores; 1 also turns XLA's threads off
         large: among the simulator's cases, scenes of 512 agents too
         as_json: write the figures to this file
@@ -72,6 +75,9 @@ def bench(
     from drivetrain.bench.learning import PAPER_SMALLEST, Bench, describe
 
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compilation
+    if recipe is not None:
+        _whole_training(cases, recipe, seconds, as_json)
+        return
     measured = PAPER_SMALLEST if policy == "small" else Bench()
     learning = dataclasses.replace(measured.learning, **dataclasses.asdict(update))
     measured = dataclasses.replace(measured, seconds=seconds, learning=learning)
@@ -81,6 +87,20 @@ def bench(
     if as_json is not None:
         figures = {"about": about, "cases": [dataclasses.asdict(row) for row in rows]}
         write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())
+
+
+def _whole_training(cases: tuple[str, ...], recipe: str, seconds: float, as_json: str | None) -> None:
+    """The line of a recipe. Raises `InputError` where something else was asked for."""
+    from drivetrain.atomic import write_atomically
+    from drivetrain.bench.recipes import measure_recipe, recipe_line
+    from drivetrain.commands.train import recipe as named
+
+    if cases not in ((), ("train",)):
+        raise InputError(f"recipe: {recipe}: measured by train alone (leave out {', '.join(cases)})")
+    row = measure_recipe(named(recipe), seconds)
+    print(recipe_line(row))
+    if as_json is not None:
+        write_atomically(Path(as_json), (json.dumps(dataclasses.asdict(row), indent=1) + "\n").encode())
 
 
 def _tables(cases: tuple[str, ...], data: Path, scenes: tuple[int, ...], measured, large: bool) -> Iterator:

@@ -8,8 +8,9 @@ import pytest
 
 from drivetrain.types import Events
 
-FACTS = {field.name for field in dataclasses.fields(Events)} - {"acceleration", "lateral"}
-"""Those that are computed: the other two are numbers of the state, and need no operation where one agent is there."""
+FACTS = {field.name for field in dataclasses.fields(Events)} - {"acceleration", "lateral", "goal"}
+"""Those that are computed: two others are numbers of the state, which need no operation for one agent; and there
+is no goal."""
 
 
 def facts_in(compiled) -> set[str]:
