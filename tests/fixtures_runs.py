@@ -9,12 +9,19 @@ import scenes
 from drivetrain.data.compile.compiling import compile_recording
 from drivetrain.data.store.manifest import EgoEntry, Entry
 from drivetrain.data.store.shards import write_dataset
+from drivetrain.ending import Lives
+from drivetrain.env import Env
 from drivetrain.learn.bc import Bc
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Optimiser
+from drivetrain.observe.sight import Sight
 from drivetrain.policy.deep_sets import DeepSetsSizes
-from drivetrain.runs.criteria import FewestFailures, LowestLoss
-from drivetrain.runs.run import Data, Run, Stage
+from drivetrain.runs.criteria import FewestFailures, LowestLoss, MostGoals
+from drivetrain.runs.run import Asked, Data, Run, Stage
+from drivetrain.sim.dynamics.jerk import Jerk
+from drivetrain.sim.spawning.anywhere import Anywhere
+from drivetrain.sim.towns import Town
+from drivetrain.sim.traffic.nobody import Nobody
 
 
 def recorded(name: str, split: str, seed: int):
@@ -82,4 +89,30 @@ def run(dataset):
         data=Data(dataset=str(dataset)),
         policy=DeepSetsSizes(tokens=8, width=8),
         stages=(cloning, improvement),
+    )
+
+
+@pytest.fixture
+def errands(towns):
+    """A run of self-play on the ring, judged on the crossing too."""
+    learning = Stage(
+        name="self_play",
+        title="Self-play",
+        algorithm=Ppo(window=8),
+        optimiser=Optimiser(learning_rate=1e-3),
+        criterion=MostGoals(),
+        scenes=2,
+        minibatches=2,
+        kept=0.5,
+        agent_steps=2 * 4 * 8 * 2,
+        evaluate_every=1,
+        checkpoint_every=1,
+    )
+    return Run(
+        name="errands",
+        data=Data(dataset=str(towns)),
+        asked=Asked(("ring",), ("crossing",), Town(agents=4, programmes=2), judged=2, seconds=6.0),
+        env=Env(Jerk(), Nobody(), Anywhere(), ending=Lives(), observer=Sight(agents=2, road=2, errand=True)),
+        policy=DeepSetsSizes(tokens=8, width=8),
+        stages=(learning,),
     )

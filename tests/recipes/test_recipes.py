@@ -10,6 +10,7 @@ from drivetrain.policy.base import count_parameters
 from drivetrain.recipes import RECIPES
 from drivetrain.runs.configuration import from_json, to_json
 from drivetrain.sim.building import make_bank
+from drivetrain.sim.towns import town_bank
 from drivetrain.types import replace
 
 PARAMETERS = {"paper-750k": 0.75e6, "paper-2.5m": 2.5e6, "paper-25m": 25e6}
@@ -37,6 +38,9 @@ def test_an_update_of_every_stage_lowers_for_gpus(name, number):
     length = {"longest": 2} if "longest" in type(stage.algorithm).__dataclass_fields__ else {"window": 2}
     stage = replace(stage, scenes=2, minibatches=1, algorithm=replace(stage.algorithm, **length))
     bank, episodes = make_bank([scenes.scenario(scenes.straight_road())], run.data.dt), jnp.arange(1)
+    if run.asked:
+        town = replace(run.asked.town, agents=3, programmes=1, seconds=2.0)
+        bank = town_bank([scenes.scenario(scenes.crossing(agents=()))], ["crossing"], run.data.dt, town, 0)
 
     def begun():
         policy, keys = run.policy.build(run.env, jax.random.key(0)), (jax.random.key(1), jax.random.key(2))

@@ -12,12 +12,13 @@ from drivetrain.data.store.shards import write_dataset
 from drivetrain.env import Env
 from drivetrain.fleet.local import losses
 from drivetrain.learn.bc import Bc
+from drivetrain.learn.ppo import Ppo
 from drivetrain.policy.base import Policy
 from drivetrain.policy.categorical import Categorical
 from drivetrain.policy.deep_sets import DeepSetsSizes
 from drivetrain.runs import criteria
-from drivetrain.runs.criteria import FewestFailures, LowestLoss, Validation
-from drivetrain.types import Array, replace
+from drivetrain.runs.criteria import FewestFailures, LowestLoss, MostGoals, Validation
+from drivetrain.types import Array, InputError, replace
 
 ENV, BC = Env(), Bc(longest=24)
 
@@ -106,3 +107,8 @@ def test_a_policy_that_does_not_get_on_is_chosen_only_where_none_does(three, rec
     assert score == 1.0 and judge(steady(0.0))[0] == 0.0
     lenient = FewestFailures(least_progress=0.0).open(ENV, BC, Validation((three,), 1.0, recordings))
     assert lenient(steady(-4.0))[0] == 0.0
+
+
+def test_goals_are_asked_of_self_play_alone(policy):
+    with pytest.raises(InputError, match="MostGoals: the run learns on no map"):
+        MostGoals().open(Env(), Ppo(), Validation(("nowhere",), 1.0))

@@ -3,13 +3,18 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from fixtures_runs import silent
 
+from drivetrain.banks.part import Part
 from drivetrain.banks.streamed import Streaming
+from drivetrain.evaluate.benchmark import evaluate
 from drivetrain.runs import site
 from drivetrain.runs.checkpoints import finished
 from drivetrain.runs.journal import read_metrics
+from drivetrain.runs.run import on_recordings
+from drivetrain.runs.trained import load_policy
 from drivetrain.runs.training import train
 from drivetrain.types import InputError, replace
 
@@ -96,3 +101,30 @@ def test_a_streamed_run_survives_a_kill_to_the_bit(run, tmp_path, monkeypatch, c
             train(streamed, tmp_path / "killed", resume=False, progress=silent)
     train(streamed, tmp_path / "killed", resume=True, progress=silent)
     assert measured(tmp_path / "killed") == (rows, evaluation)
+
+
+def test_self_play_leaves_a_run_that_is_judged_in_worlds_and_among_recordings(errands, dataset, tmp_path, monkeypatch):
+    kill_at_save(monkeypatch, 1, "after")
+    with pytest.raises(Killed):
+        train(errands, tmp_path / "run", resume=False, progress=silent)
+    monkeypatch.undo()
+    train(errands, tmp_path / "run", resume=True, progress=silent)
+    rows, figures = measured(tmp_path / "run")
+    assert [row["step"] for row in rows] == [0, 64, 128]  # two worlds of four agents, eight steps at once
+    assert all(0.0 <= row["val_goals_reached"] <= 1.0 for row in rows if "val_goals_reached" in row)
+    assert {name: entry["maps"] for name, entry in figures.items()} == {
+        "self_play": ["ring"],
+        "self_play_crossing": ["crossing"],
+    }
+    assert figures["self_play"]["worlds"] == 2 and figures["self_play"]["agent_km"] > 0.0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "ring, learnt on" in page and "crossing, never seen" in page and "One of these worlds" in page
+    trained = load_policy(tmp_path / "run")
+    env, goals = on_recordings(trained.run)
+    (lot,) = Part((str(dataset),), "test", goals=goals)
+    outcome = evaluate(env, lot.bank, trained.driver).outcome
+    assert outcome.exists.all() and np.isfinite(outcome.progress).all()
+
+
+def test_a_policy_of_recordings_is_judged_in_the_environment_that_it_learnt_in(run):
+    assert on_recordings(run) == (run.env, 0.0)
