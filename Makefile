@@ -11,10 +11,13 @@ PYTHON := $(shell for python in python3.11 python3 python3.12 python3.13; do \
 PIP := $(shell if command -v uv >/dev/null; then echo uv pip install --quiet --python $(BIN)/python; \
 	else echo $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check; fi)
 
-.PHONY: train test test-long lint format docs lock clean
+.PHONY: train self-play test test-long lint format docs lock clean
 
 train: $(VENV)/.runtime ## convert the shipped recordings, train, evaluate; continues a run that was interrupted
 	$(BIN)/drivetrain train quickstart $(if $(wildcard $(RUN)/config.json),--resume $(RUN),--out $(RUN) --seed $(SEED))
+
+self-play: $(VENV)/.runtime ## a driver from an empty town; continues a run that was interrupted
+	$(BIN)/drivetrain train self-play $(if $(wildcard runs/self-play/config.json),--resume runs/self-play,--out runs/self-play --seed $(SEED))
 
 test: $(VENV)/.dev ## everything but the long campaigns
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal

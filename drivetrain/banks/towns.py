@@ -26,11 +26,12 @@ class Worlds:
     town: Town
     maps: tuple[str, ...] = ()  # by their names; none: all of the dataset
     seed: int = 0
+    dt: float = 0.0  # s; 0: the dataset's, which of a map alone means nothing
 
     @cached_property
     def bank(self) -> Bank:
         """On the devices. Raises `InputError` for a map that the dataset has not, or that offers no drives."""
-        dt = read_manifest(self.folder).dt
+        dt = self.dt or read_manifest(self.folder).dt
         return on_each(town_bank(self.scenarios, self.names, dt, self.town, self.seed))
 
     @property

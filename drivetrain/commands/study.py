@@ -10,6 +10,7 @@ from drivetrain.progress import progress
 from drivetrain.recipes.quickstart import quickstart
 from drivetrain.runs.run import Data
 from drivetrain.runs.training import datasets
+from drivetrain.studies.cross_play import Across, cross_play
 from drivetrain.studies.learning_rules import GPU, Budget, Plan
 from drivetrain.studies.running import learning_rules
 
@@ -18,7 +19,7 @@ PRESETS = {"cpu": Budget(), "gpu": GPU}
 
 def run(words: list[str]) -> None:
     """Run a study, or go on with one."""
-    commands = {"learning-rules": compare_rules}
+    commands = {"learning-rules": compare_rules, "cross-play": play_across}
     tyro.extras.subcommand_cli_from_dict(commands, prog="drivetrain study", args=words)
 
 
@@ -46,3 +47,24 @@ def compare_rules(
     budget = Budget(**vars(budget) | {k: v for k, v in (("agent_steps", agent_steps), ("seeds", seeds)) if v})
     sets = tuple(Data(dataset=folder, dt=read_manifest(folder).dt) for folder in data) or datasets(quickstart())
     print(f"study: {learning_rules(Plan(sets, budget), Path(out), only, progress)}")
+
+
+def play_across(
+    run: Annotated[str, tyro.conf.Positional],
+    data: tuple[str, ...] = (),
+    beside: tuple[str, ...] = (),
+    out: str = "studies/cross-play",
+    worlds: int = 4,
+    seconds: float = 600.0,
+) -> None:
+    """A policy of self-play outside its own world: among past ones, in dense long worlds, on recorded traffic.
+
+    Args:
+        run: folder of a run of self-play
+        data: folders of datasets of recordings, to drive on as the ego
+        beside: runs whose policies drive there too
+        out: folder of results.json and report.html
+        worlds: of each kind
+        seconds: of a dense world, at 15 Hz with 50 agents
+    """
+    print(f"study: {cross_play(Across(run, data, beside, worlds, seconds), Path(out), progress)}")

@@ -17,7 +17,7 @@ from drivetrain.parallel import over_learners, shares
 from drivetrain.policy.base import Memory
 from drivetrain.rollout import Driver
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Events, Key, State, happened, record
+from drivetrain.types import Array, Events, Key, State, happened, record, replace
 
 CAUSES = ("collision", "off_road", "off_route", "red_light", "stop_line")
 """Why a life ends before its time, the first that holds; else it arrived, or was late."""
@@ -102,6 +102,15 @@ def _moment(state: State, fresh: Array, events: Events, ended: Array) -> Lived:
         events=events,
         ended=ended,
     )
+
+
+def of_agents(lived: Lived, columns: Int[np.ndarray, "n"]) -> Lived:
+    """What some agents of each world lived ([w, T, C] → [w, T, n])."""
+
+    def some(leaf: Array) -> np.ndarray:
+        return np.asarray(leaf)[:, :, columns]
+
+    return replace(jax.tree.map(some, replace(lived, lights=lived.alive)), lights=lived.lights)
 
 
 def causes(lived: Lived) -> dict[str, Bool[np.ndarray, "w T C"]]:

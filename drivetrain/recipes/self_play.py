@@ -64,6 +64,7 @@ def self_play() -> Run:
                 minibatches=MINIBATCHES,
                 agent_steps=AGENT_STEPS,
                 evaluate_every=32,
+                keep_judged=True,  # those that it may meet again
                 checkpoint_every=32,
             ),
         ),

@@ -1,1 +1,1 @@
-from fixtures_runs import dataset, run  # noqa: F401 - fixtures
+from fixtures_runs import dataset, errands, run, towns  # noqa: F401 - fixtures
