@@ -98,10 +98,13 @@ class ElementKind(enum.IntEnum):
     BIKE_BORDER = 7
     SPEED_BUMP = 8
     DRIVEWAY = 9  # outline of a way to a property: drawn on pages, part of no observation and no event
+    NO_EDGE = 10  # whether the road ends here nobody knows: an edge that is broken off, the map's rim; not observed
 
 
-OBSERVED = tuple(kind for kind in ElementKind if kind not in (ElementKind.NONE, ElementKind.DRIVEWAY))
-"""The kinds of road elements that agents see and events judge."""
+OBSERVED = tuple(kind for kind in ElementKind if ElementKind.NONE < kind < ElementKind.DRIVEWAY)
+"""The kinds of road elements that agents see."""
+LAID_OUT = (*OBSERVED, ElementKind.NO_EDGE)
+"""The kinds that a simulator holds: what is seen, and what events judge by."""
 
 
 class ControlKind(enum.IntEnum):
@@ -135,6 +138,8 @@ class RouteFlag(enum.IntFlag):
     OPEN_RIGHT = 4
     OPEN_START = 8  # the piece's first cross-section lies on the outline (no piece behind it covers it)
     OPEN_END = 16
+    WIDE_LEFT = 32  # the corridor goes beyond the left border of this station, by `Cross.WIDE_LEFT`
+    WIDE_RIGHT = 64
 
 
 # --------------------------------------------------------------------------------------------------------------- given
@@ -172,6 +177,8 @@ class Cross(enum.IntEnum):
     COS = 6  # of the heading
     SIN = 7
     LIMIT = 8  # speed limit, m/s; 0: unknown
+    WIDE_LEFT = 9  # how far permissible driving goes beyond the left border, m: see `data/routes/corridors.py`
+    WIDE_RIGHT = 10
 
 
 @record
@@ -188,7 +195,7 @@ class Map:
 
     elements: Float[Array, "R 4"]  # segment x0, y0, x1, y1; at most 10 m long
     element_kind: Int[Array, "R"]  # ElementKind; 0 is padding
-    stations: Float[Array, "Q 9"]
+    stations: Float[Array, "Q 11"]
     station_lane: Int[Array, "Q"]  # lane of the station; -1 is padding
     lane_first: Int[Array, "N"]  # a lane's stations are lane_first .. lane_first + lane_count - 1
     lane_count: Int[Array, "N"]  # 0 is padding
@@ -323,7 +330,7 @@ class Events:
 
     collision: Float[Array, ""] = margin(failure=True)  # clearance of boxes; minus the least translation apart
     off_route: Float[Array, ""] = margin(failure=True)  # worst corner to the outline of the union of permissible lanes
-    off_road: Float[Array, ""] = margin()  # worst corner to the edges of the drivable surface
+    off_road: Float[Array, ""] = margin()  # worst corner to the edges of the drivable surface; +50 where unknown
     stop_line: Float[Array, ""] = margin()  # front bumper to the line at which a stop is owed
     red_light: Float[Array, ""] = margin()  # front bumper to the line whose light is red
     progress: Float[Array, ""]  # m along the route in this step

@@ -57,7 +57,15 @@ class Scene:
         for centre in (0.0, 4.0):
             borders = [self.place(np.stack([x, np.full_like(x, centre + dy)], 1)) for dy in (2.0, -2.0, 0.0)]
             rows.append(
-                np.concatenate([*borders, np.tile(self.heading(0.0), (STATIONS, 1)), np.full((STATIONS, 1), limit)], 1)
+                np.concatenate(
+                    [
+                        *borders,
+                        np.tile(self.heading(0.0), (STATIONS, 1)),
+                        np.full((STATIONS, 1), limit),
+                        np.zeros((STATIONS, 2)),
+                    ],
+                    1,
+                )
             )
         drawn = [((-20 + 10 * i, -3), (-10 + 10 * i, -3)) for i in range(14)]
         drawn += [((-10 + 10 * i, 7), (-20 + 10 * i, 7)) for i in range(14)]
