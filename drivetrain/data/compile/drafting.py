@@ -75,6 +75,9 @@ def draft(recording: Recording, told: Told = silent) -> Draft:
     for row, candidate in enumerate(candidates):
         told(f"routes {row}/{len(candidates)}")
         path_or_cause = candidate.cause or _path(recording, lanes, candidate)
+        if path_or_cause == "no_lane":
+            candidate, path_or_cause = _on_lanes_alone(recording, lanes, candidate)
+            candidates[row] = candidate
         if isinstance(path_or_cause, str):
             candidates[row] = dataclasses.replace(candidate, cause=path_or_cause)
         else:
@@ -130,6 +133,23 @@ def _path(recording: Recording, lanes: Lanes, candidate: Candidate) -> Path | st
     return found
 
 
+def _on_lanes_alone(recording: Recording, lanes: Lanes, candidate: Candidate) -> tuple[Candidate, Path | str]:
+    """A drive of which some part is on no lane: the longest part that is, where that is a drive."""
+    whole = slice(candidate.first, candidate.last + 1)
+    on = runs(on_lanes(lanes, corners_of(recording.tracks, candidate.track, whole))) if len(lanes.count) else []
+    if on:
+        longest = max(on, key=lambda run: run.stop - run.start)
+        first, last = candidate.first + longest.start, candidate.first + longest.stop - 1
+        position = recording.tracks.position[candidate.track, first : last + 1]
+        if not _too_little(position, recording.dt):
+            trimmed = candidate.last - candidate.first - (last - first)
+            less = dataclasses.replace(candidate, first=first, last=last, moved=_moved(position), trimmed=trimmed)
+            found = _path(recording, lanes, less)
+            if not isinstance(found, str):
+                return less, found
+    return candidate, "no_lane"
+
+
 def _driven(others: list[Lane], lanes: Lanes, path: Float[np.ndarray, "t 2"]) -> bool:
     """Whether a path leads for `OTHER_KINDS` along lanes for other kinds and on no drivable one."""
     shapes = [shapely.Polygon(np.concatenate([lane.left, lane.right[::-1]])) for lane in others]
@@ -155,7 +175,7 @@ def _on_the_road(
             less = dataclasses.replace(candidate, first=first, last=last, moved=_moved(position))
             found = _path(recording, lanes, less)
             if not isinstance(found, str):
-                trimmed = candidate.last - candidate.first - (last - first)
+                trimmed = candidate.trimmed + candidate.last - candidate.first - (last - first)
                 candidate, path = dataclasses.replace(less, trimmed=trimmed), found
                 wide, corners = corridors.widened(lanes, path), corners[kept]
     return dataclasses.replace(candidate, widened=not on_route(lanes, path, None, corners).all()), wide

@@ -37,9 +37,11 @@ def opened(edges: list[Points], lanes: Lanes) -> tuple[list[Points], int]:
     chords = np.stack([lanes.centre[here], lanes.centre[here + 1]], axis=1)
     edge, chord = shapely.STRtree(np.asarray(shapely.linestrings(chords))).query(lines, predicate="intersects")[:2]
     gates: dict[int, list[shapely.Geometry]] = {}
+    places = set()
     for row, at in zip(edge.tolist(), here[chord].tolist(), strict=True):
         if _leads_across(edges[row], lanes, at):
             gates.setdefault(row, []).append(_gate(lanes, at))
+            places.add((row, int(lanes.lane[at])))
     left: list[Points] = []
     for row, line in enumerate(lines):
         if row not in gates:
@@ -49,7 +51,7 @@ def opened(edges: list[Points], lanes: Lanes) -> tuple[list[Points], int]:
         left += [
             shapely.get_coordinates(part, include_z=edges[row].shape[1] > 2) for part in parts if part.length > SHORTEST
         ]
-    return left, sum(map(len, gates.values()))
+    return left, len(places)
 
 
 def marks(

@@ -44,7 +44,7 @@ LIMITS = {
     Rule.ONCOMING: 1.5,
     Rule.SOLID_LINE: 1.0,
     Rule.SURFACE: 2.0,
-    Rule.UNPAINTED: 0.75,
+    Rule.UNPAINTED: 0.7,
     Rule.PAINTED: 0.5,
 }
 """From the border, m."""
