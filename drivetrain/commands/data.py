@@ -59,7 +59,9 @@ def convert(
         print(f"skipped {skipped.reason}", file=sys.stderr)
     maps = f" ({summary.maps} maps without traffic)" if summary.maps else ""
     print(f"{out}: {summary.recordings} recordings{maps}, {summary.egos} egos, {len(summary.skipped)} files skipped")
-    for title, counts in (("mended or left out", summary.faults), ("cropped", summary.cropped)):
+    told = {"mended or left out": summary.faults, "cropped": summary.cropped}
+    told["borders of lanes that routes go beyond"] = summary.corridors
+    for title, counts in told.items():
         if counts:
             print(f"{title}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
     admit(out)

@@ -80,7 +80,7 @@ class CompileReport:
             "drives_trimmed_to_the_road": sum(c.trimmed > 0 for c in self.candidates if not c.cause),
             "drives_trimmed_steps": sum(c.trimmed for c in self.candidates if not c.cause),
             "edges_opened_where_lanes_cross": self.opened,
-            **self.corridors,
+            **{f"corridor_{rule}": borders for rule, borders in self.corridors.items()},
         }
         return {name: count for name, count in counts.items() if count}
 

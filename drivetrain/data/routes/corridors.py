@@ -94,7 +94,7 @@ class Corridors:
             for side, flag in enumerate(_WIDE):
                 wide[path.stations[(path.flags & int(flag)) != 0], side] = True
         rules = Counter(self.rule[wide].tolist())
-        return {f"corridor_{Rule(rule).name.lower()}": count for rule, count in sorted(rules.items())}
+        return {Rule(rule).name.lower(): count for rule, count in sorted(rules.items())}
 
 
 def moved_borders(

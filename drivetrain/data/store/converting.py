@@ -26,7 +26,7 @@ from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.recordings.resampling import resample
 from drivetrain.data.recordings.smoothing import smooth
 from drivetrain.data.store.atomic_folder import publish
-from drivetrain.data.store.dataset_info import count, cropped_of, total
+from drivetrain.data.store.dataset_info import corridors_of, count, cropped_of, total
 from drivetrain.data.store.manifest import (
     VERSION,
     EgoEntry,
@@ -92,6 +92,7 @@ class Summary:
     capacity: Capacity
     cropped: dict[str, int]  # for want of room, all recordings together: what is not zero
     faults: dict[str, int]  # of the sources, mended or left out: likewise
+    corridors: dict[str, int]  # borders of lanes beyond which routes go, by rule (`data/routes/corridors.py`): likewise
 
 
 def convert(
@@ -142,6 +143,7 @@ def convert(
         capacity=manifest.capacity,
         cropped=cropped_of(notes),
         faults=faults(notes),
+        corridors=corridors_of(notes),
     )
 
 

@@ -10,6 +10,8 @@ from drivetrain.data.store.causes import causes
 from drivetrain.data.store.manifest import Scalar
 from drivetrain.data.store.shards import read_manifest
 
+CORRIDOR = "corridor_"
+"""How the notes begin that count borders of lanes beyond which routes go."""
 CROPPED = "cropped_"
 """How the notes begin that count what a capacity left out."""
 
@@ -33,6 +35,7 @@ class Info:
     agents: dict[str, int]  # by kind
     capacity: dict[str, int]
     cropped: dict[str, int]  # what exceeded the capacity and was left out; nothing is where nothing did
+    corridors: dict[str, int]  # borders of lanes, a station each, beyond which routes go, by rule
     notes: dict[str, int]  # what readers and compiling left out, derived or mended
     smoothing: dict[str, Scalar]  # of the whole dataset: the largest of each figure
     skipped: dict[str, str]  # file → reason
@@ -68,6 +71,7 @@ def info(folder: str | Path) -> Info:
         agents=total(entry.agents for entry in entries),
         capacity=dict(vars(manifest.capacity)),
         cropped=cropped_of(total(entry.notes for entry in entries)),
+        corridors=corridors_of(total(entry.notes for entry in entries)),
         notes=total(entry.notes for entry in entries),
         smoothing=smoothing,
         skipped={skipped.file: skipped.reason for skipped in manifest.skipped},
@@ -81,6 +85,11 @@ def info(folder: str | Path) -> Info:
 def cropped_of(notes: dict[str, int]) -> dict[str, int]:
     """The counts of what was cropped among all notes: agents, steps, elements, …"""
     return {name.removeprefix(CROPPED): number for name, number in notes.items() if name.startswith(CROPPED)}
+
+
+def corridors_of(notes: dict[str, int]) -> dict[str, int]:
+    """The counts of borders that routes go beyond, by rule, among all notes."""
+    return {name.removeprefix(CORRIDOR): number for name, number in notes.items() if name.startswith(CORRIDOR)}
 
 
 def count(words: Iterable[str]) -> dict[str, int]:

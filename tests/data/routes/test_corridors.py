@@ -1,4 +1,6 @@
 import dataclasses
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +141,9 @@ def test_borders_move_along_their_cross_section():
     moved = moved_borders(left, right, np.array([[1.0, 2.0], [1.0, 2.0]]), flags)
     np.testing.assert_allclose(moved[0], [[-0.6, 4.8], [5.0, 4.0]])
     np.testing.assert_allclose(moved[1], [[4.2, -1.6], [5.0, -2.0]])
+
+
+def test_the_documentation_names_every_rule_with_its_limit():
+    text = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| `([a-z_]+)` \| .* \| ([0-9.]+) m \|$", text)
+    assert {name: float(metres) for name, metres in rows} == {rule.name.lower(): LIMITS[rule] for rule in Rule}
