@@ -32,7 +32,7 @@ class Rule(IntEnum):
     SAME_WAY = 0  # a lane of the same direction that is not on the route: forks, branches, merges
     JUNCTION = 1  # a lane that crosses or turns: no borders are painted in junctions
     ONCOMING = 2  # a lane of the opposite direction, across a line that is not solid, or none
-    SOLID_LINE = 3  # a lane of the opposite direction, across a solid line; like the former never beyond its middle
+    SOLID_LINE = 3  # a lane of the opposite direction, across a solid line
     SURFACE = 4  # no lane, on a surface that the map knows: shoulders, bays, parking, the space between lanes
     UNPAINTED = 5  # nothing that the map knows, beyond a border that nobody painted: how wide the lane is, is not given
     PAINTED = 6  # nothing that the map knows, beyond a painted border
@@ -48,6 +48,8 @@ LIMITS = {
     Rule.PAINTED: 0.5,
 }
 """From the border, m."""
+PAST_MIDDLE = 0.5
+"""Over an oncoming lane a corridor ends so far, m, beyond its middle at the latest: who drives in it is outside."""
 STEP = 0.1
 """Between two places that are looked at, m."""
 EDGE_KNOWN = 8.0
@@ -194,7 +196,9 @@ def _looked(
     rule = np.select(list(cases.values()), [int(name) for name in cases], int(Rule.PAINTED))
     limit = np.array([LIMITS[each] for each in Rule])[rule]
     against = (rule == Rule.ONCOMING) | (rule == Rule.SOLID_LINE)
-    allowed = (limit + 1e-9 >= DELTA) & (edge[:, None] + 1e-9 >= DELTA) & ~(against & (middle[:, None] < DELTA))
+    allowed = (
+        (limit + 1e-9 >= DELTA) & (edge[:, None] + 1e-9 >= DELTA) & ~(against & (middle[:, None] + PAST_MIDDLE < DELTA))
+    )
     steps = np.cumprod(allowed, axis=1).sum(axis=1)
     last = rule[np.arange(len(rule)), np.maximum(steps - 1, 0)]
     return STEP * steps, np.where(steps > 0, last, NONE)

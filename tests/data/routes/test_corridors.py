@@ -69,7 +69,7 @@ OWN = painted(along(1, 0.0, WIDTH))
             [painted(OWN, left=SOLID), along(2, WIDTH, 2 * WIDTH, False)], (), LEFT,
             LIMITS[Rule.SOLID_LINE], Rule.SOLID_LINE,
         ),
-        ([OWN, along(2, WIDTH, WIDTH + 1.0, False)], (), LEFT, 0.5, Rule.ONCOMING),  # never beyond its middle
+        ([OWN, along(2, WIDTH, WIDTH + 1.0, False)], (), LEFT, 1.0, Rule.ONCOMING),  # half a metre beyond its middle
         ([OWN, along(2, WIDTH + 1.0, 2 * WIDTH)], (), LEFT, LIMITS[Rule.SAME_WAY], Rule.SAME_WAY),  # over the gap
         ([OWN, along(2, WIDTH + 1.0, 2 * WIDTH, False)], (), LEFT, LIMITS[Rule.ONCOMING], Rule.ONCOMING),
     ],
