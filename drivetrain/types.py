@@ -37,8 +37,7 @@ def margin(failure: bool = False) -> Any:
 def record(cls: type[T]) -> type[T]:
     """A frozen dataclass that is a pytree of all its fields.
 
-    Rebuilding from leaves skips `__init__`, so that `vmap`, `scan` and `tree.map` may put batched arrays, masks or
-    specifications where a constructor call is held to the documented shapes.
+    Rebuilding from leaves skips `__init__`, which is held to the documented shapes: `vmap`, `scan` and `tree.map`.
     """
     cls = dataclasses.dataclass(frozen=True)(cls)
     names = tuple(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
@@ -81,8 +80,7 @@ class AgentKind(enum.IntEnum):
     OTHER = 7
 
 
-VEHICLES = (AgentKind.CAR, AgentKind.TRUCK, AgentKind.BUS, AgentKind.MOTORCYCLE)
-"""The kinds that a driving policy may control."""
+VEHICLES = (AgentKind.CAR, AgentKind.TRUCK, AgentKind.BUS, AgentKind.MOTORCYCLE)  # what a driving policy may control
 
 
 class ElementKind(enum.IntEnum):
@@ -102,9 +100,8 @@ class ElementKind(enum.IntEnum):
 
 
 OBSERVED = tuple(kind for kind in ElementKind if ElementKind.NONE < kind < ElementKind.DRIVEWAY)
-"""The kinds of road elements that agents see."""
 LAID_OUT = (*OBSERVED, ElementKind.NO_EDGE)
-"""The kinds that a simulator holds: what is seen, and what events judge by."""
+"""The kinds of road elements that a simulator holds: those that agents see, and what else events judge by."""
 
 
 class ControlKind(enum.IntEnum):
@@ -185,12 +182,10 @@ class Cross(enum.IntEnum):
 class Map:
     """The road of one recording.
 
-    `stations` packs a lane's cross-section, about every 2 m, in one row so that reading one is one contiguous read; its
-    columns are named by `Cross` alone. Lanes side by side in one direction have the same number of stations where the
-    format says that they run in parallel.
-
-    Heights stand only where some map of the dataset has levels that cross (`data/roads/levels.py`); else they are None,
-    and nothing is compared. `Agents` has them where its map has.
+    `stations` packs a lane's cross-section, about every 2 m, in one row: one contiguous read; its columns are `Cross`.
+    Lanes side by side in one direction have as many stations where the format says that they run in parallel.
+    Heights stand only where some map of the dataset has levels that cross (`data/roads/levels.py`), else None: nothing
+    is compared. `Agents` has them where its map has.
     """
 
     elements: Float[Array, "R 4"]  # segment x0, y0, x1, y1; at most 10 m long
@@ -324,8 +319,7 @@ class State:
 class Events:
     """What happened to one controlled agent in one step.
 
-    Margins are signed, in metres, clipped to ±50 m also when nothing is near: positive is safe, negative happened.
-    `happened` reads them; nothing else decides.
+    Margins are signed, m, clipped to ±50 also when nothing is near: positive is safe, negative happened (`happened`).
     """
 
     collision: Float[Array, ""] = margin(failure=True)  # clearance of boxes; minus the least translation apart
