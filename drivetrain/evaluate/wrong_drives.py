@@ -16,6 +16,8 @@ OPPOSITE = -0.8
 """Lanes are oncoming where the cosine between their direction and the agent's is below this."""
 ONCOMING_REACH = 15.0
 """Oncoming lanes further away, m, are another road."""
+SHARED = 2.0
+"""…and those whose middle is nearer than this, m, to that of a lane of the route are that lane, the other way."""
 EDGE_REACH = 20.0
 """So far, m, to its right, and else to its left, an edge of the road is looked for."""
 BEYOND = 0.5
@@ -49,6 +51,11 @@ class Recorded:
     def place(self) -> Float[np.ndarray, "t 2"]:
         """Where it is."""
         return self.poses[:, :2]
+
+    @property
+    def middles(self) -> Float[np.ndarray, "n 2"]:
+        """The middles of all lanes of its route."""
+        return np.asarray(self.map.stations)[self.stations[self.stations >= 0], Cross.CENTRE_X : Cross.COS]
 
     def rows(self) -> Int[np.ndarray, "t"]:
         """The station of its route at each step."""
@@ -85,8 +92,16 @@ def aside(drive: Recorded, side: int) -> Poses | None:
 
 
 def oncoming(drive: Recorded) -> Poses | None:
-    """In the middle of the nearest lane of the opposite direction, still facing ahead."""
+    """In the middle of the nearest lane of the opposite direction, still facing ahead.
+
+    Lanes that both directions share (turn lanes in the middle of a street, drawn once each way) are not wrong.
+    """
     stations = np.asarray(drive.map.stations)[np.asarray(drive.map.station_lane) >= 0]
+    own = shapely.STRtree(np.asarray(shapely.points(drive.middles)))
+    middles = np.asarray(shapely.points(stations[:, Cross.CENTRE_X : Cross.COS]))
+    shared = np.zeros(len(stations), bool)
+    shared[own.query(middles, predicate="dwithin", distance=SHARED)[0]] = True
+    stations = stations[~shared]
     offset = np.zeros(drive.place.shape)
     found = np.zeros(len(offset), bool)
     for step, (place, ahead) in enumerate(zip(drive.place, drive.poses[:, 2:], strict=True)):
@@ -127,7 +142,6 @@ def wrong_corner(drive: Recorded) -> Poses | None:
     lanes = lane_of[drive.stations[np.arange(len(drive.reference)), drive.reference]]
     passed = drive.rows()
     travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(drive.place, axis=0), axis=1))])
-    middles = np.asarray(drive.map.stations)[drive.stations[drive.stations >= 0], Cross.CENTRE_X : Cross.COS]
     for row in np.flatnonzero(np.diff(lanes) != 0):
         step = int(np.searchsorted(passed, row + 1))
         if not 0 < step < len(passed) or travelled[-1] - travelled[step] < AROUND:
@@ -138,7 +152,7 @@ def wrong_corner(drive: Recorded) -> Poses | None:
             way = _ahead(drive.map, other, first, count, travelled[-1] - travelled[step])
             poses = drive.poses.copy()
             poses[step:] = _along(way, travelled[step:] - travelled[step])
-            if np.linalg.norm(middles - poses[-1, :2], axis=1).min() > APART:
+            if np.linalg.norm(drive.middles - poses[-1, :2], axis=1).min() > APART:
                 return poses
     return None
 

@@ -34,6 +34,9 @@ def test_oncoming_is_the_middle_of_the_lane_that_leads_back():
     np.testing.assert_allclose(wrong[:, 1], 5.5, atol=1e-4)
     np.testing.assert_allclose(wrong[:, 2], 1.0, atol=1e-6)  # still facing ahead
     assert oncoming(drive_of(scenes.straight_road(lanes=2, length=200.0))) is None
+    shared = scenes.lane_along(3, [[200.0, 0.2], [0.0, 0.2]], [[200.0, 3.7], [0.0, 3.7]])  # the own lane, the other way
+    both = drive_of(scenes.recording([there, back, shared], (scenes.along_x(1.75, 20.0, 6.0),)))
+    np.testing.assert_allclose(oncoming(both)[:, 1], 5.5, atol=1e-4)
 
 
 def test_off_the_road_is_wholly_beyond_its_edge():
