@@ -167,6 +167,7 @@ def _on_the_road(
     wide = corridors.widened(lanes, path)
     corners = corners_of(recording.tracks, candidate.track, slice(candidate.first, candidate.last + 1))
     inside = on_route(lanes, wide, corridors, corners)
+    inside[0] |= inside[1]  # where a drive begins nobody judges
     if not (inside[0] and inside[-1]):
         kept = kept_steps(inside, on_lanes(lanes, corners))
         first, last = candidate.first + kept.start, candidate.first + kept.stop - 1
@@ -178,8 +179,7 @@ def _on_the_road(
                 trimmed = candidate.trimmed + candidate.last - candidate.first - (last - first)
                 candidate, path = dataclasses.replace(less, trimmed=trimmed), found
                 wide, corners = corridors.widened(lanes, path), corners[kept]
-    judged = corners[1:]  # where a drive begins nobody judges
-    return dataclasses.replace(candidate, widened=not on_route(lanes, path, None, judged).all()), wide
+    return dataclasses.replace(candidate, widened=not on_route(lanes, path, None, corners[1:]).all()), wide
 
 
 def route_lines(drafted: Draft, path: Path) -> list[tuple[float, int]]:
