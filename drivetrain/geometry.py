@@ -5,12 +5,11 @@ Every function is written for one point, box or small set of points, in metres, 
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.types import Array, record, replace
 
@@ -24,6 +23,8 @@ so that rounding opens no gap between pieces that share one."""
 
 TIE = 1e-4
 """By this share of their squared distance segments may differ that count as equally near."""
+ON_LEFT, ON_RIGHT, SIDELESS = 0, 1, 2
+"""What the segment that is nearest to a point says of it."""
 LARGEST = np.int32(np.iinfo(np.int32).max)
 
 Scalar = Float[Array, ""] | float
@@ -232,38 +233,40 @@ def line_side(line: Line, x: Array | float, y: Array | float) -> Array:
     return line.along_x * (y - line.y) - line.along_y * (x - line.x)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(3,))
+@jax.custom_jvp
 def nearest_line(
-    x: Float[Array, "n"], y: Float[Array, "n"], lines: Line, sided: bool = False
-) -> tuple[Float[Array, "n"], Bool[Array, "n"]]:
-    """The least squared distance of each of a few points to segments ([m]), `FAR`² where none is nearer; and whether
-    the point is on the right of that segment, which is not asked for (False) unless `sided`.
+    x: Float[Array, "n"], y: Float[Array, "n"], lines: Line, sideless: Bool[Array, "m"] | None = None
+) -> tuple[Float[Array, "n"], Int[Array, "n"]]:
+    """The least squared distance of each of a few points to segments ([m]), `FAR`² where none is nearer; and what that
+    segment says of the point, `ON_LEFT`, `ON_RIGHT`, or `SIDELESS` where it is one of those; else it is not asked.
 
     Where several are equally near (a shared vertex), the one from whose line the point is farther decides: at a corner,
     the line of the other may pass on the wrong side. So they are compared by their squared distance and `TIE` of what
-    it exceeds that of their lines; bits of a float that is not negative are in its own order, and the last says right.
+    it exceeds that of their lines; bits of a float that is not negative are in its own order, and the last two say what
+    the segment says.
     """
     squares, keys = [], []
     for a, b in zip(x, y, strict=True):
         squares.append(line_square(lines, a, b))
-        if sided:
+        if sideless is not None:
             side = line_side(lines, a, b)
             compared = squares[-1] + TIE * (squares[-1] - side * side * lines.inverse)
-            keys.append((jax.lax.bitcast_convert_type(compared, jnp.int32) & ~1) | (side < 0.0))
+            says = jnp.where(sideless, SIDELESS, (side < 0.0).astype(jnp.int32))
+            keys.append((jax.lax.bitcast_convert_type(compared, jnp.int32) & ~3) | says)
     least = _joined(jnp.minimum, (*squares, *keys), (np.float32(FAR**2),) * len(squares) + (LARGEST,) * len(keys))
-    right = jnp.stack(least[len(squares) :]) & 1 == 1 if sided else jnp.zeros(len(squares), bool)
-    return jnp.stack(least[: len(squares)]), right
+    says = jnp.stack(least[len(squares) :]) & 3 if keys else jnp.full(len(squares), SIDELESS)
+    return jnp.stack(least[: len(squares)]), says
 
 
 @nearest_line.defjvp
-def _slopes_of_nearest(sided: bool, primals: tuple, tangents: tuple) -> tuple:
+def _slopes_of_nearest(primals: tuple, tangents: tuple) -> tuple:
     """Those of the plain expression: JAX knows none of a reduction of many rows."""
 
     def plain(x: Array, y: Array, lines: Line) -> Array:
         return jax.vmap(lambda x, y: jnp.min(line_square(lines, x, y), initial=FAR**2))(x, y)
 
-    nearest = nearest_line(*primals, sided)
-    return nearest, (jax.jvp(plain, primals, tangents)[1], np.zeros(nearest[1].shape, jax.dtypes.float0))
+    nearest = nearest_line(*primals)
+    return nearest, (jax.jvp(plain, primals[:3], tangents[:3])[1], np.zeros(nearest[1].shape, jax.dtypes.float0))
 
 
 def _joined(join: Callable[[Array, Array], Array], rows: tuple[Array, ...], first: tuple) -> tuple[Array, ...]:
@@ -326,12 +329,12 @@ def _in_triangle(a: Array, b: Array, c: Array, area: Array) -> Array:
 
 
 def signed_distance_to_edges(
-    x: Float[Array, "n"], y: Float[Array, "n"], edges: Line, mask: Bool[Array, "m"]
-) -> Float[Array, "n"]:
-    """Signed distance of a few points to directed segments ([m]), m: positive on the left of the nearest.
-
-    `FAR` where there is no edge.
+    x: Float[Array, "n"], y: Float[Array, "n"], edges: Line, mask: Bool[Array, "m"], marks: Bool[Array, "m"]
+) -> tuple[Float[Array, "n"], Bool[Array, "n"]]:
+    """Signed distance of a few points to directed segments ([m]), m: positive on the left of the nearest; and for which
+    of them it is known: not where one of the marks is nearer than any edge, or nothing is there (`FAR`).
     """
-    there = replace(edges, x=jnp.where(mask, edges.x, FAR**2))
-    square, right = nearest_line(x, y, there, True)
-    return jnp.where(square < FAR**2, jnp.where(right, -1.0, 1.0) * root(square), FAR)
+    there = replace(edges, x=jnp.where(mask | marks, edges.x, FAR**2))
+    square, says = nearest_line(x, y, there, marks)
+    known = (square < FAR**2) & (says != SIDELESS)
+    return jnp.where(known, jnp.where(says == ON_RIGHT, -1.0, 1.0) * root(square), FAR), known

@@ -44,8 +44,7 @@ class AgentKind(enum.IntEnum):
     OTHER = 7
 
 
-VEHICLES = (AgentKind.CAR, AgentKind.TRUCK, AgentKind.BUS, AgentKind.MOTORCYCLE)
-"""The kinds that a driving policy may control."""
+VEHICLES = (AgentKind.CAR, AgentKind.TRUCK, AgentKind.BUS, AgentKind.MOTORCYCLE)  # what a driving policy may control
 
 
 class ElementKind(enum.IntEnum):
@@ -61,10 +60,12 @@ class ElementKind(enum.IntEnum):
     BIKE_BORDER = 7
     SPEED_BUMP = 8
     DRIVEWAY = 9  # outline of a way to a property: drawn on pages, part of no observation and no event
+    NO_EDGE = 10  # whether the road ends here nobody knows: an edge that is broken off, the map's rim; not observed
 
 
-OBSERVED = tuple(kind for kind in ElementKind if kind not in (ElementKind.NONE, ElementKind.DRIVEWAY))
-"""The kinds of road elements that agents see and events judge."""
+OBSERVED = tuple(kind for kind in ElementKind if ElementKind.NONE < kind < ElementKind.DRIVEWAY)
+LAID_OUT = (*OBSERVED, ElementKind.NO_EDGE)
+"""The kinds of road elements that a simulator holds: those that agents see, and what else events judge by."""
 
 
 class ControlKind(enum.IntEnum):
@@ -98,6 +99,8 @@ class RouteFlag(enum.IntFlag):
     OPEN_RIGHT = 4
     OPEN_START = 8  # the piece's first cross-section lies on the outline (no piece behind it covers it)
     OPEN_END = 16
+    WIDE_LEFT = 32  # the corridor goes beyond the left border of this station, by `Cross.WIDE_LEFT`
+    WIDE_RIGHT = 64
 
 
 # --------------------------------------------------------------------------------------------------------------- given
@@ -135,23 +138,23 @@ class Cross(enum.IntEnum):
     COS = 6  # of the heading
     SIN = 7
     LIMIT = 8  # speed limit, m/s; 0: unknown
+    WIDE_LEFT = 9  # how far permissible driving goes beyond the left border, m: see `data/routes/corridors.py`
+    WIDE_RIGHT = 10
 
 
 @record
 class Map:
     """The road of one recording.
 
-    `stations` packs a lane's cross-section, about every 2 m, in one row so that reading one is one contiguous read; its
-    columns are named by `Cross` alone. Lanes side by side in one direction have the same number of stations where the
-    format says that they run in parallel.
-
-    Heights stand only where some map of the dataset has levels that cross (`data/roads/levels.py`); else they are None,
-    and nothing is compared. `Agents` has them where its map has.
+    `stations` packs a lane's cross-section, about every 2 m, in one row: one contiguous read; its columns are `Cross`.
+    Lanes side by side in one direction have as many stations where the format says that they run in parallel.
+    Heights stand only where some map of the dataset has levels that cross (`data/roads/levels.py`), else None: nothing
+    is compared. `Agents` has them where its map has.
     """
 
     elements: Float[Array, "R 4"]  # segment x0, y0, x1, y1; at most 10 m long
     element_kind: Int[Array, "R"]  # ElementKind; 0 is padding
-    stations: Float[Array, "Q 9"]
+    stations: Float[Array, "Q 11"]
     station_lane: Int[Array, "Q"]  # lane of the station; -1 is padding
     lane_first: Int[Array, "N"]  # a lane's stations are lane_first .. lane_first + lane_count - 1
     lane_count: Int[Array, "N"]  # 0 is padding
@@ -292,13 +295,12 @@ class State:
 class Events:
     """What happened to one controlled agent in one step.
 
-    Margins are signed, in metres, clipped to ±50 m also when nothing is near: positive is safe, negative happened.
-    `happened` reads them; nothing else decides.
+    Margins are signed, m, clipped to ±50 also when nothing is near: positive is safe, negative happened (`happened`).
     """
 
     collision: Float[Array, ""] = margin(failure=True)  # clearance of boxes; minus the least translation apart
     off_route: Float[Array, ""] = margin(failure=True)  # worst corner to the outline of the union of permissible lanes
-    off_road: Float[Array, ""] = margin()  # worst corner to the edges of the drivable surface
+    off_road: Float[Array, ""] = margin()  # worst corner to the edges of the drivable surface; +50 where unknown
     stop_line: Float[Array, ""] = margin()  # front bumper to the line at which a stop is owed
     red_light: Float[Array, ""] = margin()  # front bumper to the line whose light is red
     progress: Float[Array, ""]  # m along the route in this step

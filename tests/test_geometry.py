@@ -175,7 +175,7 @@ def to_pieces(points, left0, right0, left1, right1, exists, *opens):
 
 def to_edges(points, edges, mask):
     lines = line(*edges.T)
-    of_point = jax.vmap(lambda x, y: signed_distance_to_edges(x[None], y[None], lines, mask)[0])
+    of_point = jax.vmap(lambda x, y: signed_distance_to_edges(x[None], y[None], lines, mask, ~mask & False)[0][0])
     return of_point(*jnp.asarray(points).T)
 
 

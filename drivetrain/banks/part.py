@@ -11,7 +11,7 @@ from functools import cached_property
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.store.loading import admission_marks, driven_capacity, entries_of
@@ -37,6 +37,7 @@ class Lot:
     first: int = 0  # episodes of the part before this lot
     episodes: int = -1  # of the bank's: those that follow are padding; -1: none are
     steps: int = 0  # of the longest episode of the part; 0: that of the bank
+    in_lanes: tuple[tuple[bool, ...], ...] = ()  # of each recording's egos: `EgoEntry.in_lanes`
     roads: tuple[tuple[Map, Egos], ...] = ()  # its recordings, on the host: drawn on pages, read by no step
 
     def rows(self) -> Int[np.ndarray, "E"]:
@@ -47,6 +48,13 @@ class Lot:
     def episode_dataset(self) -> Int[np.ndarray, "E"]:
         """The dataset of each episode."""
         return np.asarray(self.dataset)[np.asarray(self.bank.episodes.log)[self.rows()]]
+
+    def episode_in_lanes(self) -> Bool[np.ndarray, "E"]:
+        """Whether the recorded drives of each episode's egos keep to the lanes of their routes."""
+        rows = self.rows()
+        log, egos = np.asarray(self.bank.episodes.log)[rows], np.asarray(self.bank.episodes.ego)[rows]
+        pairs = zip(log.tolist(), egos.tolist(), strict=True)
+        return np.array([all(self.in_lanes[row][ego] for ego in those if ego >= 0) for row, those in pairs], bool)
 
     def drawn(self, own_share: float) -> Int[Array, "n"]:
         """Rows of episodes to draw from: those of the first dataset repeated until they are about such a share."""
@@ -118,6 +126,7 @@ class Part:
                 first=first,
                 episodes=len(source),
                 steps=steps,
+                in_lanes=tuple(tuple(ego.in_lanes for ego in each.entry.egos) for each in some),
                 roads=tuple((scenario.map, scenario.egos) for scenario in scenarios),
             )
             first += len(source)

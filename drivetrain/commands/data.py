@@ -12,10 +12,12 @@ import tyro
 
 from drivetrain.atomic import write_atomically
 from drivetrain.data.generating.sumo import generator as sumo
-from drivetrain.data.store import converting, dataset_info, mining, process_pool, shards
+from drivetrain.data.store import causes, converting, dataset_info, mining, process_pool, shards
 from drivetrain.data.store import vocabulary as motions
 from drivetrain.data.store.manifest import SPLITS
 from drivetrain.evaluate.admission import admit_dataset
+from drivetrain.evaluate.cases import cases_page
+from drivetrain.evaluate.control import control_table, run_control
 from drivetrain.progress import counting, progress
 from drivetrain.types import InputError
 from drivetrain.view.page import build_page
@@ -57,7 +59,9 @@ def convert(
         print(f"skipped {skipped.reason}", file=sys.stderr)
     maps = f" ({summary.maps} maps without traffic)" if summary.maps else ""
     print(f"{out}: {summary.recordings} recordings{maps}, {summary.egos} egos, {len(summary.skipped)} files skipped")
-    for title, counts in (("mended or left out", summary.faults), ("cropped", summary.cropped)):
+    told = {"mended or left out": summary.faults, "cropped": summary.cropped}
+    told["borders of lanes that routes go beyond"] = summary.corridors
+    for title, counts in told.items():
         if counts:
             print(f"{title}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
     admit(out)
@@ -67,14 +71,38 @@ def convert(
         print(" (with few groups of recordings some are empty: `evaluate --split all`, or convert with --split)")
 
 
-def admit(folder: Annotated[str, tyro.conf.Positional]) -> None:
+def admit(
+    folder: Annotated[str, tyro.conf.Positional],
+    page: str | None = None,
+    worst: int = 5,
+    control: bool = False,
+) -> None:
     """Find out which egos may be driven: `convert` ends with it, and this repeats it where it was interrupted.
 
     Args:
         folder: the dataset
+        page: also a page with the table of causes, and the worst cases of each to look at
+        worst: so many cases of each
+        control: also drive wrongly (a lane aside, into oncoming lanes, off the road, round another corner), and count
+            how often the events see it
     """
-    admission = admit_dataset(folder, progress)
-    print("egos: " + ", ".join(f"{count} {cause}" for cause, count in admission.table().items()))
+    admit_dataset(folder, progress)
+    manifest = shards.read_manifest(folder)
+    rows = causes.causes(manifest)
+    print(causes.table(rows))
+    if page is not None:
+        write_page(Path(page), cases_page(folder, manifest, worst))
+    if control:
+        with progress("control", total=int(rows.get("admitted", {}).get("count", 0)), unit="egos") as show:
+            print(control_table(run_control(folder, show)))
+
+
+def write_page(file: Path, page: str) -> None:
+    """Write a page, whole or not at all. Raises `InputError` where that cannot be."""
+    try:
+        write_atomically(file, page.encode())
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror} (choose another --page)") from None
 
 
 def mine(
@@ -135,10 +163,7 @@ def _write_curves(file: Path, coverage: tuple[motions.Coverage, ...]) -> None:
         rows = [row for row in coverage if (row.table, row.split) == (table, split)]
         curves.append(Series(f"{table}, {split}", [math.log2(row.entries) for row in rows], [row.mean for row in rows]))
     chart = card(Chart("Mean distance to the nearest motion, m", curves, "entries, as a power of 2"))
-    try:
-        write_atomically(file, build_page("Vocabulary of motions", body=chart, layout="report").encode())
-    except OSError as error:
-        raise InputError(f"{file}: {error.strerror} (choose another --page)") from None
+    write_page(file, build_page("Vocabulary of motions", body=chart, layout="report"))
 
 
 def info(
@@ -154,9 +179,10 @@ def info(
     if as_json:
         print(json.dumps(figures, indent=1))
         return
-    skipped = figures.pop("skipped")
+    skipped, rows = figures.pop("skipped"), figures.pop("causes")
     for name, value in figures.items():
         print(f"{name.replace('_', ' '):>18}  {spoken(value)}")
+    print(causes.table(rows))
     for reason in skipped.values():
         print(f"{'skipped':>18}  {reason}")
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tyro
 
 from drivetrain.atomic import write_atomically
@@ -54,7 +55,7 @@ def evaluate_policy(
     parts = Part(
         (data,), None if split == "all" else split, RECORDINGS, env.traffic.needs_paths, limit=limit, goals=goals
     )
-    driven = []
+    driven, in_lanes = [], []
     with progress("evaluate", total=parts.episodes(), unit="episodes") as show:
         for lot in parts:
             first = lot.first
@@ -67,7 +68,9 @@ def evaluate_policy(
                 progress=lambda done, _, first=first: show(first + done, policy),
             )
             driven.append(replace(whole, drives=None))
-    figures = summarise(together(driven), policy, data, split, read_manifest(data).dt, seed)
+            in_lanes.append(lot.episode_in_lanes())
+    inside = np.concatenate(in_lanes)
+    figures = summarise(together(driven), policy, data, split, read_manifest(data).dt, seed, inside)
     print(describe(figures))
     if as_json is not None:
         write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())

@@ -1,7 +1,7 @@
 """Which egos may be driven: those whose own recorded drive fails nothing, at tolerance 0.
 
 A log that hits a box or leaves its route holds noise, or a false alarm of the events; either way a driver could not be
-judged by it. Nothing is widened: such egos are left out, and counted by cause.
+judged by it. Such egos are left out, and counted by cause, with the worst of their margins.
 """
 
 from collections import Counter
@@ -15,11 +15,14 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from drivetrain.banks.part import Lot, Part
+from drivetrain.data.store.manifest import Worst
 from drivetrain.data.store.shards import set_causes
 from drivetrain.drivers.log import LogDriver
 from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import Drives, evaluate, portion_of
 from drivetrain.evaluate.metrics import RATES
+from drivetrain.events.margin import LIMIT
+from drivetrain.events.off_road import is_unknown
 from drivetrain.types import FAILURES, replace
 
 RECORDINGS = 32
@@ -34,6 +37,12 @@ class Admission:
     ego: Int[np.ndarray, "n"]  # row of the recording's egos
     cause: tuple[str | None, ...]  # None: admitted
     facts: dict[str, int]  # egos whose log does each thing at any step, also what keeps nobody out
+    worst: tuple[Worst, ...] = ()  # of the events, over the steps of each
+
+    def worst_of_recording(self, source: int) -> list[Worst]:
+        """The worst of every ego of one recording, in the order of its rows."""
+        rows = np.flatnonzero(self.source == source)
+        return [self.worst[row] for row in rows[np.argsort(self.ego[rows])].tolist()]
 
     def of_recording(self, source: int) -> dict[int, str | None]:
         """The cause of every ego of one recording, by its row."""
@@ -75,7 +84,7 @@ def admit_dataset(folder: str | Path, progress: Callable[..., AbstractContextMan
     causes: dict[str, Sequence[str | None]] = {
         name: list(whole.of_recording(source).values()) for source, name in enumerate(names)
     }
-    set_causes(folder, causes)
+    set_causes(folder, causes, {name: whole.worst_of_recording(source) for source, name in enumerate(names)})
     return whole
 
 
@@ -89,6 +98,7 @@ def admit(env: Env, lot: Lot, at_once: int = 64, progress: Callable[[int, int], 
         ego=np.asarray(bank.episodes.ego)[rows, 0],
         cause=tuple(_cause(drives, row) for row in range(len(rows))),
         facts={name: int(np.sum(result.outcome.happened[name])) for name in RATES},
+        worst=tuple(_worst(drives, row) for row in range(len(rows))),
     )
 
 
@@ -98,7 +108,16 @@ def _together(parts: Sequence[Admission]) -> Admission:
         ego=np.concatenate([part.ego for part in parts]),
         cause=tuple(cause for part in parts for cause in part.cause),
         facts=dict(sum((Counter(part.facts) for part in parts), Counter())),
+        worst=tuple(each for part in parts for each in part.worst),
     )
+
+
+def _worst(drives: Drives, row: int) -> Worst:
+    """The least margins over the steps that count, to the millimetre."""
+    mask, events = drives.mask[row, :, 0], drives.events
+    own = {name: getattr(events, name)[row, :, 0][mask] for name in ("off_route", "off_road", "collision")}
+    least = {name: round(float(margins.min(initial=LIMIT)), 3) for name, margins in own.items()}
+    return Worst(**least, road_unknown=bool(is_unknown(own["off_road"]).any()))
 
 
 def _cause(drives: Drives, row: int) -> str | None:

@@ -144,16 +144,26 @@ def _drive_chunk(
 
 
 def summarise(
-    evaluation: Evaluation, policy: str, data: str, split: str, dt: float, seed: int, box_scale: float = 1.0
+    evaluation: Evaluation,
+    policy: str,
+    data: str,
+    split: str,
+    dt: float,
+    seed: int,
+    in_lanes: Bool[np.ndarray, "E"] | None = None,
 ) -> dict[str, object]:
-    """The object of `evaluation.json`: every figure with its interval, and what it was measured on."""
+    """The object of `evaluation.json`: every figure with its interval, and what it was measured on.
+
+    Beside those of all egos, under `in_lanes`, stand those of the ones that no rule of corridors has let in, where they
+    are told: older figures, from before there were corridors, compare with these.
+    """
     egos, cluster = _egos(evaluation)
     moving = np.asarray(egos.log_distance) >= LEAST_DISTANCE
     figures: dict[str, object] = {f"{name}_rate": mean(egos.happened[name], cluster, seed).as_json() for name in RATES}
     distance, covered = np.asarray(egos.progress)[moving], np.asarray(egos.log_distance)[moving]
     figures["progress_ratio"] = ratio(distance, covered, cluster[moving], seed).as_json()
     figures |= {name: mean(getattr(egos, name), cluster, seed).as_json() for name in MEANS}
-    return figures | {
+    about: dict[str, object] = {
         "scenarios": len(evaluation.episode),
         "groups": len(np.unique(evaluation.source)),
         "interval": METHOD,
@@ -161,9 +171,12 @@ def summarise(
         "data": data,
         "split": split,
         "dt": round(float(dt), 6),
-        "box_scale": box_scale,
+        "box_scale": 1.0,
         "seed": seed,
     }
+    if in_lanes is not None and in_lanes.any():
+        about["in_lanes"] = summarise(select(evaluation, in_lanes), policy, data, split, dt, seed)
+    return figures | about
 
 
 def compare(one: Evaluation, other: Evaluation, seed: int = 0) -> dict[str, dict[str, float | int | None]]:

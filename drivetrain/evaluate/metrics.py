@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from drivetrain.events.off_road import is_unknown
 from drivetrain.rollout import Trajectory
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import logged
@@ -18,8 +19,8 @@ ACCELERATION = (-4.05, 2.40)  # m/s²; comfort bounds of nuPlan
 LATERAL = 4.89  # m/s²
 JERK = 4.13  # m/s³, longitudinal
 
-RATES = ("failure", *MARGINS)
-"""What an ego counts towards that it happened to."""
+RATES = ("failure", *MARGINS, "off_road_unknown")
+"""What an ego counts towards that it happened to; `off_road_unknown`: at some step, and never known to be off."""
 
 
 @record
@@ -56,7 +57,11 @@ def outcome(bank: Bank, episode: Int[Array, ""] | int, trajectory: Trajectory) -
     exists = jnp.any(mask, axis=0)
     return Outcome(
         exists=exists,
-        happened=facts | {"failure": functools.reduce(jnp.logical_or, (facts[name] for name in FAILURES))},
+        happened=facts
+        | {
+            "failure": functools.reduce(jnp.logical_or, (facts[name] for name in FAILURES)),
+            "off_road_unknown": jnp.any(is_unknown(events.off_road) & mask, axis=0) & ~facts["off_road"],
+        },
         progress=jnp.sum(jnp.where(mask, events.progress, 0.0), axis=0),
         log_distance=jnp.where(exists, bank.episodes.log_distance[episode], 0.0),
         ade=mean_step(distance, mask & known),

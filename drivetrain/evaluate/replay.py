@@ -24,7 +24,7 @@ from drivetrain.sim.route_tables import BEFORE, PathRow
 from drivetrain.types import Agents, Array, Bodies, Egos, Events, InputError, Log, Map, Route, record
 from drivetrain.view.drawing import MARGINS, Drive, Episode, Scene, speed_limit
 
-VERSION = "1"
+VERSION = "2"
 
 
 @record

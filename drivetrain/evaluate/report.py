@@ -25,6 +25,10 @@ from drivetrain.view.plotting import card, picture, short
 FURTHER = "evaluation-*.json"
 
 
+IN_LANES = "The egos whose recorded drive keeps to the lanes of its route, apart"
+"""They are what was judged before routes had corridors."""
+
+
 def describe_data(manifest: Manifest) -> dict[str, Any]:
     """What a report says of a dataset, for `facts.json`: counts by split, and egos left out by cause."""
     causes: dict[str, int] = {}
@@ -88,7 +92,11 @@ def _measured(evaluation: Mapping[str, Any], titles: Mapping[str, str], ours: st
     """The tables of what was measured."""
     if of_worlds(evaluation):
         return [world_table(evaluation, titles)]
-    return [baseline_table(evaluation, titles, ours), difference_table(evaluation, titles)]
+    return [
+        baseline_table(evaluation, titles, ours),
+        difference_table(evaluation, titles),
+        baseline_table(in_lanes_of(evaluation), titles, ours, IN_LANES),
+    ]
 
 
 def build_curves(run: str | Path) -> str:
@@ -99,6 +107,12 @@ def build_curves(run: str | Path) -> str:
     if not any(chart.series for chart in shown):
         raise InputError(f"{run / 'metrics.jsonl'}: no measurement (train first)")
     return picture(shown)
+
+
+def in_lanes_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of an evaluation on egos that keep to the lanes of their routes, where there are others too."""
+    parts = {name: entry["in_lanes"] for name, entry in evaluation.items() if "in_lanes" in entry}
+    return {name: part for name, part in parts.items() if part["scenarios"] < evaluation[name]["scenarios"]}
 
 
 def stage_titles(settings: Mapping, evaluation: Mapping, metrics: Sequence[Mapping]) -> dict[str, str]:

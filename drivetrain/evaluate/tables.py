@@ -12,6 +12,7 @@ COLUMNS = (
     ("collision_rate", "Collision"),
     ("off_route_rate", "Off route"),
     ("off_road_rate", "Off road"),
+    ("off_road_unknown_rate", "Surface unknown"),
     ("stop_line_rate", "Stop line"),
     ("red_light_rate", "Red light"),
     ("progress_ratio", "Progress"),
@@ -52,6 +53,7 @@ def baseline_table(
     count, groups, method = entry.get("scenarios"), entry.get("groups"), entry.get("interval", "")
     note = f"The same {count} episodes, from {groups} groups of recordings, for every driver. Small figures: {method}."
     note += " Failure: a collision or a corner off the permissible lanes, at any step. ADE: mean distance to the log."
+    note += " Surface unknown: at some step, and never seen off the road; where it is unknown, off road is not judged."
     return f"<h2>{escape(title)}</h2><p>{escape(note)}</p>" + _table("Driver", head, rows)
 
 

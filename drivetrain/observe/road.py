@@ -11,7 +11,7 @@ from drivetrain.observe.scales import LENGTH, compress
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.levels import STEEPEST
 from drivetrain.sim.reading import road_lines, road_rows
-from drivetrain.types import OBSERVED, Array, State, Tokens
+from drivetrain.types import OBSERVED, Array, ElementKind, State, Tokens
 
 KINDS = np.asarray(OBSERVED)
 FEATURES = 8 + len(KINDS)
@@ -25,7 +25,7 @@ def observe_road(bank: Bank, state: State, c: Int[Array, ""] | int, count: int) 
     height = None if state.agents.height is None else state.agents.height[own]
     block = road_rows(bank, state.episode, state.agents.position[own], height, STEEPEST)
     square = line_square(road_lines(block), x, y)
-    index, mask = nearest(jax.lax.stop_gradient(square), block[4] > 0.0, count)
+    index, mask = nearest(jax.lax.stop_gradient(square), (block[4] > 0.0) & (block[4] != ElementKind.NO_EDGE), count)
 
     chosen = [jnp.take(row, index, mode="clip") for row in (*block[:5], square)]
     x0, y0, x1, y1, kind, square = (jnp.where(mask, row, 0.0) for row in chosen)

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Bool
 
 from drivetrain.banks.part import Part
 from drivetrain.banks.resident import Resident
@@ -153,7 +154,7 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
     drivers: dict[str, Driver] = dict(BASELINES)
     drivers |= {name: Greedy(policy, run.env.dynamics) for name, policy in policies.items()}
     driven: dict[str, list[Evaluation]] = {name: [] for name in drivers}
-    dataset = []
+    dataset, in_lanes = [], []
     with site.progress("evaluate", total=len(drivers) * len(test), unit="drivers") as show:
         for done, lot in enumerate(test):
             results: dict[str, Evaluation] = {}
@@ -165,9 +166,11 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
             for name, result in results.items():
                 driven[name].append(replace(result, drives=None))
             dataset.append(lot.episode_dataset())
+            in_lanes.append(lot.episode_in_lanes())
     whole, where = {name: together(lots) for name, lots in driven.items()}, np.concatenate(dataset)
+    inside = np.concatenate(in_lanes)
     figures = [
-        _figures(run, data, {name: select(result, where == row) for name, result in whole.items()})
+        _figures(run, data, {name: select(result, where == row) for name, result in whole.items()}, inside[where == row])
         for row, data in enumerate(datasets(run))
     ]
     facts = {
@@ -206,10 +209,12 @@ def evaluate_worlds(run: Run, policies: dict[str, Policy], site: Site) -> dict[s
     return figures
 
 
-def _figures(run: Run, data: Data, results: dict[str, Evaluation]) -> dict[str, Any]:
+def _figures(
+    run: Run, data: Data, results: dict[str, Evaluation], in_lanes: Bool[np.ndarray, "E"]
+) -> dict[str, Any]:
     """The object of one `evaluation.json`: an entry a driver, and the last one's differences from all others."""
     figures: dict[str, Any] = {
-        name: summarise(result, name, data.dataset, "test", data.dt, run.seed) for name, result in results.items()
+        name: summarise(result, name, data.dataset, "test", data.dt, run.seed, in_lanes) for name, result in results.items()
     }
     last = next(reversed(results))
     figures[last]["against"] = {

@@ -1,6 +1,6 @@
 """The road by cells: what anyone inside a cell can need of the road, as one contiguous block. NumPy, once, at load.
 
-Kinds that are not observed are in no block.
+Kinds that are neither seen nor judged by are in no block.
 """
 
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import DTypeLike
 
-from drivetrain.types import OBSERVED, Array, InputError, Map, component, record, replace
+from drivetrain.types import LAID_OUT, Array, InputError, Map, component, record, replace
 
 PAIRS = 1 << 14
 """Cells and elements whose distances are taken at once: more would not stay in the cache."""
@@ -68,7 +68,7 @@ def index_road(map_: Map, indexing: Indexing, room: Float[np.ndarray, "G k B"] |
     be. Raises `InputError` where there are more cells than room.
     """
     kind = np.asarray(map_.element_kind)
-    there = np.flatnonzero(np.isin(kind, OBSERVED))
+    there = np.flatnonzero(np.isin(kind, LAID_OUT))
     elements = np.asarray(map_.elements, np.float32)[there]
     square = np.sum((elements[:, 2:] - elements[:, :2]) ** 2, axis=1)
     inverse = np.divide(1.0, square, out=np.zeros_like(square), where=square > 0.0)

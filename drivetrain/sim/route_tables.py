@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt
 
+from drivetrain.data.routes.corridors import moved_borders
 from drivetrain.types import Array, Cross, Route, RouteFlag, record, replace
 
 BEFORE, AFTER = 16, 96
@@ -76,7 +77,7 @@ class RouteTable:
     outline: Float[Array, "*E blocks 5 sides"]  # near each `SPAN` stations, rows of a `geometry.Line`
 
 
-def unroll(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray, "Q 9"]) -> RouteTable:
+def unroll(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray, "Q 11"]) -> RouteTable:
     """Unroll one route over its map's stations."""
     count, lanes = np.asarray(route.stations).shape
     length = int(route.length)
@@ -90,8 +91,11 @@ def unroll(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray
     unrolled = np.zeros((len(Row), BEFORE + count + AFTER, lanes), np.float32)
     rows = unrolled[:, BEFORE : BEFORE + kept]
     rows[Row.FLAGS] = flags
+    left, right, width = (np.moveaxis(cells[x : x + 2], 0, -1) for x in (Cross.LEFT_X, Cross.RIGHT_X, Cross.WIDE_LEFT))
+    left, right = moved_borders(left, right, width, flags)
+    cells[: Cross.CENTRE_X] = np.moveaxis(np.concatenate([left, right], axis=-1), -1, 0)
     rows[Row.LEFT_X : Row.RIGHT_Y + 1] = cells[: Cross.CENTRE_X]
-    rows[Row.COS : Row.LIMIT + 1] = cells[Cross.COS :]
+    rows[Row.COS : Row.LIMIT + 1] = cells[Cross.COS : Cross.WIDE_LEFT]
     rows[Row.RECORDED] = exists & (slot[:, None] == np.arange(lanes))
     rows[Row.OPEN_LEFT] = (flags & int(RouteFlag.OPEN_LEFT)) != 0
     rows[Row.OPEN_RIGHT] = (flags & int(RouteFlag.OPEN_RIGHT)) != 0
@@ -99,7 +103,7 @@ def unroll(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray
     rows[Row.CENTRE_X : Row.CENTRE_Y + 1] = cells[Cross.CENTRE_X : Cross.COS]
 
     path = np.zeros((len(PathRow), BEFORE + count + AFTER), np.float32)
-    path[: PathRow.ARC, BEFORE : BEFORE + kept] = cells[Cross.CENTRE_X :, np.arange(kept), slot]
+    path[: PathRow.ARC, BEFORE : BEFORE + kept] = cells[Cross.CENTRE_X : Cross.WIDE_LEFT, np.arange(kept), slot]
     path[PathRow.ARC, BEFORE : BEFORE + count] = arc
     path[PathRow.EXISTS, BEFORE : BEFORE + kept] = exists[np.arange(kept), slot]
     sides = _open_sides(cells.astype(np.float32), flags)
@@ -107,7 +111,7 @@ def unroll(route: Route, arc: Float[np.ndarray, "P"], stations: Float[np.ndarray
 
 
 def _open_sides(
-    cells: Float[np.ndarray, "9 P L"], flags: UInt[np.ndarray, "P L"]
+    cells: Float[np.ndarray, "11 P L"], flags: UInt[np.ndarray, "P L"]
 ) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "5 n"]]:
     """The open borders of a route's pieces, by the station where their piece begins: that station, and their lines."""
     linked = (flags[:-1] & int(RouteFlag.LINKED)) != 0

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from drivetrain.types import AgentKind, Array, ControlKind, Cross, ElementKind, InputError, Map, Route
-from drivetrain.view.drawing import chains, route_strips
+from drivetrain.view.drawing import chains, route_shapes
 from drivetrain.view.style import Colour, colour
 
 FINER = 2  # as many pixels along each side as the picture will have
@@ -90,7 +90,7 @@ def road_of(map: Map, routes: Sequence[Route] = ()) -> Road:
     order = {int(kind): place for place, kind in enumerate(PAINT)}
     return Road(
         surface=tuple(strip(rows) for lane in lanes for rows in _pieces(lane)),
-        route=tuple(strip(rows) for route in routes for run in route_strips(route) for rows in _pieces(run)),
+        route=tuple(Shape(points) for route in routes for points in route_shapes(map, route)),
         lines=tuple(sorted((shape for shape in painted if shape.kind in order), key=lambda shape: order[shape.kind])),
         controls=np.asarray(map.lines),
         control_kind=np.asarray(map.line_kind),

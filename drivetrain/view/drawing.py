@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt
 
+from drivetrain.data.recordings.series import runs
+from drivetrain.data.routes.corridors import moved_borders
 from drivetrain.types import MARGINS, ControlKind, Cross, ElementKind, Log, Map, Route, RouteFlag
 from drivetrain.view.packing import MISSING, centimetres, pack, pack_path, pose_rows
 
@@ -97,7 +99,9 @@ def draw_episode(episode: Episode, scene: Scene) -> dict[str, object]:
         "first": int(episode.first),
         "last": int(episode.last),
         "note": episode.note,
-        "routes": [route_strips(route) for route in episode.routes],
+        "routes": [
+            [pack_path(centimetres(shape)) for shape in route_shapes(scene.map, route)] for route in episode.routes
+        ],
         "drives": {drive.driver: _drive(drive) for drive in episode.drives},
     }
 
@@ -164,21 +168,28 @@ def _agents(log: Log) -> list[dict[str, object]]:
     return drawn
 
 
-def route_strips(route: Route) -> list[list[int]]:
-    """Runs of linked stations, slot by slot: indices into the scene's stations."""
+def route_shapes(map: Map, route: Route) -> list[Float[np.ndarray, "_ 2"]]:
+    """The corridor of a route, a closed outline for each run of linked stations: left borders, then right ones back."""
     length = int(route.length)
     stations, flags = np.asarray(route.stations)[:length], np.asarray(route.flags)[:length]
-    strips: list[list[int]] = []
+    cut = np.asarray(map.stations, np.float64)[stations]
+    left, right = moved_borders(
+        cut[..., Cross.LEFT_X : Cross.RIGHT_X],
+        cut[..., Cross.RIGHT_X : Cross.CENTRE_X],
+        cut[..., Cross.WIDE_LEFT :],
+        flags,
+    )
+    return [np.concatenate([left[rows, slot], right[rows, slot][::-1]]) for slot, rows in _linked_runs(stations, flags)]
+
+
+def _linked_runs(stations: Int[np.ndarray, "P L"], flags: UInt[np.ndarray, "P L"]) -> Iterator[tuple[int, slice]]:
+    """Runs of stations that continue each other: their slot, and their rows."""
+    linked = (flags & int(RouteFlag.LINKED)) != 0
     for slot in range(stations.shape[1]):
-        run: list[int] = []
-        for station, flag in zip(stations[:, slot].tolist(), flags[:, slot].tolist(), strict=True):
-            if station >= 0:
-                run.append(int(station))
-            if station < 0 or not int(flag) & RouteFlag.LINKED:
-                strips += [run] if len(run) > 1 else []
-                run = []
-        strips += [run] if len(run) > 1 else []
-    return strips
+        for run in runs(linked[:, slot]):
+            last = run.stop if run.stop < len(stations) and stations[run.stop, slot] >= 0 else run.stop - 1
+            if last > run.start:
+                yield slot, slice(run.start, last + 1)
 
 
 def _drive(drive: Drive) -> dict[str, object]:

@@ -36,8 +36,23 @@ class Scene:
     """Draws a bank and states on it; poses are (x, y, angle), bodies 4 m × 2 m, lines (left end, right end)."""
 
     def __init__(
-        self, lines=(), kinds=(), judged=None, limit=15.0, edges=True, egos=1, agents=3, turn=0.0, shift=(0, 0)
+        self,
+        lines=(),
+        kinds=(),
+        judged=None,
+        limit=15.0,
+        edges=True,
+        egos=1,
+        agents=3,
+        turn=0.0,
+        shift=(0, 0),
+        wide=(0.0, 0.0),
+        gone=(),
     ):
+        """`wide`: how far the corridor goes beyond the left and right of both lanes; `gone`: edges that are broken off
+        from one number to another.
+        """
+        self.wide, self.gone = wide, gone
         self.turn, self.shift, self.agents, self.egos = turn, np.array(shift, float), agents, egos
         if not lines:  # a line of padding
             lines, kinds = [((0, 0), (0, 0))], [ControlKind.NONE]
@@ -57,14 +72,29 @@ class Scene:
         for centre in (0.0, 4.0):
             borders = [self.place(np.stack([x, np.full_like(x, centre + dy)], 1)) for dy in (2.0, -2.0, 0.0)]
             rows.append(
-                np.concatenate([*borders, np.tile(self.heading(0.0), (STATIONS, 1)), np.full((STATIONS, 1), limit)], 1)
+                np.concatenate(
+                    [
+                        *borders,
+                        np.tile(self.heading(0.0), (STATIONS, 1)),
+                        np.full((STATIONS, 1), limit),
+                        np.tile(self.wide, (STATIONS, 1)),
+                    ],
+                    1,
+                )
             )
         drawn = [((-20 + 10 * i, -3), (-10 + 10 * i, -3)) for i in range(14)]
         drawn += [((-10 + 10 * i, 7), (-20 + 10 * i, 7)) for i in range(14)]
         elements = self.place(drawn).reshape(-1, 4) if edges else np.zeros((28, 4))
+        kind = np.full(28, ElementKind.ROAD_EDGE if edges else ElementKind.NONE, np.int32)
+        for first, last in self.gone:  # two marks in place of the edges between, just beyond the ends of those around
+            kind[first:last], kind[[first, last - 1]] = ElementKind.NONE, ElementKind.NO_EDGE
+            for row, at, other in ((first, 0, 1), (last - 1, 1, 0)):
+                start, end = np.array(drawn[row][at], float), np.array(drawn[row][other], float)
+                step = 0.001 * (end - start)  # 1 cm
+                elements[row] = self.place([start + step, start + 2 * step]).reshape(-1)
         return Map(
             elements=elements.astype(np.float32),
-            element_kind=np.full(28, ElementKind.ROAD_EDGE if edges else ElementKind.NONE, np.int32),
+            element_kind=kind,
             stations=np.concatenate(rows).astype(np.float32),
             station_lane=np.repeat([0, 1], STATIONS).astype(np.int32),
             lane_first=np.array([0, STATIONS], np.int32),
@@ -80,10 +110,12 @@ class Scene:
     def _scenario(self, lines, kinds, judged, limit, edges):
         station = np.stack([np.arange(STATIONS), np.arange(STATIONS) + STATIONS], 1)
         sides = [RouteFlag.LINKED | RouteFlag.OPEN_RIGHT, RouteFlag.LINKED | RouteFlag.OPEN_LEFT]
+        if any(self.wide):
+            sides = [sides[0] | RouteFlag.WIDE_RIGHT, sides[1] | RouteFlag.WIDE_LEFT]
         flags = np.tile(np.array(sides, np.int64), (STATIONS, 1))
         flags[0] |= RouteFlag.OPEN_START
         flags[-2] |= RouteFlag.OPEN_END
-        flags[-1] = 0
+        flags[-1] &= RouteFlag.WIDE_LEFT | RouteFlag.WIDE_RIGHT
         route = Route(
             stations=station.astype(np.int32),
             flags=flags.astype(np.uint32),

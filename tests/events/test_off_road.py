@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from drivetrain.events.off_road import is_unknown
 from drivetrain.events.off_road import off_road as fact
 from drivetrain.types import replace
 
@@ -35,6 +36,26 @@ def test_worst_corner_to_the_nearest_edge(scene, pose, expected):
 
 def test_no_edges_is_the_clip(draw):
     assert margin(draw.scene(edges=False), 30.0, 500.0, 0.0) == 50.0
+
+
+@pytest.mark.parametrize(
+    ("pose", "expected"),
+    [
+        ((22.6, -2.0, 0.0), 50.0),  # in the gap: nobody knows
+        ((30.0, 0.0, 0.0), 6.0),  # nearer to the other edge
+        ((30.0, -8.0, 0.0), 50.0),
+        ((30.0, 5.0, 0.0), 1.0),  # nearer to the other edge, which is whole
+        ((17.0, -2.5, 0.0), -0.5),  # beside what is left of the edge
+        ((20.5, -2.5, 0.0), -0.5),  # its rear is: off the road, whatever its front is
+        ((20.5, -1.0, 0.0), 50.0),  # its rear is not: unknown, for its front
+        ((30.0, 6.75, 0.0), -0.75),
+    ],
+)
+def test_beyond_the_end_of_an_edge_nobody_knows(draw, pose, expected):
+    """The right edge, y = −3, is broken off from x = 20 to x = 40."""
+    found = margin(draw.scene(gone=((4, 6),)), *pose)
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert bool(is_unknown(jnp.asarray(found))) == (expected == 50.0)
 
 
 @pytest.mark.parametrize("pose", [(30.0, -2.0, 0.0), (30.0, 2.0, 0.0), (28.0, -2.0, 0.0), (30.0, 900.0, 0.0)])

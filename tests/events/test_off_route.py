@@ -18,9 +18,9 @@ def corners(x, y, angle):
     return [shapely.Point(p) for p in affinity.translate(turned, x, y).exterior.coords[:-1]]
 
 
-def by_shapely(*pose):
+def by_shapely(*pose, road=LANES):
     """The worst corner's signed distance to the lanes' outline; the window's far ends are no outline."""
-    return min((1 if LANES.covers(p) else -1) * LANES.exterior.distance(p) for p in corners(*pose))
+    return min((1 if road.covers(p) else -1) * road.exterior.distance(p) for p in corners(*pose))
 
 
 def margin(scene, *pose):
@@ -48,6 +48,18 @@ def scene(draw):
 )
 def test_worst_corner_to_the_outline_of_the_union(scene, pose):
     assert margin(scene, *pose) == pytest.approx(by_shapely(*pose), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "pose",
+    [(30.0, 0.0, 0.0), (30.0, -1.5, 0.0), (30.0, -2.5, 0.4), (31.3, 5.4, 0.3), (50.0, 6.8, -0.2), (119.0, 7.2, 0.3)],
+)
+@pytest.mark.parametrize("turn", [0.0, 2.1])
+def test_worst_corner_to_the_outline_of_the_corridor(draw, pose, turn):
+    """It goes 1.5 m beyond the left border of the left lane and 0.8 m beyond the right one of the right lane."""
+    scene = draw.scene(wide=(1.5, 0.8), turn=turn)
+    expected = by_shapely(*pose, road=shapely.box(-20, -2.8, 120, 7.5))
+    assert margin(scene, *pose) == pytest.approx(expected, abs=2e-4)
 
 
 def test_closed_form(scene):

@@ -11,6 +11,7 @@ from drivetrain.types import (
     Agents,
     Bodies,
     ControlKind,
+    Cross,
     Egos,
     ElementKind,
     LightState,
@@ -25,8 +26,8 @@ STATIONS, LANES, STEPS, DT, WIDTH = 101, 3, 40, 0.2, 3.5
 
 
 def cross_sections(bend: float) -> np.ndarray:
-    """[N, P, 9]: lane n is centred on y = 3.5 n; `bend` is the curvature of the middle lane."""
-    rows = np.zeros((LANES, STATIONS, 9), np.float32)
+    """[N, P, 11]: lane n is centred on y = 3.5 n; `bend` is the curvature of the middle lane."""
+    rows = np.zeros((LANES, STATIONS, len(Cross)), np.float32)
     x = 2.0 * np.arange(STATIONS)
     angle = bend * x
     centre = np.stack([np.sin(angle) / bend, (1 - np.cos(angle)) / bend], -1) if bend else np.stack([x, 0 * x], -1)
@@ -54,7 +55,7 @@ def build_map(bend: float) -> Map:
     return Map(
         elements=padded,
         element_kind=kind,
-        stations=rows.reshape(-1, 9),
+        stations=rows.reshape(-1, len(Cross)),
         station_lane=np.repeat(np.arange(LANES), STATIONS).astype(np.int32),
         lane_first=(np.arange(LANES) * STATIONS).astype(np.int32),
         lane_count=np.full(LANES, STATIONS, np.int32),
@@ -90,7 +91,7 @@ def build_route(slots: int = 4, padding: int = 9) -> Route:
 def build_log(map_: Map, speeds: tuple[float, ...]) -> Log:
     """Car i drives lane i % 3 from station 10 + 10 (i // 3) at its own constant speed; the last column is padding."""
     cars = len(speeds)
-    rows = map_.stations.reshape(LANES, STATIONS, 9)
+    rows = map_.stations.reshape(LANES, STATIONS, len(Cross))
     position, heading = np.zeros((STEPS, cars + 1, 2), np.float32), np.zeros((STEPS, cars + 1, 2), np.float32)
     velocity, valid = np.zeros((STEPS, cars + 1, 2), np.float32), np.zeros((STEPS, cars + 1), bool)
     for car, speed in enumerate(speeds):

@@ -106,7 +106,7 @@ def test_lane_window_ends_with_the_route(straight, cursor, known):
 
 def random_route(rng, count, lanes):
     """A route whose pieces and open borders are drawn, over a map of as many stations."""
-    stations = rng.normal(0, 30, (count * lanes, 9)).astype(np.float32)
+    stations = rng.normal(0, 30, (count * lanes, 11)).astype(np.float32)
     flags = (rng.integers(0, 32, (count, lanes)) & rng.integers(0, 32, (count, lanes))).astype(np.uint32)
     flags[-1] &= ~np.uint32(RouteFlag.LINKED)  # nothing follows the last station
     return stations, Route(

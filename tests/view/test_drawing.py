@@ -70,16 +70,18 @@ def test_an_agent_that_comes_and_goes_has_gaps(unpack, compiled):
     assert np.flatnonzero(unpack(agent["gaps"])[:, 0] == 0).tolist() == [7, 8, 9, 10, 11]
 
 
-def test_the_route_is_drawn_lane_by_lane(compiled):
+def test_the_corridor_of_the_route_is_drawn_lane_by_lane(unpack, compiled):
     whole, ego = ego_episodes(0, compiled, {0: "off_route"})
     drawn = page_data([Scene("crossing", 0.2, compiled.map, compiled.log)], [whole, ego])["episodes"]
     assert drawn[0]["routes"] == [] and drawn[0]["last"] == 49
     assert drawn[1]["note"] == "off_route"
-    strips = drawn[1]["routes"][0]
-    stations = np.asarray(compiled.map.stations)
-    centres = np.concatenate([stations[strip, 4:6] for strip in strips])
-    assert np.abs(centres[:, 1]).max() < 1.8  # straight on: nothing of the crossing road
-    assert centres[:, 0].max() > 20.0
+    points = np.concatenate([unpack(shape) for shape in drawn[1]["routes"][0]]) / 100
+    assert points[:, 0].max() > 20.0
+    # straight on, a lane 3.5 m wide: 0.7 m beyond its unpainted borders, 2 m within the junction
+    junction = (points[:, 0] > 8.25) & (points[:, 0] < 11.75)
+    assert np.abs(points[junction, 1]).max() == pytest.approx(3.75, abs=0.02)
+    away = np.abs(points[:, 0] - 10.0) > 30.0
+    np.testing.assert_allclose(np.abs(points[away, 1]), 2.45, atol=0.02)
 
 
 def test_margins_and_what_is_missing(unpack, compiled):

@@ -18,7 +18,7 @@ from drivetrain.data.compile.drafting import MOVED, SEEN, Candidate, Draft, draf
 from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.recordings.telling import Told, silent
 from drivetrain.data.roads.elements import Elements
-from drivetrain.data.roads.lanes import Lanes, Mending
+from drivetrain.data.roads.lanes import Mending
 from drivetrain.data.roads.levels import line_heights
 from drivetrain.data.routes.routing import Path
 from drivetrain.types import (
@@ -48,6 +48,8 @@ class CompileReport:
     mending: Mending
     cropped: dict[str, int]  # for want of room: steps, egos, agents, elements, lines (see `cropping`)
     lanes_left_out: int  # permissible lanes beyond the slots of their routes, all routes together
+    opened: int  # places where a given edge led across a lane
+    corridors: dict[str, int]  # borders that routes go beyond, by rule (see `data/routes/corridors.py`)
     lines_left_out: int  # control lines beyond those that a route has room for, all routes together
     drives: int = 0  # that an empty map offers
 
@@ -58,6 +60,7 @@ class CompileReport:
             "parked": f"moving less than {MOVED:g} m",
             "no_lane": "on no lane",
             "no_route": "without a route along the lanes",
+            "other_kinds": "on lanes for other kinds",
         }
         causes = Counter(words.get(candidate.cause, candidate.cause) for candidate in self.candidates)
         return ", ".join(f"{count} {cause}" for cause, count in causes.items()) or "no vehicles"
@@ -76,6 +79,10 @@ class CompileReport:
             "route_lanes_left_out": self.lanes_left_out,
             "route_lines_left_out": self.lines_left_out,
             "drives_offered": self.drives,
+            "drives_trimmed_to_the_road": sum(c.trimmed > 0 for c in self.candidates if not c.cause),
+            "drives_trimmed_steps": sum(c.trimmed for c in self.candidates if not c.cause),
+            "edges_opened_where_lanes_cross": self.opened,
+            **{f"corridor_{rule}": borders for rule, borders in self.corridors.items()},
         }
         return {name: count for name, count in counts.items() if count}
 
@@ -154,6 +161,8 @@ def pack(drafted: Draft, capacity: Capacity) -> tuple[Scenario, CompileReport]:
             "lines": lines_cropped,
         },
         lanes_left_out=sum(path.left_out + lanes_beyond(path, capacity.route_lanes) for path in drafted.paths),
+        opened=drafted.elements.opened,
+        corridors=drafted.corridors.counts(drafted.paths),
         lines_left_out=sum(max(len(lines) - capacity.route_lines, 0) for lines in routes),
         drives=0 if drafted.candidates else len(drafted.paths),
     )
@@ -210,7 +219,7 @@ def _map(drafted: Draft, elements: Elements, capacity: Capacity) -> Map:
     return Map(
         elements=_padded(elements.segments, (c.elements, 4), np.float32),
         element_kind=_padded(elements.kind, (c.elements,), np.int32),
-        stations=_padded(_cross_sections(lanes), (c.stations, len(Cross)), np.float32),
+        stations=_padded(_cross_sections(drafted), (c.stations, len(Cross)), np.float32),
         station_lane=_padded(lanes.lane, (c.stations,), np.int32, -1),
         lane_first=_padded(lanes.first, (c.lanes,), np.int32),
         lane_count=_padded(lanes.count, (c.lanes,), np.int32),
@@ -226,13 +235,15 @@ def _map(drafted: Draft, elements: Elements, capacity: Capacity) -> Map:
     )
 
 
-def _cross_sections(lanes: Lanes) -> Float[np.ndarray, "Q 9"]:
+def _cross_sections(drafted: Draft) -> Float[np.ndarray, "Q 11"]:
+    lanes = drafted.lanes
     sections = np.empty((len(lanes.left), len(Cross)))
     sections[:, Cross.LEFT_X : Cross.RIGHT_X] = lanes.left
     sections[:, Cross.RIGHT_X : Cross.CENTRE_X] = lanes.right
     sections[:, Cross.CENTRE_X : Cross.COS] = lanes.centre
     sections[:, Cross.COS : Cross.LIMIT] = lanes.tangent
     sections[:, Cross.LIMIT] = lanes.limit[lanes.lane]
+    sections[:, Cross.WIDE_LEFT :] = drafted.corridors.width
     return sections
 
 

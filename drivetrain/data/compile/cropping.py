@@ -3,7 +3,7 @@
     steps          the first ones
     egos           those that drive farthest; the others are there, and are not controlled
     agents         the egos, then whoever comes nearest to one of them at the same moment
-    elements       those that are observed before others, then those nearest to the egos' recorded paths
+    elements       those that are seen, or judged by, before others, then those nearest to the egos' recorded paths
     control lines  those on an ego's route, then those nearest to the egos' recorded paths
 
 Ties go to what stands first, and what is kept stays in its order. Where nothing exceeds, nothing is touched.
@@ -19,7 +19,7 @@ from drivetrain.data.compile.drafting import Draft, route_lines
 from drivetrain.data.recordings.recording import Recording, Tracks
 from drivetrain.data.roads.elements import Elements
 from drivetrain.data.routes.routing import Path
-from drivetrain.types import OBSERVED
+from drivetrain.types import LAID_OUT
 
 NO_ROOM = "no_room"
 """The cause of a candidate that is left out for want of room."""
@@ -74,9 +74,9 @@ def elements_kept(drafted: Draft, room: int) -> tuple[Elements, int]:
     if len(elements.kind) <= room:
         return elements, 0
     distance = _from_paths(drafted, elements.segments.reshape(-1, 2, 2))
-    kept = np.sort(np.lexsort((distance, ~np.isin(elements.kind, OBSERVED)))[:room])
+    kept = np.sort(np.lexsort((distance, ~np.isin(elements.kind, LAID_OUT)))[:room])
     height = None if elements.height is None else elements.height[kept]
-    return Elements(elements.segments[kept], elements.kind[kept], height), len(elements.kind) - room
+    return Elements(elements.segments[kept], elements.kind[kept], height, elements.opened), len(elements.kind) - room
 
 
 def crop_lines(drafted: Draft, room: int) -> tuple[Draft, int]:

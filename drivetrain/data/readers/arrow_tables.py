@@ -16,7 +16,8 @@ MAX_ROWS = 4_000_000
 def read_table(
     file: str, columns: Mapping[str, str], optional: Mapping[str, str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Columns by name: `text` as str, `integer` as int64, `number` as finite float64; all of one length.
+    """Columns by name: `text` as str, `integer` as int64, `number` as finite float64, `measure` as float64 that is NaN
+    in rows without a value; all of one length.
 
     A file ending in `.parquet` is Parquet, any other is Feather (Arrow IPC).
 
@@ -83,17 +84,19 @@ def _check_rows(file: str, rows: int) -> None:
 def _column(where: str, column: Any, kind: str) -> np.ndarray:
     import pyarrow as pa
 
-    if column.null_count:
+    if column.null_count and kind != "measure":
         refuse(where, f"{column.null_count} rows without a value", "fill or drop the rows")
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    is_number = pa.types.is_integer(column.type) or (kind == "number" and pa.types.is_floating(column.type))
+    is_number = pa.types.is_integer(column.type) or (
+        kind in ("number", "measure") and pa.types.is_floating(column.type)
+    )
     if not (is_text if kind == "text" else is_number):
-        refuse(where, f"of type {quote(str(column.type))}", f"give {kind}s")
+        refuse(where, f"of type {quote(str(column.type))}", f"give {kind.replace('measure', 'number')}s")
     if kind == "text":
         return np.array(column.to_pylist(), object)
     array = column.to_numpy().astype(np.int64 if kind == "integer" else np.float64)
-    if not np.isfinite(array).all():
+    if kind != "measure" and not np.isfinite(array).all():
         refuse(where, "a value that is not finite", "drop the row")
     return array

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from drivetrain.data.recordings.recording import LEVELS_APART, Recording
 from drivetrain.data.recordings.telling import Told, silent
+from drivetrain.data.roads.broken_edges import marks, opened
 from drivetrain.data.roads.lanes import SEAM, Lanes
 from drivetrain.data.roads.levels import above, line_heights, nearest, raised
 from drivetrain.data.roads.map_extension import polygons
@@ -39,12 +40,14 @@ class Elements:
     segments: Float[np.ndarray, "R 4"]
     kind: Int[np.ndarray, "R"]
     height: Float[np.ndarray, "R"] | None = None  # m; None: all on one level
+    opened: int = 0  # places where a given edge led across a lane
 
 
 def elements_of(recording: Recording, lanes: Lanes, told: Told = silent) -> Elements:
     """All road elements of a recording whose lanes were compiled: edges first, then borders, then the rest."""
     drawn = [(ElementKind(f.kind), raised(lanes, f.points, f.height)) for f in recording.features]
     own = [points for kind, points in drawn if kind == ElementKind.ROAD_EDGE]
+    own, gates = opened(own, lanes)
     edges, caps = (own, None) if own else (_edges(lanes, told), _caps(lanes))
     told("borders")
     pieces, kinds, heights = [np.zeros((0, 4))], [np.zeros(0, int)], [np.zeros(0)]
@@ -63,8 +66,14 @@ def elements_of(recording: Recording, lanes: Lanes, told: Told = silent) -> Elem
         pieces.append(segments)
         heights.append(height)
         kinds.append(np.full(len(segments), kind))
+    is_edge = np.concatenate(kinds) == ElementKind.ROAD_EDGE
+    edges_drawn, their_heights = (np.concatenate(part)[is_edge] for part in (pieces, heights))
+    segments, height = marks(edges_drawn, their_heights, lanes, given=caps is None)
+    pieces.append(segments)
+    heights.append(height)
+    kinds.append(np.full(len(segments), ElementKind.NO_EDGE))
     height = None if lanes.height is None else np.concatenate(heights)
-    return Elements(np.concatenate(pieces), np.concatenate(kinds).astype(int), height)
+    return Elements(np.concatenate(pieces), np.concatenate(kinds).astype(int), height, gates)
 
 
 def _edges(lanes: Lanes, told: Told) -> list[Points]:

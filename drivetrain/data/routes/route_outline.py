@@ -21,17 +21,14 @@ Corners = Float[np.ndarray, "m 4 2"]
 
 
 def route_flags(
-    stations: Int[np.ndarray, "P L"],
-    linked: Bool[np.ndarray, "P L"],
-    left: Float[np.ndarray, "Q 2"],
-    right: Float[np.ndarray, "Q 2"],
+    linked: Bool[np.ndarray, "P L"], left: Float[np.ndarray, "P L 2"], right: Float[np.ndarray, "P L 2"]
 ) -> UInt[np.ndarray, "P L"]:
-    """The `RouteFlag` bits of every station of a route."""
+    """The `RouteFlag` bits of every station of a route whose borders these are: which pieces exist, which are open."""
     flags = np.where(linked, int(RouteFlag.LINKED), 0).astype(np.uint32)
     row, slot = np.nonzero(linked)
     if not len(row):
         return flags
-    here, there = stations[row, slot], stations[row + 1, slot]
+    here, there = (row, slot), (row + 1, slot)
     corners = np.stack([left[here], left[there], right[there], right[here]], axis=1)
     quads = np.asarray(shapely.make_valid(shapely.polygons(corners)))
     far = _crossings(quads, row)

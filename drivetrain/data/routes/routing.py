@@ -219,7 +219,7 @@ def _finish(
     distance = [arc[at] + (point - centre[on[at]]) @ tangent[on[at]] for at, point in ends]
     return Path(
         stations=stations,
-        flags=route_flags(stations, linked, lanes.left, lanes.right),
+        flags=route_flags(linked, lanes.left[stations], lanes.right[stations]),
         reference=reference,
         offset={lane: [row - low for row in rows] for lane, rows in sorted(table.offset.items())},
         cursor=start,

@@ -38,7 +38,9 @@ def cut_clip(entry: Entry, scenario: Scenario, start: int, steps: int) -> tuple[
         cursor=np.array([cursor for cursor, _ in places], np.int32),
         log_distance=np.array([distance for _, distance in places], np.float32),
     )
-    entries = tuple(dataclasses.replace(entry.egos[row], first=0, last=steps, cause="") for row in kept_egos)
+    entries = tuple(
+        dataclasses.replace(entry.egos[row], first=0, last=steps, cause="", worst=None) for row in kept_egos
+    )
     named = dataclasses.replace(entry, name=f"{entry.name}@{start}", steps=steps + 1, egos=entries)
     return named, replace(scenario, log=shorter, egos=chosen)
 

@@ -18,6 +18,7 @@ from drivetrain import __version__
 from drivetrain.data.compile.capacity import MOST, NOTHING, Capacity, union
 from drivetrain.data.compile.compiling import CompileReport, compile_within
 from drivetrain.data.compile.cropping import shorten
+from drivetrain.data.compile.drafting import UNROUTED
 from drivetrain.data.readers import READERS
 from drivetrain.data.recordings.naming import named_apart
 from drivetrain.data.recordings.provenance import counted, faults
@@ -25,8 +26,18 @@ from drivetrain.data.recordings.recording import Recording
 from drivetrain.data.recordings.resampling import resample
 from drivetrain.data.recordings.smoothing import smooth
 from drivetrain.data.store.atomic_folder import publish
-from drivetrain.data.store.dataset_info import count, cropped_of, total
-from drivetrain.data.store.manifest import VERSION, EgoEntry, Entry, Manifest, Shard, Skipped, check_split, is_plain
+from drivetrain.data.store.dataset_info import corridors_of, count, cropped_of, total
+from drivetrain.data.store.manifest import (
+    VERSION,
+    EgoEntry,
+    Entry,
+    Manifest,
+    Shard,
+    Skipped,
+    Unrouted,
+    check_split,
+    is_plain,
+)
 from drivetrain.data.store.process_pool import spread, tell
 from drivetrain.data.store.shards import pack_record, write_manifest
 from drivetrain.data.store.splitting import Gate, split_of
@@ -81,6 +92,7 @@ class Summary:
     capacity: Capacity
     cropped: dict[str, int]  # for want of room, all recordings together: what is not zero
     faults: dict[str, int]  # of the sources, mended or left out: likewise
+    corridors: dict[str, int]  # borders of lanes beyond which routes go, by rule (`data/routes/corridors.py`): likewise
 
 
 def convert(
@@ -131,6 +143,7 @@ def convert(
         capacity=manifest.capacity,
         cropped=cropped_of(notes),
         faults=faults(notes),
+        corridors=corridors_of(notes),
     )
 
 
@@ -212,7 +225,8 @@ def _describe(
         agents=count(AgentKind(kind).name.lower() for kind in np.asarray(scenario.log.bodies.kind) if kind),
         notes=total([recording.notes, compiled.notes]),
         smoothing=smoothing,
-        egos=tuple(EgoEntry(int(tracks.id[c.track]), int(tracks.kind[c.track]), c.first, c.last) for c in driven),
+        egos=tuple(EgoEntry(c.id, int(c.kind), c.first, c.last, widened=c.widened, trimmed=c.trimmed) for c in driven),
+        unrouted=tuple(Unrouted(c.id, c.cause, round(c.moved, 1)) for c in compiled.candidates if c.cause in UNROUTED),
     )
 
 

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from drivetrain.data.recordings.recording import SPLITS
+from drivetrain.data.store.causes import causes
 from drivetrain.data.store.manifest import Scalar
 from drivetrain.data.store.shards import read_manifest
 
+CORRIDOR = "corridor_"
+"""How the notes begin that count borders of lanes beyond which routes go."""
 CROPPED = "cropped_"
 """How the notes begin that count what a capacity left out."""
 
@@ -28,9 +31,11 @@ class Info:
     admitted_by_split: dict[str, int]
     kept_out: dict[str, int]  # egos by cause
     unchecked: int
+    causes: dict[str, dict[str, int | float]]  # every vehicle by why it may be driven or not: see `causes`
     agents: dict[str, int]  # by kind
     capacity: dict[str, int]
     cropped: dict[str, int]  # what exceeded the capacity and was left out; nothing is where nothing did
+    corridors: dict[str, int]  # borders of lanes, a station each, beyond which routes go, by rule
     notes: dict[str, int]  # what readers and compiling left out, derived or mended
     smoothing: dict[str, Scalar]  # of the whole dataset: the largest of each figure
     skipped: dict[str, str]  # file → reason
@@ -61,10 +66,12 @@ def info(folder: str | Path) -> Info:
         admitted=sum(cause is None for _, cause in egos),
         admitted_by_split={split: sum(cause is None and where == split for where, cause in egos) for split in SPLITS},
         kept_out=count(cause for _, cause in egos if cause),
+        causes=causes(manifest),
         unchecked=sum(cause == "" for _, cause in egos),
         agents=total(entry.agents for entry in entries),
         capacity=dict(vars(manifest.capacity)),
         cropped=cropped_of(total(entry.notes for entry in entries)),
+        corridors=corridors_of(total(entry.notes for entry in entries)),
         notes=total(entry.notes for entry in entries),
         smoothing=smoothing,
         skipped={skipped.file: skipped.reason for skipped in manifest.skipped},
@@ -78,6 +85,11 @@ def info(folder: str | Path) -> Info:
 def cropped_of(notes: dict[str, int]) -> dict[str, int]:
     """The counts of what was cropped among all notes: agents, steps, elements, …"""
     return {name.removeprefix(CROPPED): number for name, number in notes.items() if name.startswith(CROPPED)}
+
+
+def corridors_of(notes: dict[str, int]) -> dict[str, int]:
+    """The counts of borders that routes go beyond, by rule, among all notes."""
+    return {name.removeprefix(CORRIDOR): number for name, number in notes.items() if name.startswith(CORRIDOR)}
 
 
 def count(words: Iterable[str]) -> dict[str, int]:

@@ -13,13 +13,23 @@ from drivetrain.data.compile.capacity import Capacity
 from drivetrain.data.recordings.recording import SPLITS
 from drivetrain.types import InputError
 
-VERSION = 2
+VERSION = 3
 """Version of the on-disk format; a folder of another version is refused."""
 
 Scalar = str | int | float
 
 LATER: dict[str, int | None] = {"levels": 0, "driven": None}
 """Keys that came after the version: left out at these values, so that what needs them not is as it was."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Worst:
+    """What the events say of an ego's own recorded drive, at the worst of its steps."""
+
+    off_route: float  # margins, m
+    off_road: float  # of the steps at which the surface is known
+    collision: float
+    road_unknown: bool  # whether the surface is unknown at some step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +41,23 @@ class EgoEntry:
     first: int  # first step, inclusive
     last: int  # last step, inclusive
     cause: str | None = ""  # None: admitted; "": not checked yet; anything else: the reason that keeps it out
+    widened: bool = False  # its recorded drive does not keep to the lanes of its route: it needs the corridor
+    trimmed: int = 0  # steps off the road at its ends that are left out
+    worst: Worst | None = None  # None: not checked yet
+
+    @property
+    def in_lanes(self) -> bool:
+        """Whether it is whole and keeps to the lanes of its route: no rule of corridors has to do with it."""
+        return not self.widened and not self.trimmed
+
+
+@dataclasses.dataclass(frozen=True)
+class Unrouted:
+    """A vehicle that drives and has no route: why (no_lane, no_route, other_kinds), and how far it drives."""
+
+    track_id: int
+    cause: str
+    metres: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +78,7 @@ class Entry:
     shard: str = ""
     position: int = -1  # of the record within its shard
     sha256: str = ""  # of the record's bytes
+    unrouted: tuple[Unrouted, ...] = ()
     area: tuple[float, ...] = ()  # what its road elements that are observed span along x and y, m
 
 

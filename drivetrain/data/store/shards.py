@@ -18,9 +18,9 @@ from drivetrain.atomic import write_atomically
 from drivetrain.data.compile.capacity import NOTHING, Capacity, union
 from drivetrain.data.compile.padding import extent, from_arrays, pad, to_arrays
 from drivetrain.data.store.atomic_folder import MANIFEST, fresh_folder
-from drivetrain.data.store.manifest import VERSION, Entry, Manifest, Shard, Skipped, decode, encode
+from drivetrain.data.store.manifest import VERSION, Entry, Manifest, Shard, Skipped, Worst, decode, encode
 from drivetrain.data.store.records import RECORDS_PER_SHARD, arrays_of, open_shard, read_record, shard_name, write_shard
-from drivetrain.types import OBSERVED, InputError, Scenario, replace
+from drivetrain.types import LAID_OUT, InputError, Scenario, replace
 
 SHARDS_OPEN = 64
 
@@ -44,7 +44,7 @@ def pack_record(entry: Entry, scenario: Scenario) -> Packed:
 
 def _span(arrays: dict[str, np.ndarray]) -> tuple[float, float]:
     """What the road elements that are observed span along x and y, m."""
-    ends = arrays["map.elements"][np.isin(arrays["map.element_kind"], OBSERVED)].reshape(-1, 2)
+    ends = arrays["map.elements"][np.isin(arrays["map.element_kind"], LAID_OUT)].reshape(-1, 2)
     span = np.ptp(ends, axis=0) if len(ends) else np.zeros(2)
     return float(span[0]), float(span[1])
 
@@ -176,8 +176,13 @@ def verify(folder: str | Path) -> Manifest:
     return manifest
 
 
-def set_causes(folder: str | Path, causes: dict[str, Sequence[str | None]]) -> Manifest:
-    """Write why each ego of the named recordings is kept out (None: admitted); the manifest is replaced in one go."""
+def set_causes(
+    folder: str | Path, causes: dict[str, Sequence[str | None]], worst: dict[str, Sequence[Worst]] | None = None
+) -> Manifest:
+    """Write why each ego of the named recordings is kept out (None: admitted), and the worst of its recorded drive.
+
+    The manifest is replaced in one go.
+    """
     manifest = read_manifest(folder)
     unknown = causes.keys() - {entry.name for entry in manifest.recordings}
     if unknown:
@@ -187,7 +192,9 @@ def set_causes(folder: str | Path, causes: dict[str, Sequence[str | None]]) -> M
         given = causes.get(entry.name, [ego.cause for ego in entry.egos])
         if len(given) != len(entry.egos):
             raise InputError(f"{folder}: {entry.name}: {len(given)} causes for {len(entry.egos)} egos (give one each)")
-        egos = tuple(replace(ego, cause=cause) for ego, cause in zip(entry.egos, given, strict=True))
+        found = (worst or {}).get(entry.name, [ego.worst for ego in entry.egos])
+        rows = zip(entry.egos, given, found, strict=True)
+        egos = tuple(replace(ego, cause=cause, worst=each) for ego, cause, each in rows)
         entries.append(replace(entry, egos=egos))
     manifest = replace(manifest, recordings=tuple(entries))
     write_atomically(Path(folder) / MANIFEST, encode(manifest))

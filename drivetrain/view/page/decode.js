@@ -9,6 +9,11 @@ function unpack(packed) {
   return values;
 }
 
+function outline(path, points) { // a closed outline in centimetres
+  for (let i = 0; i < points.length; i += 2) path[i ? "lineTo" : "moveTo"](points[i] / 100, points[i + 1] / 100);
+  path.closePath();
+}
+
 function once(compute) {
   let value, done = false;
   return () => (done ? value : ((value = compute()), (done = true), value));

@@ -170,7 +170,7 @@ function mountReplay(root, data) {
     const others = scene.agents.filter((agent) => !taken.has(agent.column)).map((agent) => ({ ...agent, pose: agent.path.at(log - agent.first) })).filter((agent) => agent.pose);
     if (!state.route && episode.routes.length) {
       state.route = new Path2D();
-      for (const strips of episode.routes) for (const run of strips) scene.strip(state.route, run);
+      for (const shapes of episode.routes) for (const shape of shapes) outline(state.route, unpack(shape));
     }
     const events = shown ? shown.events.filter((event) => event.row <= t).map((event) => ({ at: event.at, bad: FAILING.has(event.name) })) : [];
     return { scene, paths: roads[episode.scene](), route: state.route, step: log, others, egos, events };

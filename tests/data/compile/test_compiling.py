@@ -46,7 +46,7 @@ def test_the_log_holds_what_was_recorded_and_zeros_elsewhere():
 def test_the_map_packs_stations_in_the_documented_columns():
     road = compiled(scenes.straight_road(lanes=2, length=100.0))[0].map
     station = road.stations[road.lane_first[0] + 10]
-    np.testing.assert_allclose(station, [20.0, 3.5, 20.0, 0.0, 20.0, 1.75, 1.0, 0.0, 15.0], atol=1e-6)
+    np.testing.assert_allclose(station, [20.0, 3.5, 20.0, 0.0, 20.0, 1.75, 1.0, 0.0, 15.0, 2.0, 0.5], atol=1e-6)
     assert road.lane_neighbours[:2].tolist() == [[1, -1], [-1, 0]]
     for lane in range(int((road.lane_count > 0).sum())):
         rows = slice(road.lane_first[lane], road.lane_first[lane] + road.lane_count[lane])

@@ -125,8 +125,8 @@ def test_left_hand_traffic_is_right_hand_traffic_in_a_mirror(draw):
     right, left = compile_recording(recording)[0], compile_recording(mirrored(recording))[0]
     assert int((right.map.station_lane >= 0).sum()) == int((left.map.station_lane >= 0).sum())
     one, other = right.map.stations, left.map.stations
-    columns = [2, 3, 0, 1, 4, 5, 6, 7, 8]  # left and right change places
-    signs = np.array([1, -1, 1, -1, 1, -1, 1, -1, 1])
+    columns = [2, 3, 0, 1, 4, 5, 6, 7, 8, 10, 9]  # left and right change places
+    signs = np.array([1, -1, 1, -1, 1, -1, 1, -1, 1, 1, 1])
     np.testing.assert_allclose(one[:, columns] * signs, other, atol=1e-3)
     np.testing.assert_allclose(right.egos.log_distance, left.egos.log_distance, atol=1e-3)
     np.testing.assert_array_equal(right.egos.route.length, left.egos.route.length)

@@ -11,6 +11,8 @@ import shapely
 from fixtures_mutation import bytes_changed, survive
 
 from drivetrain.data.readers.argoverse import forecasting as argoverse
+from drivetrain.data.readers.argoverse import vector_map
+from drivetrain.data.recordings.provenance import faults
 from drivetrain.types import AgentKind, ElementKind, InputError
 
 DATA = Path(__file__).resolve().parents[4] / "shared/data/argoverse2"
@@ -199,17 +201,35 @@ TABLES = {
     "no column": changed((None, "heading"), ...),
     "text for numbers": changed((None, "position_x"), "far"),
     "numbers for text": changed((None, "track_id"), 7),
-    "not finite": changed((3, "position_x"), float("nan")),
-    "a gap": changed((3, "position_x"), None),
-    "absurd": changed((3, "velocity_x"), 1e300),
     "far away": changed((3, "position_x"), 1e7),
-    "unknown type": changed((3, "object_type"), "x" * 500),
-    "two rows": changed((1, "timestep"), 0),
     "time backwards": changed((3, "timestep"), -1),
     "absurd time": changed((3, "timestep"), 2**40),
     "no time": changed((None, "timestep"), 0),
     "absurd span": changed((None, "end_timestamp"), 3.2e17),
 }
+
+
+ODD_OBJECTS = {
+    "not finite": changed((3, "position_x"), float("nan")),
+    "a gap": changed((3, "position_x"), None),
+    "absurd": changed((3, "velocity_x"), 1e300),
+    "unknown type": changed((3, "object_type"), "x" * 500),
+    "two rows": changed((1, "timestep"), 0),
+}
+
+
+@pytest.mark.parametrize("name", ODD_OBJECTS)
+def test_an_object_with_an_odd_row_is_left_out_and_counted(tmp_path, name):
+    whole, found = argoverse.read(write(tmp_path)), argoverse.read(write(tmp_path, table=ODD_OBJECTS[name]))
+    assert found.notes["objects_unreadable"] == 1 and "objects_unreadable" not in whole.notes
+    assert len(found.tracks.id) == len(whole.tracks.id) - 1
+    (gone,) = set(whole.tracks.id.tolist()) - set(found.tracks.id.tolist())
+    kept = whole.tracks.id != gone
+    away = np.array(whole.origin) - found.origin
+    np.testing.assert_allclose(
+        found.tracks.position, whole.tracks.position[kept] + away * whole.tracks.valid[kept][..., None]
+    )
+    assert faults(found.notes) == faults(whole.notes) | {"objects_unreadable": 1}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -238,19 +258,37 @@ MAPS = {
     "no lanes": spoil(["lane_segments"], None),
     "a lane of text": spoil(LANE, "lane"),
     "two ids": spoil([*LANE, "id"], 2),
+    "not finite": spoil([*LANE, "left_lane_boundary", 0, "x"], float("nan")),
+    "area of text": spoil(["drivable_areas", "9", "area_boundary"], 7),
+    "crossing of text": spoil(["pedestrian_crossings", "8", "edge1"], {}),
+}
+
+
+ODD_LANES = {
     "no id": spoil([*LANE, "id"], None),
     "unknown type": spoil([*LANE, "lane_type"], "TRAM"),
     "unknown mark": spoil([*LANE, "left_lane_mark_type"], ["x"]),
     "no border": spoil([*LANE, "left_lane_boundary"], None),
     "border of text": spoil([*LANE, "left_lane_boundary"], "here"),
-    "not finite": spoil([*LANE, "left_lane_boundary", 0, "x"], float("nan")),
     "overflow": spoil([*LANE, "left_lane_boundary", 0, "x"], 10**400),
     "far away": spoil([*LANE, "left_lane_boundary", 0, "x"], 1e8),
     "links of text": spoil([*LANE, "successors"], ["2"]),
     "neighbour of text": spoil([*LANE, "left_neighbor_id"], "3"),
-    "area of text": spoil(["drivable_areas", "9", "area_boundary"], 7),
-    "crossing of text": spoil(["pedestrian_crossings", "8", "edge1"], {}),
 }
+
+
+@pytest.mark.parametrize("name", ODD_LANES)
+def test_an_odd_lane_is_left_out_and_counted(tmp_path, name):
+    whole, found = argoverse.read(write(tmp_path)), argoverse.read(write(tmp_path, streets=ODD_LANES[name]))
+    assert found.notes["map_features_unreadable"] == 1
+    assert {lane.id for lane in whole.lanes} - {lane.id for lane in found.lanes} == {1}
+    assert all(1 not in (*lane.successors, *lane.predecessors, lane.left_neighbour) for lane in found.lanes)
+
+
+def test_a_map_with_too_many_points_is_refused_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(vector_map, "MAX_POINTS", 5)
+    with pytest.raises(InputError, match="more than 5 points"):
+        argoverse.read(write(tmp_path))
 
 
 @pytest.mark.parametrize("name", MAPS)

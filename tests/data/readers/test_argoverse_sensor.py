@@ -157,13 +157,9 @@ def changed(table, where, value):
 
 BOXES = {
     "one sweep": changed(annotations(), (None, "timestamp_ns"), START)[:1],
-    "two boxes": [*annotations(), annotations()[0]],
     "uneven": changed(annotations(), (0, "timestamp_ns"), START - 53_000_000),
     "no pose": changed(annotations(), (0, "timestamp_ns"), START - 5_000_000_000),
     "for ever": changed(annotations(), (0, "timestamp_ns"), START + 2**61),
-    "not finite": changed(annotations(), (5, "tx_m"), float("inf")),
-    "far away": changed(annotations(), (5, "tx_m"), 1e8),
-    "no rotation": changed(annotations(), (0, "qw"), 0.0),
     "giant": changed(annotations(), (None, "length_m"), 400.0),
     "flat": changed(annotations(), (None, "width_m"), -1.0),
     "two vehicles": changed(annotations(), (None, "category"), "EGO_VEHICLE"),
@@ -176,6 +172,24 @@ POSES = {
     "no rotation": changed(poses(), (None, "qz"), 9.0),
     "not finite": changed(poses(), (50, "ty_m"), float("nan")),
 }
+
+
+ODD_OBJECTS = {
+    "two boxes": [*annotations(), annotations()[0]],
+    "not finite": changed(annotations(), (5, "tx_m"), float("inf")),
+    "far away": changed(annotations(), (5, "tx_m"), 1e8),
+    "no rotation": changed(annotations(), (0, "qw"), 0.0),
+    "giant": changed(annotations(), (4, "length_m"), 400.0),
+    "no width": changed(annotations(), (4, "width_m"), None),
+}
+
+
+@pytest.mark.parametrize("name", ODD_OBJECTS)
+def test_an_object_with_an_odd_box_is_left_out_and_counted(tmp_path, name):
+    whole = argoverse_sensor.read(write(tmp_path / "whole"))
+    found = argoverse_sensor.read(write(tmp_path / "odd", boxes=ODD_OBJECTS[name]))
+    assert found.notes["objects_unreadable"] == 1 and "objects_unreadable" not in whole.notes
+    assert len(found.tracks.id) == len(whole.tracks.id) - 1 and len(found.marked) == 1
 
 
 @pytest.mark.parametrize("name", [*BOXES, *(f"poses: {name}" for name in POSES)])

@@ -445,12 +445,12 @@ TABLES = {
     "no rows": ([HEADER], "no rows"),
     "a short row": ([HEADER, *ROWS, "2,5,500,car,1"], "not a table"),
     "words": ([HEADER, *ROWS, "2,5,500,car,left,2,0,0,0,4,2"], "not a table"),
-    "not finite": ([HEADER, *ROWS, "2,5,500,car,nan,2,0,0,0,4,2"], "x: nan"),
-    "infinite": ([HEADER, *ROWS, "2,5,500,car,1,2,inf,0,0,4,2"], "vx: inf"),
-    "a heading of nothing": ([HEADER, *ROWS, "2,5,500,car,1,2,0,0,nan,4,2"], "psi_rad"),
-    "a speed beyond sense": ([HEADER, *ROWS, "2,5,500,car,1,2,9999,0,0,4,2"], "vx"),
-    "no width": ([HEADER, *ROWS, "2,5,500,car,1,2,0,0,0,4,0"], "no length"),
-    "a car of a kilometre": ([HEADER, *ROWS, "2,5,500,car,1,2,0,0,0,1000,2"], "length"),
+    "not finite": ([HEADER, "2,5,500,car,nan,2,0,0,0,4,2"], "x: nan"),
+    "infinite": ([HEADER, "2,5,500,car,1,2,inf,0,0,4,2"], "vx: inf"),
+    "a heading of nothing": ([HEADER, "2,5,500,car,1,2,0,0,nan,4,2"], "psi_rad"),
+    "a speed beyond sense": ([HEADER, "2,5,500,car,1,2,9999,0,0,4,2"], "vx"),
+    "no width": ([HEADER, "2,5,500,car,1,2,0,0,0,4,0"], "width: 0"),
+    "a car of a kilometre": ([HEADER, "2,5,500,car,1,2,0,0,0,1000,2"], "length"),
     "a row twice": ([HEADER, *ROWS, ROWS[7]], "two rows"),
     "half a frame": ([HEADER, *ROWS, "2,5.5,550,car,1,2,0,0,0,4,2"], "frame_id"),
     "a frame before the first": ([HEADER, *ROWS, "2,-5,-500,car,1,2,0,0,0,4,2"], "frame_id"),
@@ -461,6 +461,26 @@ TABLES = {
     "an endless name": ([HEADER, *ROWS, f"{'9' * 80},5,500,car,1,2,0,0,0,4,2"], "24 characters"),
     "a car off the map": ([HEADER, *ROWS, "2,5,500,car,90000,2,0,0,0,4,2"], "off the map"),
 }
+
+
+ODD_ROWS = {
+    "not finite": "2,5,500,car,nan,2,0,0,0,4,2",
+    "infinite": "2,5,500,car,1,2,inf,0,0,4,2",
+    "a heading of nothing": "2,5,500,car,1,2,0,0,nan,4,2",
+    "a speed beyond sense": "2,5,500,car,1,2,9999,0,0,4,2",
+    "no width": "2,5,500,car,1,2,0,0,0,4,0",
+    "a car of a kilometre": "2,5,500,car,1,2,0,0,0,1000,2",
+}
+
+
+@pytest.mark.parametrize("case", [*ODD_ROWS, "a row twice"])
+def test_a_track_with_an_odd_row_is_left_out_and_counted(tmp_path, case):
+    other = list(drive(2, "car", (5, 2), (5.0, 0.0), range(6, 60)))
+    extra = other[7] if case == "a row twice" else ODD_ROWS[case]
+    table = layout(tmp_path, [])
+    Path(table).write_text("\n".join([HEADER, *ROWS, *other, extra]) + "\n")
+    recording = lanelet2.read(lanelet2.find(table)[0])
+    assert recording.notes["objects_unreadable"] == 1 and recording.tracks.id.tolist() == [1]
 
 
 @pytest.mark.parametrize("case", TABLES)

@@ -401,6 +401,18 @@ def test_hostile_examples_give_one_line(tmp_path, name):
     refused(write(tmp_path / "a.tfrecord", example(HOSTILE_EXAMPLES[name])))
 
 
+def test_a_feature_of_an_example_with_a_bad_point_is_left_out_and_counted(tmp_path):
+    whole = columns()
+    xyz, ids = list(whole["roadgraph_samples/xyz"]), list(whole["roadgraph_samples/id"])
+    row = next(row for row, id in enumerate(ids) if ids.count(id) > 1)
+    for bad in (math.nan, math.inf, 1e8):
+        xyz[3 * row] = bad
+        found = read(tmp_path, example({"roadgraph_samples/xyz": xyz}))
+        assert found.notes["map_features_unreadable"] == 1 and found.lanes
+        assert faults(found.notes)["map_features_unreadable"] == 1
+    assert read(tmp_path, example()).notes["map_features_unreadable"] == 0
+
+
 def refused(file):
     with pytest.raises(InputError) as caught:
         waymo.read(file + "#00000")

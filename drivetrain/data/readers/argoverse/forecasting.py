@@ -12,12 +12,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.data.readers.argoverse.vector_map import read_map
 from drivetrain.data.readers.arrow_tables import read_table
 from drivetrain.data.readers.body_sizes import SIZES
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.leaving_out import left_out, repeated
 from drivetrain.data.readers.local_frame import centred
 from drivetrain.data.recordings.recording import Recording, Tracks
 from drivetrain.types import AgentKind
@@ -43,11 +44,11 @@ COLUMNS = {
     "track_id": "text",
     "object_type": "text",
     "timestep": "integer",
-    "position_x": "number",
-    "position_y": "number",
-    "heading": "number",
-    "velocity_x": "number",
-    "velocity_y": "number",
+    "position_x": "measure",
+    "position_y": "measure",
+    "heading": "measure",
+    "velocity_x": "measure",
+    "velocity_y": "measure",
 }
 OF_THE_SCENE = {
     "focal_track_id": "text",
@@ -123,6 +124,7 @@ def _dt(file: str, table: dict[str, np.ndarray]) -> float:
 def _tracks(file: str, table: dict[str, np.ndarray], notes: Counter[str]) -> tuple[Tracks, dict[str, int]]:
     """Every object but the background, positions still in the city's frame; and the numbers of the source's ids."""
     kept = table["object_type"] != LEFT_OUT
+    kept = left_out(table["track_id"], kept, _odd_rows(table) & kept, notes)
     names, track = np.unique(table["track_id"][kept].astype(str), return_inverse=True)
     notes["background_left_out"] = len(set(table["track_id"][~kept].tolist()))
     step = table["timestep"][kept]
@@ -161,6 +163,13 @@ def _tracks(file: str, table: dict[str, np.ndarray], notes: Counter[str]) -> tup
         valid=valid,
     )
     return tracks, ids
+
+
+def _odd_rows(table: dict[str, np.ndarray]) -> Bool[np.ndarray, "n"]:
+    """Rows of no known type or with a value beyond sense, and those that stand for an object and a step again."""
+    numbers = np.stack([table[name] for name in ("position_x", "position_y", "heading", "velocity_x", "velocity_y")])
+    odd = ~np.isin(table["object_type"].astype(str), [*KINDS, LEFT_OUT]) | ~(np.abs(numbers) < 1e9).all(axis=0)
+    return odd | repeated(table["track_id"].astype(str), table["timestep"])
 
 
 def _check_once(

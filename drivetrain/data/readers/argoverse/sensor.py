@@ -21,6 +21,7 @@ from drivetrain.data.readers.arrow_tables import read_table
 from drivetrain.data.readers.body_sizes import MAX_SIZE
 from drivetrain.data.readers.ground_heights import ground_heights
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.leaving_out import left_out, repeated
 from drivetrain.data.readers.local_frame import centred
 from drivetrain.data.recordings.recording import Recording, Tracks
 from drivetrain.types import AgentKind
@@ -43,7 +44,8 @@ KINDS = {
 QUATERNION = ("qw", "qx", "qy", "qz")
 PLACE = ("tx_m", "ty_m", "tz_m")
 POSE = {"timestamp_ns": "integer", **dict.fromkeys((*QUATERNION, *PLACE), "number")}
-BOXES = POSE | {"track_uuid": "text", "category": "text", "length_m": "number", "width_m": "number"}
+BOXES = dict.fromkeys(POSE, "measure") | {"timestamp_ns": "integer", "track_uuid": "text", "category": "text"}
+BOXES |= dict.fromkeys(("length_m", "width_m"), "measure")
 
 
 def find(source: str) -> list[str]:
@@ -74,6 +76,9 @@ def read(file: str) -> Recording:
     notes: Counter[str] = Counter()
     boxes = _with_ego(boxes, notes)
     step, dt = _steps(file, boxes["timestamp_ns"])
+    others = boxes["category"] != EGO
+    kept = left_out(boxes["track_uuid"], others, _odd_boxes(boxes, step), notes) | ~others
+    boxes, step = {name: column[kept] for name, column in boxes.items()}, step[kept]
     tracks, ego = _tracks(file, boxes, step, _in_city(file, boxes, poses), notes)
     tracks, origin = centred(f"{file}: tx_m", tracks)
     road = read_map(str(maps[0]), origin, notes)
@@ -130,6 +135,17 @@ def _steps(file: str, times: Int[np.ndarray, "n"]) -> tuple[Int[np.ndarray, "n"]
     if off > JITTER:
         refuse(where, "sweeps that are not evenly spaced", "cut the log at the gap")
     return np.round((times - sweeps[0]) * 1e-9 / dt).astype(np.int64), round(dt, 3)
+
+
+def _odd_boxes(boxes: dict[str, np.ndarray], step: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    """Boxes of objects, not of the recording vehicle, with a place, rotation or size beyond sense, or given again."""
+    place, turn, size = (
+        np.stack([boxes[name] for name in names], axis=1) for names in (PLACE, QUATERNION, ("length_m", "width_m"))
+    )
+    norm = np.linalg.norm(np.clip(turn, -2.0, 2.0), axis=1)
+    odd = ~(np.abs(place) < 1e6).all(axis=1) | ~((norm > 0.5) & (norm < 2.0))
+    odd |= ~((size > 0) & (size < MAX_SIZE)).all(axis=1) | repeated(boxes["track_uuid"].astype(str), step)
+    return odd & (boxes["category"] != EGO)
 
 
 def _in_city(

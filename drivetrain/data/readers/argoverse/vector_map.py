@@ -17,6 +17,7 @@ import shapely
 from jaxtyping import Float
 
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.leaving_out import readable
 from drivetrain.data.readers.local_frame import MAX_EXTENT
 from drivetrain.data.recordings.recording import Feature, Lane
 from drivetrain.data.recordings.unpacking import read_bytes
@@ -43,6 +44,8 @@ MARKS = {
 """Lane marks, less their colour."""
 Links = tuple[dict[int, list[int]], dict[int, list[int]]]
 """Successors and predecessors by lane."""
+UNREADABLE = "map_features_unreadable"
+"""The note that counts lanes, crossings and areas that are left out."""
 COLOURS = ("_YELLOW", "_WHITE", "_BLUE")
 
 
@@ -59,7 +62,12 @@ def read_map(file: str, origin: Float[np.ndarray, "2"], notes: Counter[str]) -> 
     document = _parse(file)
     segments = _items(file, document, "lane_segments")
     budget = Counter({"points": MAX_POINTS})
-    read = [_lane(f"{file}: lane_segments: {quote(key)}", item, origin, budget) for key, item in segments.items()]
+    read = readable(
+        segments.items(),
+        lambda item: _lane(f"{file}: lane_segments: {quote(item[0])}", item[1], origin, budget),
+        notes,
+        UNREADABLE,
+    )
     ids = [lane.id for lane in read]
     if len(set(ids)) != len(ids):
         twice = next(id for id in ids if ids.count(id) > 1)
@@ -70,13 +78,20 @@ def read_map(file: str, origin: Float[np.ndarray, "2"], notes: Counter[str]) -> 
     lanes = {id: _placed(lane, lanes, links, notes) for id, lane in lanes.items()}
     notes["bicycle_lanes"] += sum(not lane.drivable for lane in lanes.values())
     crossings = _items(file, document, "pedestrian_crossings")
-    walks = [_crossing(f"{file}: pedestrian_crossings: {quote(k)}", v, origin, budget) for k, v in crossings.items()]
-    areas = [
-        _points(f"{file}: drivable_areas: {quote(key)}: area_boundary", item.get("area_boundary"), origin, budget)[
-            :, :2
-        ]
-        for key, item in _items(file, document, "drivable_areas").items()
-    ]
+    walks = readable(
+        crossings.items(),
+        lambda item: _crossing(f"{file}: pedestrian_crossings: {quote(item[0])}", item[1], origin, budget),
+        notes,
+        UNREADABLE,
+    )
+    areas = readable(
+        _items(file, document, "drivable_areas").items(),
+        lambda item: _area(f"{file}: drivable_areas: {quote(item[0])}", item[1], origin, budget),
+        notes,
+        UNREADABLE,
+    )
+    if budget["points"] < 0:
+        refuse(file, f"more than {MAX_POINTS} points in the map", "cut the map")
     edges = _edges(areas, lanes, notes)
     features = [Feature(ElementKind.ROAD_EDGE, edge) for edge in edges]
     features += [Feature(ElementKind.CROSSWALK, walk[:, :2], walk[:, 2]) for walk in walks if len(walk) > 3]
@@ -227,6 +242,13 @@ def _placed(lane: Lane, lanes: dict[int, Lane], links: Links, notes: Counter[str
 
 
 # ------------------------------------------------------------------------------------------------------------ outlines
+
+
+def _area(
+    where: str, item: dict[str, Any], origin: Float[np.ndarray, "2"], budget: Counter[str]
+) -> Float[np.ndarray, "_ 2"]:
+    """The outline of a drivable area."""
+    return _points(f"{where}: area_boundary", item.get("area_boundary"), origin, budget)[:, :2]
 
 
 def _crossing(

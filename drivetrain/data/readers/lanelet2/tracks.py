@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.data.readers.body_sizes import MAX_SIZE, SIZES
 from drivetrain.data.readers.hardened_xml import MAX_NUMBER, quote, refuse
+from drivetrain.data.readers.leaving_out import OBJECTS_UNREADABLE, left_out, repeated
 from drivetrain.data.recordings.recording import Tracks
 from drivetrain.data.recordings.series import wrapped
 from drivetrain.data.recordings.unpacking import check_file, read_bytes
@@ -57,6 +58,7 @@ class Table(NamedTuple):
     dt: float  # s
     other_kinds: int  # rows of no known kind
     either: int  # rows that may be a pedestrian or a bicycle
+    unreadable: int  # tracks that are left out
 
     @property
     def clips(self) -> list[tuple[int, int]]:
@@ -81,6 +83,12 @@ def _read_table(files: tuple[str, ...], _: tuple[tuple[int, int], ...]) -> Table
     label = np.concatenate([part[0] for part in parts])
     kind = np.concatenate([part[1] for part in parts])
     numbers = np.concatenate([part[2] for part in parts])
+    notes: Counter[str] = Counter()
+    odd = np.concatenate([part[3] for part in parts]) | repeated(label, numbers[:, 0])
+    kept = left_out(label, np.ones(len(label), bool), odd, notes)
+    if np.isnan(numbers[kept & odd, 2:6]).any() or (odd & kept & ~repeated(label, numbers[:, 0])).any():
+        refuse(f"{files[0]}: rows", "one of every track is beyond sense", "restore the file")
+    label, kind, numbers = label[kept], kind[kept], numbers[kept]
     names, track = np.unique(label, return_inverse=True)
     frame = numbers[:, 0].astype(np.int64)
     dt = _interval(files[0], frame, numbers[:, 1])
@@ -103,11 +111,12 @@ def _read_table(files: tuple[str, ...], _: tuple[tuple[int, int], ...]) -> Table
         dt=dt,
         other_kinds=int((kinds[place] == AgentKind.OTHER).sum()),
         either=int((words == "pedestrian/bicycle").sum()),
+        unreadable=notes[OBJECTS_UNREADABLE],
     )
 
 
-def _read_file(file: str) -> tuple[np.ndarray, np.ndarray, Float[np.ndarray, "r 9"]]:
-    """Names, kinds and numbers (frame, time, and the values of a table) of one file."""
+def _read_file(file: str) -> tuple[np.ndarray, np.ndarray, Float[np.ndarray, "r 9"], Bool[np.ndarray, "r"]]:
+    """Names, kinds and numbers (frame, time, values of a table) of one file, and which rows are beyond sense."""
     try:
         text = read_bytes(file).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -132,28 +141,36 @@ def _read_file(file: str) -> tuple[np.ndarray, np.ndarray, Float[np.ndarray, "r 
     for column, name in enumerate((*NEEDED[1:3], *NEEDED[4:], *EXTRA)):
         if name in numeric:
             numbers[:, column] = cells[:, numeric.index(name)]
-    _check(file, numbers, [name in numeric for name in EXTRA])
-    return names[:, 0], names[:, 1], numbers
+    return names[:, 0], names[:, 1], numbers, _odd(file, numbers, [name in numeric for name in EXTRA])
 
 
 def _column(lines: list[str], columns: list[int], dtype: str) -> np.ndarray:
     return np.loadtxt(io.StringIO("\n".join(lines)), dtype, delimiter=",", comments=None, usecols=columns, ndmin=2)
 
 
-def _check(file: str, numbers: Float[np.ndarray, "r 9"], extra: list[bool]) -> None:
-    """Refuse what is not finite or beyond sense."""
+def _odd(file: str, numbers: Float[np.ndarray, "r 9"], extra: list[bool]) -> Bool[np.ndarray, "r"]:
+    """Rows that hold what is not finite or beyond sense, of an object's place or size.
+
+    Refuses frames and times beyond sense, and a file of such rows alone.
+    """
+    odd = np.zeros(len(numbers), bool)
     columns = (*NEEDED[1:3], *NEEDED[4:], *EXTRA)
     given = [True] * 6 + extra
     limits = (MAX_FRAME, MAX_NUMBER * 10, MAX_NUMBER, MAX_NUMBER, MAX_SPEED, MAX_SPEED, 1e4, MAX_SIZE, MAX_SIZE)
     for column, (name, limit) in enumerate(zip(columns, limits, strict=True)):
         values = numbers[:, column]
-        if given[column] and not (np.abs(values) <= limit).all():
-            row = int(np.flatnonzero(~(np.abs(values) <= limit))[0])
-            refuse(f"{file}: row {row + 2}: {name}", f"{values[row]:g}", f"give a number up to {limit:g}")
+        beyond = ~(np.abs(values) <= limit) & given[column]
+        if name in ("length", "width"):
+            beyond |= values <= 0.0
+        if beyond.any():
+            row = int(np.flatnonzero(beyond)[0])
+            where, what = f"{file}: row {row + 2}: {name}", f"{values[row]:g}"
+            if column < 2 or (odd | beyond).all():
+                refuse(where, what, f"give a number up to {limit:g}")
+            odd |= beyond
     if (numbers[:, 0] != np.round(numbers[:, 0])).any() or (numbers[:, 0] < 0).any():
         refuse(f"{file}: frame_id", "not a whole number", "restore the file")
-    if (numbers[:, 7:] <= 0.0).any():
-        refuse(f"{file}: length", "a side of no length", "give length and width in metres")
+    return odd
 
 
 def _interval(file: str, frame: Int[np.ndarray, "r"], time: Float[np.ndarray, "r"]) -> float:
@@ -209,6 +226,7 @@ def clip_tracks(file: str, table: Table, clip: int, origin: Float[np.ndarray, "2
         if np.isnan(size[row]).any():
             size[row] = SIZES[AgentKind(int(kind[row]))]
             notes["sizes_by_default"] += 1
+    notes[OBJECTS_UNREADABLE] += table.unreadable if clip == 0 else 0
     notes["rows_of_other_kinds"] += table.other_kinds if clip == 0 else 0
     notes["pedestrians_or_bicycles"] += (
         len(np.unique(track[kind[track] == AgentKind.PEDESTRIAN])) if table.either else 0

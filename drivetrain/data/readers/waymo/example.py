@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.data.readers.centre_lines.lane_borders import Paint
 from drivetrain.data.readers.centre_lines.lane_sampling import CentreLine
 from drivetrain.data.readers.hardened_xml import quote, refuse
+from drivetrain.data.readers.leaving_out import readable
 from drivetrain.data.readers.local_frame import MAX_EXTENT
 from drivetrain.data.readers.waymo.controls import StopSign
 from drivetrain.data.readers.waymo.lights import Seen, lights_of
@@ -123,7 +124,9 @@ def read_drawing(
     """The road's lines, joined from their samples, and the lights, in the recording's frame."""
     centres, paint, areas, signs = [], [], [], []
     pieces = 0
-    for id, type, points in _lines(where, columns, origin):
+    for id, type, points in readable(
+        _lines(where, columns, origin), lambda line: _checked(where, *line), notes, "map_features_unreadable"
+    ):
         parts = _parts(points) if type in LANES or type in EDGES or type in MARKS else [points]
         pieces += len(parts) - 1
         for number, part in enumerate(distinct(part) for part in parts):
@@ -156,9 +159,6 @@ def _lines(
         refuse(f"{where}: roadgraph_samples", "columns that differ in length, or too long", "restore the record")
     kept = np.flatnonzero(valid > 0)
     points = flat.reshape(-1, 3)[kept] - (*origin, 0.0)
-    if not (np.abs(points) < MAX_EXTENT).all():
-        what = f"a point more than {MAX_EXTENT:g} m away, or not finite"
-        refuse(f"{where}: roadgraph_samples/xyz", what, "mark the sample invalid")
     if not (np.abs(np.concatenate([ids[kept], types[kept]])) < 2**62).all():
         refuse(f"{where}: roadgraph_samples/id", "absurd ids or types", "restore the record")
     keys = np.stack([ids[kept], types[kept]], axis=1).astype(np.int64)
@@ -170,6 +170,16 @@ def _lines(
     if len(set(lanes)) != len(lanes) or any(id < 0 for id in lanes):
         refuse(f"{where}: roadgraph_samples/id", "one id of two lanes, or none", "restore the record")
     return lines
+
+
+def _checked(
+    where: str, id: int, type: int, points: Float[np.ndarray, "n 3"]
+) -> tuple[int, int, Float[np.ndarray, "n 3"]]:
+    """A feature whose points are all near enough."""
+    if not (np.abs(points) < MAX_EXTENT).all():
+        what = f"a point more than {MAX_EXTENT:g} m away, or not finite"
+        refuse(f"{where}: roadgraph_samples/xyz: feature {id}", what, "mark the sample invalid")
+    return id, type, points
 
 
 def _paths(where: str, columns: Columns, origin: Float[np.ndarray, "2"]) -> Paths:
