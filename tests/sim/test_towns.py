@@ -45,7 +45,7 @@ def test_goals_are_as_far_apart_as_was_asked_and_lie_on_the_drive(bank):
         apart = np.diff(known[:, GoalRow.ARC])
         assert len(apart) and (apart > TOWN.nearest - 1e-3).all() and (apart < TOWN.farthest + 1e-3).all()
         straight = np.hypot(*np.diff(known[:, GoalRow.X : GoalRow.STATION], axis=0).T)
-        assert (straight <= apart + 0.1).all() and (straight > 0.8 * apart).all()  # a quarter turn is 0.9 of its arc
+        assert (straight <= apart + 0.1).all() and (straight > 0.7 * apart).all()  # round a corner it is no less
         stations = np.diff(known[:, GoalRow.STATION])
         np.testing.assert_allclose(apart, 2.0 * stations, rtol=0.1)
 
