@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from drivetrain.cut_cross_entropy import Cut, likeliest, linear_cross_entropy, negligible
+from drivetrain.cut_cross_entropy.blocks import Cut
+from drivetrain.cut_cross_entropy.choosing import likeliest, several_likeliest
+from drivetrain.cut_cross_entropy.filtered import negligible, rows_together
+from drivetrain.cut_cross_entropy.loss import linear_cross_entropy
 from drivetrain.types import InputError, replace
 
 
@@ -193,6 +196,38 @@ def test_the_likeliest_and_draws():
     expected = np.exp(logits - logits.max(axis=1, keepdims=True))
     expected /= expected.sum(axis=1, keepdims=True)
     assert np.abs(shares - expected).max() < 5.0 * 0.5 / np.sqrt(4000)
+
+
+def test_rows_of_a_vmap_are_put_together_and_leave_out_what_all_of_them_leave_out():
+    """As if they were given at once; with a classifier each, each by itself."""
+    embeddings, classifier, targets, bias = peaked()
+    cut = Cut(tokens=16, entries=32, least=2.0**-12)
+    weights = np.ones(64, np.float32), np.zeros(64, np.float32), np.zeros(64, np.float32)
+    expected = ours(embeddings, classifier, targets, bias, *weights, cut)
+
+    def of_rows(e, c, b):
+        row = lambda row, target: rows_together(cut)(row[None], c, target[None], b)  # noqa: E731
+        losses, *_ = jax.vmap(row)(e, targets)
+        return jnp.sum(losses), losses
+
+    (_, losses), slopes = jax.jit(jax.value_and_grad(of_rows, (0, 1, 2), has_aux=True))(embeddings, classifier, bias)
+    np.testing.assert_allclose(losses.reshape(-1), expected[0], rtol=1e-5)
+    for one, other in zip(slopes, expected[3:], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    own = np.stack([classifier, 2.0 * classifier])
+    losses, *_ = jax.vmap(lambda c: rows_together(cut)(embeddings, c, targets, bias))(own)
+    np.testing.assert_allclose(losses[1], linear_cross_entropy(embeddings, own[1], targets, bias).loss, rtol=1e-4)
+
+
+def test_several_likeliest_of_all_blocks():
+    embeddings, classifier, _, bias = drawn(v=29)
+    logits = (embeddings @ classifier.T + bias).astype(np.float64)
+    rows, logs = several_likeliest(embeddings, classifier, bias, 5, SMALL)
+    order = np.argsort(-logits, axis=1)[:, :5]
+    np.testing.assert_array_equal(rows, order)
+    summed = np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(logs, np.take_along_axis(logits, order, axis=1) - summed, rtol=1e-4, atol=1e-5)
+    assert several_likeliest(embeddings, classifier, None, 99, SMALL)[0].shape == (13, 29)
 
 
 def test_in_a_batch():

@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from drivetrain.bench.measuring import median_seconds
-from drivetrain.cut_cross_entropy import Cut, linear_cross_entropy, negligible
+from drivetrain.cut_cross_entropy.blocks import Cut
+from drivetrain.cut_cross_entropy.filtered import negligible
+from drivetrain.cut_cross_entropy.loss import linear_cross_entropy
 from drivetrain.types import Array, Key, replace
 
 LEAST = 2.0**-12

@@ -19,7 +19,7 @@ from drivetrain.env import Env
 from drivetrain.evaluate.intervals import METHOD, mean, ratio
 from drivetrain.evaluate.metrics import LEAST_DISTANCE, RATES, Outcome, outcome
 from drivetrain.parallel import over_learners, shares
-from drivetrain.rollout import Driver, drive
+from drivetrain.rollout import Considered, Driver, drive
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, Events, InputError, Key, record, replace
 
@@ -36,6 +36,7 @@ class Drives:
     arc_length: Float[Array, "*E moments C"]
     events: Events  # [E, T, C], of the step that led to moment t + 1
     mask: Bool[Array, "*E T C"]
+    considered: Considered | None = None  # [E, T, C], at moment t; None where the driver shows nothing
 
 
 @record
@@ -132,6 +133,7 @@ def _drive_chunk(
             arc_length=trajectory.arc_length,
             events=trajectory.events,
             mask=trajectory.mask,
+            considered=trajectory.considered,
         )
         return outcome(bank, episode, trajectory), drives
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drivetrain.bench.head import Size, cut_by, descend, draw, head_line, measure_heads, plain
-from drivetrain.cut_cross_entropy import Cut
+from drivetrain.cut_cross_entropy.blocks import Cut
 
 SMALL = Size(tokens=96, entries=300, width=8)
 
