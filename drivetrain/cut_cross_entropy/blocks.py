@@ -1,6 +1,6 @@
 """How the work is cut: blocks of tokens and of the vocabulary, the logits of one of each, and sums over them."""
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ class Cut:
     cap: float = 0.0  # logits are cap · tanh(logit / cap); 0: as they are
     ignored: int = -1  # a target that counts nothing
     dtype: str = "float32"  # of the factors of products; sums are float32
+    backend: Literal["xla", "pallas", "interpreted"] = "xla"  # kernels for GPUs (`kernels.py`), or these run by XLA
 
 
 def product(letters: str, left: Array, right: Array, dtype: str) -> Array:

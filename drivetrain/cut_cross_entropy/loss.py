@@ -22,6 +22,7 @@ from jaxtyping import Float
 from drivetrain.cut_cross_entropy.blocks import Cut
 from drivetrain.cut_cross_entropy.exact import exact_loss
 from drivetrain.cut_cross_entropy.filtered import cut_loss
+from drivetrain.cut_cross_entropy.kernels import kernel_loss
 from drivetrain.types import Array, InputError, record
 
 
@@ -50,7 +51,10 @@ def linear_cross_entropy(
     """
     _check(embeddings, classifier, targets, bias, cut, over)
     given = jax.tree.map(jnp.asarray, (embeddings, classifier, targets, bias))
-    three: Any = cut_loss(cut, over, *given) if cut.least or over is not None else exact_loss(cut, *given)
+    if cut.backend != "xla":
+        three: Any = kernel_loss(cut, *given)
+    else:
+        three = cut_loss(cut, over, *given) if cut.least or over is not None else exact_loss(cut, *given)
     return Surprise(*three)
 
 
@@ -63,6 +67,8 @@ def _check(embeddings: Array, classifier: Array, targets: Array, bias: Array | N
         refuse(f"embeddings {shapes[0]}, classifier {shapes[1]}, targets {shapes[2]}", "give [N, D], [V, D] and [N]")
     if not shapes[0][0] or not shapes[1][0]:
         refuse(f"{shapes[0][0]} tokens, {shapes[1][0]} entries", "give at least one of each")
+    if cut.backend != "xla" and (over is not None or cut.ordered):
+        refuse(f"backend {cut.backend}", "kernels take a whole vocabulary as it stands: leave out over and ordered")
     if bias is not None and jnp.shape(bias) != shapes[1][:1]:
         refuse(f"bias {jnp.shape(bias)} of {shapes[1][0]} entries", "give [V]")
     for name, array in (("embeddings", embeddings), ("classifier", classifier)):

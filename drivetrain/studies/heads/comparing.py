@@ -17,6 +17,7 @@ from drivetrain.runs.run import Run
 from drivetrain.runs.site import Progress
 from drivetrain.studies.cells import Cell, Judged, choose, curves, judged, kept, load_judged
 from drivetrain.studies.gradients import memory
+from drivetrain.studies.heads.leaving_out import left_out
 from drivetrain.studies.heads.likelihood import choices, places, surprise
 from drivetrain.studies.heads.plan import Plan
 from drivetrain.studies.learning_rules import SLACK
@@ -54,6 +55,7 @@ class Comparison:
             "places": self._places,
             "seconds": lambda: {head: self._seconds(head) for head in self.cells},
             "curves": lambda: {head: curves(self._of(head, "bc_ppo"), CURVES) for head in self.cells},
+            "left_out": lambda: {head: self._left_out(head) for head in self.cells if "-" in head},
             "memory": lambda: kept(self.out / "further" / "memory.json", self._memory),
         }
         results: dict[str, Any] = {
@@ -95,7 +97,7 @@ class Comparison:
 
     def _choices(self) -> dict[str, Any]:
         """Nats per second of the log's own choices under the cloned policies, and under a uniform one."""
-        lot = self._cut(self.plan.budget.longest * self.plan.data.dt)
+        lot = self._lot("test", self.plan.budget.longest * self.plan.data.dt)
 
         def measured(cell: Cell, policy: Policy) -> Parts:
             algorithm: Any = cell.run.stages[0].algorithm
@@ -111,7 +113,7 @@ class Comparison:
 
     def _places(self) -> dict[str, Any]:
         """Nats of where the log is one second on under the cloned policies, by kernel."""
-        lot = self._cut(1.0)
+        lot = self._lot("test", 1.0)
 
         def measured(cell: Cell, policy: Policy) -> Parts:
             return places(cell.run.env, policy, lot, SAMPLES)
@@ -128,15 +130,26 @@ class Comparison:
         rows = [measured(cell, load_judged(cell, point)) for cell, point in self._chosen(head, "bc")]
         return tuple(np.concatenate(each) for each in zip(*rows, strict=True))
 
-    def _cut(self, seconds: float) -> Lot:
-        """The test episodes in pieces of at most so long."""
-        return Part((self.plan.data.dataset,), "test", seconds=seconds).whole
+    def _lot(self, part: str, seconds: float) -> Lot:
+        """The episodes of a part, in pieces of at most so long."""
+        return Part((self.plan.data.dataset,), part, seconds=seconds).whole
 
-    def _seconds(self, head: str) -> dict[str, float]:
-        """Of one update, by stage: the median of those that were timed."""
+    def _seconds(self, head: str) -> dict[str, dict[str, float]]:
+        """Of one update, by stage: the median of those that were timed, and the least, which others disturbed least."""
         rows = [row for cell in self.cells[head] for row in read_metrics(cell.folder(self.out)) if "seconds" in row]
         timed = {stage: [row["seconds"] for row in rows if row["stage"] == stage] for stage in STAGES}
-        return {stage: statistics.median(own) for stage, own in timed.items() if own}
+        return {stage: {"median": statistics.median(own), "least": min(own)} for stage, own in timed.items() if own}
+
+    def _left_out(self, head: str) -> list[dict[str, Any]]:
+        """What the filter leaves out of the head of each policy of the first seed that was judged, in their order."""
+        cell, lot = self.cells[head][0], self._lot("val", self.plan.budget.longest * self.plan.data.dt)
+        algorithm: Any = cell.run.stages[0].algorithm
+        rows = []
+        for point in self.points[head][0]:
+            measured = left_out(cell.run.env, algorithm, load_judged(cell, point), lot)
+            about = {"stage": point.file.parent.name, "steps": point.steps}
+            rows += [about | row for row in measured]
+        return rows
 
     def _coverage(self, cell: Cell) -> list[dict[str, Any]]:
         motions: Any = cell.run.env.dynamics
@@ -145,7 +158,7 @@ class Comparison:
 
     def _memory(self) -> dict[str, Any]:
         """By head, and by the entries of a vocabulary: what one update of each stage takes."""
-        lot = Part((self.plan.data.dataset,), "train", seconds=self.plan.budget.longest * self.plan.data.dt).whole
+        lot = self._lot("train", self.plan.budget.longest * self.plan.data.dt)
         runs = {head: self.plan.run(head, 0, self.out) for head in self.plan.heads()[:2]}
         runs |= {f"motions-{count}": self._repeated(count) for count in SIZES}
         figures: dict[str, Any] = {}

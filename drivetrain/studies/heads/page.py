@@ -1,6 +1,7 @@
 """The page of the study of heads: tables with intervals, likelihoods, memory against entries."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -22,6 +23,7 @@ def heads_page(results: Mapping[str, Any]) -> str:
         parts += [baseline_table(table, titles, "columns", name), difference_table(table, titles)]
         parts += [baseline_table(results.get("one_seed", {}).get(stage, {}), titles, "columns", f"{name}, one seed")]
     parts += [_likelihoods(results, titles), _curves(results.get("curves", {}), titles)]
+    parts += [_left_out(results.get("left_out", {}))]
     parts += [_memory(results.get("memory", {})), _seconds(results.get("seconds", {}), titles)]
     return build_page("Heads", None, "".join(parts), "report")
 
@@ -63,6 +65,25 @@ def _curves(curves: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]) 
     return f"<h2>PPO on validation</h2><div class='charts'>{''.join(charts)}</div>" if curves else ""
 
 
+def _left_out(left_out: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    charts = []
+    for head, rows in left_out.items():
+        for key, name in (("skipped", "left out"), ("off", "off by")):
+            series = {}
+            for row in rows:
+                order = ", in order" if row["ordered"] else ""
+                label = f"2^{math.log2(row['least']):.0f}, {row['tokens']} × {row['entries']}{order}"
+                series.setdefault(label, []).append((row["steps"], row[key]))
+            drawn = [Series(label, *zip(*points, strict=True)) for label, points in series.items()]
+            charts.append(card(Chart(f"{title(head)}: {name}", drawn, "agent-steps", percent=True)))
+    note = (
+        "Blocks of the gradient below a threshold of |softmax − onehot|, and the norm of what is lost of the gradient."
+    )
+    return (
+        f"<h2>What a filter leaves out</h2><p>{note}</p><div class='charts'>{''.join(charts)}</div>" if charts else ""
+    )
+
+
 def _memory(memory: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for head, row in memory.items():
@@ -76,6 +97,9 @@ def _memory(memory: Mapping[str, Mapping[str, Any]]) -> str:
     return f"<h2>Memory</h2><p>{note}</p>" + plain_table(head, rows)
 
 
-def _seconds(seconds: Mapping[str, Mapping[str, float]], titles: Mapping[str, str]) -> str:
-    rows = [[titles[head], *(f"{of[stage]:.2f} s" for stage in STAGES)] for head, of in seconds.items()]
+def _seconds(seconds: Mapping[str, Mapping[str, Mapping[str, float]]], titles: Mapping[str, str]) -> str:
+    rows = [
+        [titles[head], *(f"{of[stage]['median']:.2f} s, {of[stage]['least']:.2f} s at least" for stage in STAGES)]
+        for head, of in seconds.items()
+    ]
     return "<h2>Seconds an update</h2>" + plain_table(("Head", *STAGES.values()), rows) if rows else ""

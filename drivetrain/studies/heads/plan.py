@@ -25,7 +25,7 @@ TITLES = {"columns": "Columns apart", "joint": "Joint grid"}
 class Budget:
     """What every head is given."""
 
-    agent_steps: int = 2_000_000
+    agent_steps: int = 600_000
     first: float = 0.3  # share of it that is cloning
     seeds: int = 3  # of the grid's heads and of the first vocabulary; one of each further vocabulary
     scenes: int = 128  # of cloning; PPO takes twice as many
