@@ -143,7 +143,8 @@ def negligible(
     cut: Cut = Cut(),  # noqa: B008 - frozen
 ) -> Float[Array, ""]:
     """The share of blocks whose gradient is left out."""
-    log_sum_exp = cut_loss(cut, None, embeddings, classifier, targets, bias)[1]
+    three: Any = cut_loss(cut, None, embeddings, classifier, targets, bias)
+    log_sum_exp = three[1]
     tokens, entries = Blocks(len(embeddings), cut.tokens), blocks_of(cut, embeddings, classifier, bias)
 
     def of_entries(at: Array) -> Float[Array, ""]:

@@ -132,6 +132,7 @@ def _drive(driver: str, drive: Drives, episode: Start, map: Map, controlled: lis
     along = np.asarray(drive.arc_length)[:moments, controlled]
     progress = float(np.sum(np.where(alive[1:], drive.events.progress[: moments - 1, controlled], 0.0)))
     covered = float(np.sum(episode.log_distance[controlled]))
+    shown = drive.considered
     limits = [_limit(map, episode, c, along[:, i]) for i, c in enumerate(controlled)]
     return Drive(
         driver=driver,
@@ -142,8 +143,8 @@ def _drive(driver: str, drive: Drives, episode: Start, map: Map, controlled: lis
         margins=np.concatenate([np.zeros_like(margins[:1]), margins]),
         alive=alive,
         progress_ratio=progress / covered if covered >= LEAST_DISTANCE else None,
-        ahead=None if drive.considered is None else drive.considered.path[: moments - 1, controlled],
-        likely=None if drive.considered is None else drive.considered.probability[: moments - 1, controlled],
+        ahead=None if shown is None else np.asarray(shown.path)[: moments - 1, controlled],
+        likely=None if shown is None else np.asarray(shown.probability)[: moments - 1, controlled],
     )
 
 

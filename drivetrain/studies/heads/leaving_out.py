@@ -32,18 +32,27 @@ CUTS = tuple(
 
 
 def left_out(env: Env, algorithm: Bc, policy: Any, lot: Lot, cuts: Sequence[Cut] = CUTS) -> list[dict[str, Any]]:
-    """Of each cut: the share of blocks left out of the loss of the log's choices; and by how much its gradient by
-    features, classifier and bias is off, relative to its norm. `loss` is that loss, nats.
-    """
-    features, targets = _shown(env, algorithm, lot.bank, policy, jnp.asarray(lot.rows()[:EPISODES]))
-    layer = policy.head
-    given = features, layer.classifier, layer.bias
+    """What each cut leaves out of the loss of the log's choices, under a policy with a vocabulary's head."""
+    features, targets = shown(env, algorithm, policy, lot, EPISODES, ROWS)
+    return filtered(features, targets, policy.head.classifier, policy.head.bias, cuts)
 
-    loss, exact = _slopes(*given, targets, cut=Cut())
+
+def filtered(
+    features: Float[Array, "N d"],
+    targets: Int[Array, "N"],
+    classifier: Float[Array, "V d"],
+    bias: Float[Array, "V"],
+    cuts: Sequence[Cut] = CUTS,
+) -> list[dict[str, Any]]:
+    """Of each cut: the share of blocks left out; and by how much the gradient of the mean loss by features, classifier
+    and bias is off, relative to its norm. `loss` is that loss, nats.
+    """
+    given = features, classifier, bias, targets
+    loss, exact = _slopes(*given, cut=Cut())
     rows = []
     for cut in cuts:
-        off = optax.tree.norm(optax.tree.sub(_slopes(*given, targets, cut=cut)[1], exact)) / optax.tree.norm(exact)
-        share = _negligible(features, given[1], targets, given[2], cut=cut)
+        off = optax.tree.norm(optax.tree.sub(_slopes(*given, cut=cut)[1], exact)) / optax.tree.norm(exact)
+        share = _negligible(features, classifier, targets, bias, cut=cut)
         about = {"tokens": cut.tokens, "entries": cut.entries, "least": cut.least, "ordered": cut.ordered}
         rows.append(about | {"skipped": float(share), "off": float(off), "loss": float(loss)})
     return rows
@@ -60,13 +69,13 @@ def _slopes(features: Array, classifier: Array, bias: Array, targets: Array, cut
     return jax.value_and_grad(loss, (0, 1, 2))(features, classifier, bias)
 
 
-def _shown(
-    env: Env, algorithm: Bc, bank: Bank, policy: Policy, rows: Int[Array, "E"]
+def shown(
+    env: Env, algorithm: Bc, policy: Policy, lot: Lot, episodes: int, count: int
 ) -> tuple[Float[Array, "N d"], Int[Array, "N"]]:
-    """Features and the log's choices of some steps that count, drawn from all of these episodes."""
-    features, targets, mask = (np.asarray(leaf) for leaf in _features(env, algorithm, bank, policy, rows))
-    counted = np.flatnonzero(mask.reshape(-1))
-    chosen = np.random.default_rng(0).permutation(counted)[:ROWS]
+    """Features and the log's choices of at most so many steps, drawn from the first episodes of a lot."""
+    rows = jnp.asarray(lot.rows()[:episodes])
+    features, targets, mask = (np.asarray(leaf) for leaf in _features(env, algorithm, lot.bank, policy, rows))
+    chosen = np.random.default_rng(0).permutation(np.flatnonzero(mask.reshape(-1)))[:count]
     return jnp.asarray(features.reshape(-1, features.shape[-1])[chosen]), jnp.asarray(targets.reshape(-1)[chosen])
 
 
