@@ -22,8 +22,8 @@ from drivetrain.sim.dynamics.motions import Motions
 from drivetrain.studies.heads.leaving_out import filtered, shown
 from drivetrain.types import replace
 
-EPISODES, STEPS, BATCH, RATE = 160, 4096, 512, 3e-3
-MOMENTS = (0, 20, 100, 300)
+EPISODES, STEPS, BATCH, RATE = 160, 4096, 512, 2e-4
+MOMENTS = (0, 50, 200, 400)
 
 
 @jax.jit
