@@ -1,6 +1,6 @@
 """What the loss of each head and its gradient hold for a minibatch: the compiled program's own temporaries.
 
-    python benchmarks/head_memory.py
+python benchmarks/head_memory.py
 """
 
 from typing import Any
