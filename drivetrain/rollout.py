@@ -41,6 +41,14 @@ from drivetrain.types import (
 )
 
 
+@record
+class Considered:
+    """What a driver holds for likely, the likeliest first: where each of k choices would lead one agent."""
+
+    path: Float[Array, "*batch k h 2"]  # m, map frame; places of the box centre one step after another
+    probability: Float[Array, "*batch k"]
+
+
 class Driver(eqx.Module):
     """Who drives all controlled agents of a scene in an evaluation. Its arrays may change without a new compilation."""
 
@@ -49,6 +57,12 @@ class Driver(eqx.Module):
         self, bank: Bank, state: State, observation: Observation, memory: Memory, key: Key
     ) -> tuple[Float[Array, "C width"], Memory]:
         """An action of each agent, and what is remembered of the scene."""
+
+    def considered(
+        self, bank: Bank, state: State, observation: Observation, memory: Memory, key: Key
+    ) -> Considered | None:
+        """What it holds for likely of each agent, [C], given what it is given to act; None where it shows nothing."""
+        return None
 
     def rules(self, env: Env) -> Env:
         """The environment under which it drives: its own dynamics, where it has some."""
@@ -104,6 +118,7 @@ class Trajectory:
     time: Int[Array, "moments"]  # step of the log
     events: Events  # [T, C]: of the step that led to moment t + 1
     mask: Bool[Array, "T C"]  # False: after the recording's end, or padding
+    considered: Considered | None = None  # [T, C], at moment t; None where the driver shows nothing
 
 
 def start(
@@ -285,17 +300,18 @@ def drive(env: Env, bank: Bank, driver: Driver, episode: Int[Array, ""] | int, s
 
     def step(carry: tuple[State, Memory], key: Key):
         state, memory = carry
-        action, memory = driver(bank, state, env.observe(bank, state), memory, key)
+        seen = bank, state, env.observe(bank, state), memory, key
+        considered, (action, memory) = driver.considered(*seen), driver(*seen)
         after, events = env.step(bank, state, action)
         mask = state.alive & (state.time < bank.episodes.last[state.episode])
-        return (after, memory), (_moment(after), events, mask)
+        return (after, memory), (_moment(after), events, mask, considered)
 
     memory = driver.initial_memory(first.alive.shape[0])
-    _, (moments, events, mask) = jax.lax.scan(step, (first, memory), jax.random.split(key, steps))
+    _, (moments, events, mask, considered) = jax.lax.scan(step, (first, memory), jax.random.split(key, steps))
     agents, lights, along, speed, time = jax.tree.map(
         lambda start, rest: jnp.concatenate([start[None], rest]), _moment(first), moments
     )
-    return Trajectory(agents, lights, along, speed, first.controlled, time, events, mask)
+    return Trajectory(agents, lights, along, speed, first.controlled, time, events, mask, considered)
 
 
 class Shared(Driver):

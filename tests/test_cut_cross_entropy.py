@@ -10,61 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fixtures_cross_entropy import agree, drawn, ours, peaked, plain
 from fixtures_programs import held
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from drivetrain.cut_cross_entropy import Cut, likeliest, linear_cross_entropy, negligible
+from drivetrain.cut_cross_entropy.blocks import Cut
+from drivetrain.cut_cross_entropy.choosing import likeliest, several_likeliest
+from drivetrain.cut_cross_entropy.filtered import negligible, rows_together
+from drivetrain.cut_cross_entropy.loss import linear_cross_entropy
 from drivetrain.types import InputError, replace
-
-
-def drawn(n=13, v=29, d=5, scale=1.0, seed=0):
-    draw = np.random.default_rng(seed)
-    embeddings, classifier = (scale * draw.normal(size=(rows, d)).astype(np.float32) for rows in (n, v))
-    return embeddings, classifier, draw.integers(0, v, n).astype(np.int32), draw.normal(size=v).astype(np.float32)
-
-
-def plain(embeddings, classifier, targets, bias, of_loss, of_sum, of_entropy, cap=0.0, ignored=-1):
-    """Losses, log-sum-exps, entropies, and the gradients of their weighted sum, in float64."""
-    embeddings, classifier, bias = (np.asarray(x, np.float64) for x in (embeddings, classifier, bias))
-    logits = embeddings @ classifier.T + bias
-    bend = np.ones_like(logits)
-    if cap:
-        logits = cap * np.tanh(logits / cap)
-        bend = 1.0 - (logits / cap) ** 2
-    most = logits.max(axis=1, keepdims=True)
-    summed = (most + np.log(np.exp(logits - most).sum(axis=1, keepdims=True)))[:, 0]
-    counted = targets != ignored
-    loss = np.where(counted, summed - logits[np.arange(len(logits)), np.where(counted, targets, 0)], 0.0)
-    of_loss = of_loss * counted
-    log = logits - summed[:, None]
-    entropy = -(np.exp(log) * log).sum(axis=1)
-    slope = np.exp(log) * ((of_loss + of_sum)[:, None] - of_entropy[:, None] * (log + entropy[:, None]))
-    slope[np.arange(len(logits)), np.where(counted, targets, 0)] -= of_loss
-    slope *= bend
-    return loss, summed, entropy, slope @ classifier, slope.T @ embeddings, slope.sum(axis=0)
-
-
-def ours(embeddings, classifier, targets, bias, of_loss, of_sum, of_entropy, cut):
-    def weighed(embeddings, classifier, bias):
-        surprise = linear_cross_entropy(embeddings, classifier, targets, bias, cut)
-        parts = of_loss * surprise.loss, of_sum * surprise.log_sum_exp, of_entropy * surprise.entropy
-        return jnp.sum(sum(parts)), surprise
-
-    (_, surprise), slopes = jax.jit(jax.value_and_grad(weighed, (0, 1, 2), has_aux=True))(embeddings, classifier, bias)
-    return surprise.loss, surprise.log_sum_exp, surprise.entropy, *slopes
-
-
-def agree(case, cut, rtol=2e-5, **options):
-    n = len(case[0])
-    draw = np.random.default_rng(5)
-    weights = tuple(draw.normal(size=(3, n)).astype(np.float32))
-    expected = plain(*case, *weights, **options)
-    for mine, theirs in zip(ours(*case, *weights, cut), expected, strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=rtol, atol=rtol * max(np.abs(theirs).max(), 0.05))
-
 
 SMALL = Cut(tokens=4, entries=8)
 TINY = 1e-30
@@ -123,14 +80,6 @@ def test_exact_for_any_sizes(n, v, tokens, entries, ordered, seed):
 
 
 # ------------------------------------------------------------------------------------------------------------ left out
-
-
-def peaked(n=64, v=512, d=16):
-    """Tokens that a trained head is sure of: only entries near the target's matter."""
-    draw = np.random.default_rng(1)
-    classifier = draw.normal(size=(v, d)).astype(np.float32)
-    targets = draw.integers(0, 32, n).astype(np.int32)
-    return 3.0 * classifier[targets], classifier, targets, np.where(np.arange(v) < 32, 0.0, -20.0).astype(np.float32)
 
 
 def test_what_is_left_out_is_bounded_by_the_threshold():
@@ -193,6 +142,38 @@ def test_the_likeliest_and_draws():
     expected = np.exp(logits - logits.max(axis=1, keepdims=True))
     expected /= expected.sum(axis=1, keepdims=True)
     assert np.abs(shares - expected).max() < 5.0 * 0.5 / np.sqrt(4000)
+
+
+def test_rows_of_a_vmap_are_put_together_and_leave_out_what_all_of_them_leave_out():
+    """As if they were given at once; with a classifier each, each by itself."""
+    embeddings, classifier, targets, bias = peaked()
+    cut = Cut(tokens=16, entries=32, least=2.0**-12)
+    weights = np.ones(64, np.float32), np.zeros(64, np.float32), np.zeros(64, np.float32)
+    expected = ours(embeddings, classifier, targets, bias, *weights, cut)
+
+    def of_rows(e, c, b):
+        row = lambda row, target: rows_together(cut)(row[None], c, target[None], b)  # noqa: E731
+        losses, *_ = jax.vmap(row)(e, targets)
+        return jnp.sum(losses), losses
+
+    (_, losses), slopes = jax.jit(jax.value_and_grad(of_rows, (0, 1, 2), has_aux=True))(embeddings, classifier, bias)
+    np.testing.assert_allclose(losses.reshape(-1), expected[0], rtol=1e-5)
+    for one, other in zip(slopes, expected[3:], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    own = np.stack([classifier, 2.0 * classifier])
+    losses, *_ = jax.vmap(lambda c: rows_together(cut)(embeddings, c, targets, bias))(own)
+    np.testing.assert_allclose(losses[1], linear_cross_entropy(embeddings, own[1], targets, bias).loss, rtol=1e-4)
+
+
+def test_several_likeliest_of_all_blocks():
+    embeddings, classifier, _, bias = drawn(v=29)
+    logits = (embeddings @ classifier.T + bias).astype(np.float64)
+    rows, logs = several_likeliest(embeddings, classifier, bias, 5, SMALL)
+    order = np.argsort(-logits, axis=1)[:, :5]
+    np.testing.assert_array_equal(rows, order)
+    summed = np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(logs, np.take_along_axis(logits, order, axis=1) - summed, rtol=1e-4, atol=1e-5)
+    assert several_likeliest(embeddings, classifier, None, 99, SMALL)[0].shape == (13, 29)
 
 
 def test_in_a_batch():

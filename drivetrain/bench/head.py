@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from drivetrain.bench.measuring import median_seconds
-from drivetrain.cut_cross_entropy import Cut, linear_cross_entropy, negligible
+from drivetrain.cut_cross_entropy.blocks import Cut
+from drivetrain.cut_cross_entropy.filtered import negligible
+from drivetrain.cut_cross_entropy.loss import linear_cross_entropy
 from drivetrain.types import Array, Key, replace
 
 LEAST = 2.0**-12
@@ -74,7 +76,10 @@ def cut_by(cut: Cut) -> Callable[[Array, Array, Array], Array]:
 
 
 def measure_heads(sizes: tuple[Size, ...], seconds: float, trained: int) -> Iterator[HeadRow]:
-    """Every way at every size, of a head as drawn and after so many steps of descent (0: not)."""
+    """Every way at every size, of a head as drawn and after so many steps of descent (0: not); on a GPU kernels too.
+
+    What the device has no room for takes no time: its milliseconds are not a number.
+    """
     for size in sizes:
         head = draw(size, jax.random.key(0))
         for name in ("drawn", *(["trained"] if trained else [])):
@@ -85,6 +90,9 @@ def measure_heads(sizes: tuple[Size, ...], seconds: float, trained: int) -> Iter
             exact = Cut(dtype=size.dtype)
             filtered = replace(exact, least=LEAST)
             cuts = {"cut": exact, "cut, filtered": filtered, "cut, in order": replace(filtered, ordered=True)}
+            if jax.default_backend() == "gpu":
+                cuts |= {"kernels": replace(exact, backend="pallas")}
+                cuts |= {"kernels, filt.": replace(filtered, backend="pallas")}
             for way, cut in cuts.items():
                 yield _row(size, name, way, cut, cut_by(cut), head, seconds)
 
@@ -125,14 +133,23 @@ def _row(
     skipped = 0.0
     if cut is not None and cut.least:
         skipped = float(jax.jit(negligible, static_argnames="cut")(*given, cut=cut))
+
+    def milliseconds(program: Callable) -> float:
+        try:
+            return 1e3 * median_seconds(lambda: jax.block_until_ready(program(*given)), seconds)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            return float("nan")
+
     return HeadRow(
         tokens=size.tokens,
         entries=size.entries,
         width=size.width,
         head=head,
         way=way,
-        forward=1e3 * median_seconds(lambda: jax.block_until_ready(forward(*given)), seconds),
-        both=1e3 * median_seconds(lambda: jax.block_until_ready(both(*given)), seconds),
+        forward=milliseconds(forward),
+        both=milliseconds(both),
         temporary_mb=memory.temp_size_in_bytes / 1e6,
         logit_share=memory.temp_size_in_bytes / 1e6 / size.logits_mb,
         least_mb=2e-6 * sum(leaf.nbytes for leaf in given[:2]),

@@ -11,6 +11,9 @@ from drivetrain.recipes.quickstart import quickstart
 from drivetrain.runs.run import Data
 from drivetrain.runs.training import datasets
 from drivetrain.studies.cross_play import Across, cross_play
+from drivetrain.studies.heads.plan import Budget as HeadsBudget
+from drivetrain.studies.heads.plan import Plan as HeadsPlan
+from drivetrain.studies.heads.running import heads
 from drivetrain.studies.learning_rules import GPU, Budget, Plan
 from drivetrain.studies.running import learning_rules
 
@@ -19,7 +22,7 @@ PRESETS = {"cpu": Budget(), "gpu": GPU}
 
 def run(words: list[str]) -> None:
     """Run a study, or go on with one."""
-    commands = {"learning-rules": compare_rules, "cross-play": play_across}
+    commands = {"learning-rules": compare_rules, "heads": compare_heads, "cross-play": play_across}
     tyro.extras.subcommand_cli_from_dict(commands, prog="drivetrain study", args=words)
 
 
@@ -68,3 +71,27 @@ def play_across(
         seconds: of a dense world, at 15 Hz with 50 agents
     """
     print(f"study: {cross_play(Across(run, data, beside, worlds, seconds), Path(out), progress)}")
+
+
+def compare_heads(
+    data: str | None = None,
+    out: str = "studies/heads",
+    agent_steps: int | None = None,
+    seeds: int | None = None,
+    entries: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N…")] = (1024, 8192),
+) -> None:
+    """Columns apart, the joint grid and vocabularies of motions: BC, then PPO, at one budget of agent-steps.
+
+    A study that was interrupted goes on where it stood when it is started again with the same options.
+
+    Args:
+        data: folder of a dataset; by default the quickstart's own, converted where it is not yet
+        out: folder of the study: its vocabularies, its cells, results.json and report.html
+        agent_steps: of every head, instead of the budget's
+        seeds: of the grid's heads and of the first vocabulary
+        entries: of the vocabularies of motions; of those after the first, one seed
+    """
+    own = quickstart().data if data is None else Data(dataset=data, dt=read_manifest(data).dt)
+    given = {name: value for name, value in (("agent_steps", agent_steps), ("seeds", seeds)) if value}
+    plan = HeadsPlan(own, entries, HeadsBudget(**vars(HeadsBudget()) | given))
+    print(f"study: {heads(plan, Path(out), progress)}")

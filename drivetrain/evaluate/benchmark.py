@@ -19,7 +19,7 @@ from drivetrain.env import Env
 from drivetrain.evaluate.intervals import METHOD, mean, ratio
 from drivetrain.evaluate.metrics import LEAST_DISTANCE, RATES, Outcome, outcome
 from drivetrain.parallel import over_learners, shares
-from drivetrain.rollout import Driver, drive
+from drivetrain.rollout import Considered, Driver, drive
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, Events, InputError, Key, record, replace
 
@@ -37,6 +37,7 @@ class Drives:
     events: Events  # [E, T, C], of the step that led to moment t + 1
     mask: Bool[Array, "*E T C"]
     goal: Float[Array, "*E moments C 2"] | None = None  # where each one's next goal lies, m; NaN: nowhere
+    considered: Considered | None = None  # [E, T, C], at moment t; None where the driver shows nothing
 
 
 @record
@@ -133,6 +134,7 @@ def _drive_chunk(
             arc_length=trajectory.arc_length,
             events=trajectory.events,
             mask=trajectory.mask,
+            considered=trajectory.considered,
         )
         return outcome(bank, episode, trajectory), drives
 

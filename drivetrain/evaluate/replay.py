@@ -19,6 +19,7 @@ from safetensors.numpy import save
 from drivetrain.atomic import write_atomically
 from drivetrain.evaluate.benchmark import Drives, Evaluation
 from drivetrain.evaluate.metrics import LEAST_DISTANCE
+from drivetrain.rollout import Considered
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.route_tables import BEFORE, PathRow
 from drivetrain.types import Agents, Array, Bodies, Egos, Events, InputError, Log, Map, Route, record
@@ -97,7 +98,13 @@ def _read(about: dict, leaves: dict[str, np.ndarray]) -> tuple[list[Scene], list
     scenes = [Scene(name, about["dt"], _row(maps, i), _row(logs, i), sites[i]) for i, name in enumerate(about["names"])]
     episodes = _record(Start, "episodes", leaves, route=_record(Route, "episodes.route", leaves))
     drives = {
-        driver: _record(Drives, f"drive.{driver}", leaves, events=_record(Events, f"drive.{driver}.events", leaves))
+        driver: _record(
+            Drives,
+            f"drive.{driver}",
+            leaves,
+            events=_record(Events, f"drive.{driver}.events", leaves),
+            considered=_considered(f"drive.{driver}.considered", leaves),
+        )
         for driver in about["drivers"]
     }
     rows = range(len(np.asarray(episodes.map)))
@@ -125,6 +132,7 @@ def _drive(driver: str, drive: Drives, episode: Start, map: Map, controlled: lis
     along = np.asarray(drive.arc_length)[:moments, controlled]
     progress = float(np.sum(np.where(alive[1:], drive.events.progress[: moments - 1, controlled], 0.0)))
     covered = float(np.sum(episode.log_distance[controlled]))
+    shown = drive.considered
     limits = [_limit(map, episode, c, along[:, i]) for i, c in enumerate(controlled)]
     return Drive(
         driver=driver,
@@ -136,6 +144,8 @@ def _drive(driver: str, drive: Drives, episode: Start, map: Map, controlled: lis
         alive=alive,
         progress_ratio=progress / covered if covered >= LEAST_DISTANCE else None,
         goal=None if drive.goal is None else np.asarray(drive.goal)[:moments, controlled],
+        ahead=None if shown is None else np.asarray(shown.path)[: moments - 1, controlled],
+        likely=None if shown is None else np.asarray(shown.probability)[: moments - 1, controlled],
     )
 
 
@@ -170,6 +180,10 @@ def _map(leaves: dict[str, np.ndarray]) -> Map:
 def _log(leaves: dict[str, np.ndarray]) -> Log:
     agents, bodies = _record(Agents, "log.agents", leaves), _record(Bodies, "log.bodies", leaves)
     return _record(Log, "log", leaves, agents=agents, bodies=bodies)
+
+
+def _considered(prefix: str, leaves: dict[str, np.ndarray]) -> Considered | None:
+    return _record(Considered, prefix, leaves) if f"{prefix}.path" in leaves else None
 
 
 def _row(tree, row: int):

@@ -98,23 +98,31 @@ def update(
     return train, gathered, learnt
 
 
+def losses_of_episode(
+    env: Env, algorithm: Algorithm, bank: Bank, policy: Policy, row: Int[Array, ""]
+) -> tuple[Float[Array, ""], Figures]:
+    """What an algorithm says of a policy that does not learn: the steps of one episode, and means of its figures."""
+    key = jax.random.fold_in(jax.random.key(0), row)
+    carry = algorithm.open(env, policy, bank, row[None], key)
+    _, segment, _ = algorithm.gather(env, policy, bank, row[None], carry, jnp.zeros((), jnp.int32))
+    batch = algorithm.prepare(env, policy, bank, segment, key)
+    _, figures = algorithm.loss(env, policy, bank, batch, algorithm.moments(batch, lambda tree: tree), key)
+    return jnp.sum(batch.steps.mask, dtype=jnp.float32), figures
+
+
 @partial(jax.jit, static_argnames=("env", "algorithm"))
 def losses(
     env: Env, algorithm: Algorithm, bank: Bank, policy: Policy, rows: Int[Array, "E"], known: Float[Array, "E"]
 ) -> tuple[Float[Array, ""], Figures]:
-    """What an algorithm says of a policy that does not learn: the steps of some episodes, and sums of its figures.
+    """The same of some episodes: their steps, and sums of figures.
 
     `known` is 0 for episodes that do not count, else 1; rows are shared out among the devices.
     """
 
     def of_share(bank, policy, rows, known):
         def of_episode(row: Array, known: Array):
-            key = jax.random.fold_in(jax.random.key(0), row)
-            carry = algorithm.open(env, policy, bank, row[None], key)
-            _, segment, _ = algorithm.gather(env, policy, bank, row[None], carry, jnp.zeros((), jnp.int32))
-            batch = algorithm.prepare(env, policy, bank, segment, key)
-            _, figures = algorithm.loss(env, policy, bank, batch, algorithm.moments(batch, lambda tree: tree), key)
-            weight = known * jnp.sum(batch.steps.mask, dtype=jnp.float32)
+            weight, figures = losses_of_episode(env, algorithm, bank, policy, row)
+            weight = known * weight
             return weight, jax.tree.map(lambda figure: weight * figure, figures)
 
         sums = jax.vmap(of_episode)(rows, known)

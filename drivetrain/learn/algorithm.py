@@ -157,8 +157,10 @@ def unroll(policy: Policy, steps: Sequences, key: Key, ask: Ask) -> tuple[Any, F
         return ask(distribution, action), value, memory
 
     if not remembers(policy):
-        each = jax.vmap(jax.vmap(lambda seen, action, key: answer(seen, (), action, key)[:2]))
-        return each(steps.observation, steps.action, keys)
+        shape = steps.mask.shape  # one `vmap` for all, within which a head may put its rows together
+        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (steps.observation, steps.action, keys))
+        found = jax.vmap(lambda seen, action, key: answer(seen, (), action, key)[:2])(*flat)
+        return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), found)
     first = policy.initial_memory()
 
     def one(observation: Observation, memory: Memory, fresh: Array, actions: Any, keys: Key):

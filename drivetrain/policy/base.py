@@ -42,6 +42,10 @@ class Distribution(ABC):
     def mode(self) -> Sample:
         """The likeliest sample."""
 
+    def likeliest(self, count: int) -> tuple[Sample, Float[Array, "k"]] | None:
+        """At most so many samples, the likeliest first, and their probabilities; None where they have densities."""
+        return None
+
     @abstractmethod
     def log_prob(self, sample: Sample) -> Float[Array, ""]:
         """Log-probability (or its density) of a sample."""

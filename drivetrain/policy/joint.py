@@ -29,6 +29,11 @@ class Joint(Distribution):
         """The likeliest combination."""
         return self._combination(jnp.argmax(self.logits))
 
+    def likeliest(self, count: int) -> tuple[Int[Array, "k width"], Float[Array, "k"]]:
+        """The likeliest combinations."""
+        shares, numbers = jax.lax.top_k(jax.nn.softmax(self.logits.ravel()), min(count, self.logits.size))
+        return jax.vmap(self._combination)(numbers), shares
+
     def log_prob(self, sample: Int[Array, "width"]) -> Float[Array, ""]:
         """Log-probability of the combination."""
         return -jnp.sum(self.nll(sample))

@@ -100,8 +100,8 @@ def _judged(
         site.keep(stage.name, step, Best(state.judged))
     journal.write(stage.name, step, row | line)
     lowest = float(state.best_score)
-    if score <= lowest:
-        state = replace(state, best_score=jnp.full_like(state.best_score, score), stale=jnp.zeros_like(state.stale))
+    if score <= lowest:  # by operations on what there was, so that it stays where it lies and no program is made anew
+        state = replace(state, best_score=jnp.minimum(state.best_score, score), stale=0 * state.stale)
     else:
         state = replace(state, stale=state.stale + 1)
     if score <= lowest + stage.criterion.slack:

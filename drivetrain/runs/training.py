@@ -47,6 +47,8 @@ from drivetrain.types import InputError, replace
 
 TESTED = 1000
 """Added to the seed of a run: the seed of worlds in which it is judged at last."""
+SHOWN = 8
+"""Of what a policy considers at each step of a replay, at most."""
 
 
 def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
@@ -152,7 +154,7 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
     """
     test = Part(tuple(data.dataset for data in datasets(run)), "test", run.stream.slots, run.env.traffic.needs_paths)
     drivers: dict[str, Driver] = dict(BASELINES)
-    drivers |= {name: Greedy(policy, run.env.dynamics) for name, policy in policies.items()}
+    drivers |= {name: Greedy(policy, run.env.dynamics, SHOWN) for name, policy in policies.items()}
     driven: dict[str, list[Evaluation]] = {name: [] for name in drivers}
     dataset, in_lanes = [], []
     with site.progress("evaluate", total=len(drivers) * len(test), unit="drivers") as show:

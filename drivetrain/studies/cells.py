@@ -6,6 +6,7 @@ OUT/cells/RULE-seedN/outcomes/   one file for each policy that was tested and ea
 
 import json
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from drivetrain.policy.base import Policy
 from drivetrain.runs.checkpoints import load_checkpoint
 from drivetrain.runs.configuration import to_json
 from drivetrain.runs.journal import read_metrics
-from drivetrain.runs.run import Run, load_run, open_run
-from drivetrain.runs.site import Progress, Site
+from drivetrain.runs.run import Data, Run, load_run, open_run
+from drivetrain.runs.site import NOTHING, Progress, Site
 from drivetrain.runs.stage import Best
-from drivetrain.runs.training import run_stages
+from drivetrain.runs.training import prepare_dataset, run_stages
 from drivetrain.types import Array, InputError
 
 LEAST_PROGRESS = 0.9
@@ -58,6 +59,45 @@ class Judged:
     def score(self) -> float:
         """Lower is better."""
         return self.line["val_score"] + (0.0 if self.line["val_progress_ratio"] >= LEAST_PROGRESS else 1.0)
+
+
+def open_study(out: Path, plan: Any) -> None:
+    """Make a study's folder, or open it again. Raises `InputError` where it holds that of another plan."""
+    file, text = out / "plan.json", json.dumps(to_json(plan), indent=1)
+    if file.exists() and file.read_text() != text:
+        raise InputError(f"{file}: another plan's study is there (give its options, or another --out)")
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, text.encode())
+
+
+def digest_of(data: Sequence[Data], progress: Progress) -> str:
+    """The digest of a study's datasets, which are converted and checked where they are not yet."""
+    return "+".join(prepare_dataset(each, progress) for each in data)
+
+
+def train_cells(cells: Sequence[Cell], out: Path, digest: str, progress: Progress) -> None:
+    """Train every cell that is not yet trained, in their order."""
+    with progress("study", total=len(cells), unit="cells") as show:
+        for done, cell in enumerate(cells):
+            show(done, f"{cell.rule}, seed {cell.seed}")
+            train_cell(cell, out, digest, progress)
+        show(len(cells), "trained")
+
+
+def is_trained(cell: Cell, out: Path, digest: str, progress: Progress) -> bool:
+    """Whether a cell's last stage has come to its end."""
+    site = Site(cell.folder(out), digest, progress)
+    return (NOTHING | site.notes(cell.run.stages[-1].name))["done"]
+
+
+def kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a file has; made, and kept there, where it is not."""
+    if file.exists():
+        return json.loads(file.read_text())
+    made = make()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, json.dumps(made, indent=1).encode())
+    return made
 
 
 def train_cell(cell: Cell, out: Path, digest: str, progress: Progress) -> None:
@@ -98,6 +138,18 @@ def load_judged(cell: Cell, point: Judged) -> Policy:
     """The policy of a file."""
     like = jax.eval_shape(lambda: Best(cell.run.policy.build(cell.run.env, jax.random.key(0))))
     return load_checkpoint(point.file, like)[0].best
+
+
+def curves(runs: Sequence[Sequence[Judged]], names: Sequence[str]) -> dict[str, list[float]]:
+    """Figures on validation, the mean over seeds, over steps and over seconds."""
+    rows: dict[str, list[float]] = {"steps": [], "seconds": []} | {name: [] for name in names}
+    for moment in range(min(len(run) for run in runs)):
+        points = [run[moment] for run in runs]
+        rows["steps"].append(float(points[0].steps))
+        rows["seconds"].append(statistics.median(point.seconds for point in points))
+        for name in names:
+            rows[name].append(statistics.fmean(point.line[name] for point in points))
+    return rows
 
 
 # ------------------------------------------------------------------------------------------------------------ outcomes

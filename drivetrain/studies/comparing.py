@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from drivetrain.evaluate.benchmark import Evaluation, compare, summarise, together
+from drivetrain.evaluate.benchmark import Evaluation, together
 from drivetrain.evaluate.intervals import mean
 from drivetrain.runs.run import Data
 from drivetrain.runs.site import Progress
-from drivetrain.studies.cells import Cell, Judged, choose, judged
+from drivetrain.studies.cells import Cell, Judged, choose, curves, judged
 from drivetrain.studies.learning_rules import LADDER, RULES, SLACK, THROUGH, TOGETHER, Plan
-from drivetrain.studies.testing import PLAIN, Tests, Way, least_ade
+from drivetrain.studies.testing import PLAIN, Tests, Way, least_ade, tabulated
 from drivetrain.types import InputError
 
 ACTUATION = (0.05, 0.2)
@@ -71,7 +71,7 @@ class Comparison:
             "slack": SLACK,
             "tables": tables,
             "spent": {rule: self._spent(rule) for rule in self.cells},
-            "curves": {rule: self._curves(rule) for rule in self.cells},
+            "curves": {rule: curves(runs, CURVES) for rule, runs in self.points.items()},
             "agents": {rule: self._agents(rule) for rule in ("apg", "apg_together") if rule in self.cells},
         }
 
@@ -80,13 +80,7 @@ class Comparison:
     ) -> dict[str, Any]:
         """An entry a rule, all its seeds together: resampling recordings takes all seeds' drives of one along."""
         driven = {rule: self._driven(rule, dataset, budget, PLAIN, seeds) for rule in rules}
-        table = {}
-        for rule, result in driven.items():
-            table[rule] = summarise(result, rule, data.dataset, "test", data.dt, 0)
-            other = AGAINST.get(rule)
-            if other in driven and len(driven[other].episode) == len(result.episode):
-                table[rule]["against"] = {other: compare(result, driven[other])}
-        return table
+        return tabulated(driven, data, AGAINST)
 
     def _chosen(self, rule: str, budget: tuple[float, float] = (np.inf, np.inf)) -> list[tuple[Cell, Judged]]:
         steps, seconds = budget
@@ -143,16 +137,3 @@ class Comparison:
             "steps": statistics.median(end.steps for end in ends),
             "seconds": statistics.median(end.seconds for end in ends),
         }
-
-    def _curves(self, rule: str) -> dict[str, list[Any]]:
-        """Figures on validation, the mean over seeds, over steps and over seconds."""
-        runs = self.points[rule]
-        length = min(len(run) for run in runs)
-        curves = {"steps": [], "seconds": []} | {name: [] for name in CURVES}
-        for moment in range(length):
-            points = [run[moment] for run in runs]
-            curves["steps"].append(float(points[0].steps))
-            curves["seconds"].append(statistics.median(point.seconds for point in points))
-            for name in CURVES:
-                curves[name].append(statistics.fmean(point.line[name] for point in points))
-        return curves

@@ -1,7 +1,6 @@
 """The study of learning rules from data to page: `results.json` and `report.html` in its folder."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,15 @@ from drivetrain.learn.apg import Apg
 from drivetrain.learn.update import Learning, Optimiser
 from drivetrain.policy.base import Architecture
 from drivetrain.policy.separate import Separate
-from drivetrain.runs.configuration import to_json
-from drivetrain.runs.site import NOTHING, Progress, Site
-from drivetrain.runs.training import prepare_dataset
-from drivetrain.studies.cells import Cell, judged, load_judged, train_cell
+from drivetrain.runs.site import Progress
+from drivetrain.studies.cells import Cell, digest_of, is_trained, judged, kept, load_judged, open_study, train_cells
 from drivetrain.studies.comparing import Comparison
 from drivetrain.studies.crowds import crowds
 from drivetrain.studies.gradients import gradient_norms, memory
 from drivetrain.studies.learning_rules import Plan
 from drivetrain.studies.overfit import overfit, winding_episode
 from drivetrain.studies.page import study_page
-from drivetrain.types import InputError, replace
+from drivetrain.types import replace
 
 LENGTHS = (1, 5, 10, 20, 40)
 """Steps that gradients are measured over."""
@@ -37,35 +34,20 @@ def learning_rules(plan: Plan, out: Path, only: tuple[str, ...], progress: Progr
 
     With `only`, cells of those rules alone are trained; several processes may so share a folder.
     """
-    file = out / "plan.json"
-    text = json.dumps(to_json((plan.data, plan.budget, plan.policy)), indent=1)
-    if file.exists() and file.read_text() != text:
-        raise InputError(f"{file}: another plan's study is there (give its options, or another --out)")
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, text.encode())
-    digest = "+".join(prepare_dataset(data, progress) for data in plan.data)
-    cells = plan.cells(only)
-    with progress("study", total=len(cells), unit="cells") as show:
-        for done, cell in enumerate(cells):
-            show(done, f"{cell.rule}, seed {cell.seed}")
-            train_cell(cell, out, digest, progress)
-        show(len(cells), "trained")
+    open_study(out, (plan.data, plan.budget, plan.policy))
+    digest = digest_of(plan.data, progress)
+    train_cells(plan.cells(only), out, digest, progress)
     return out if only else measure(plan, out, digest, progress)
 
 
 def measure(plan: Plan, out: Path, digest: str, progress: Progress) -> Path:
     """Measure every cell that is trained, and write the page; its path."""
-    trained = [cell for cell in plan.cells() if _finished(cell, out, digest, progress)]
+    trained = [cell for cell in plan.cells() if is_trained(cell, out, digest, progress)]
     results = Comparison(plan, trained, out).figures(progress) | _further(plan, trained, out, progress)
     write_atomically(out / "results.json", (json.dumps(results, indent=1) + "\n").encode())
     page = out / "report.html"
     write_atomically(page, study_page(results).encode())
     return page
-
-
-def _finished(cell: Cell, out: Path, digest: str, progress: Progress) -> bool:
-    site = Site(cell.folder(out), digest, progress)
-    return (NOTHING | site.notes(cell.run.stages[-1].name))["done"]
 
 
 def _further(plan: Plan, cells: list[Cell], out: Path, progress: Progress) -> dict[str, Any]:
@@ -106,7 +88,7 @@ def _further(plan: Plan, cells: list[Cell], out: Path, progress: Progress) -> di
             return crowds(env, run.policy, learning, CROWDS, CROWD_UPDATES, show)
 
     parts = {"overfit": by_heart, "gradients": norms, "memory": held, "crowds": at_once}
-    return {name: _kept(out / "further" / f"{name}.json", make) for name, make in parts.items()}
+    return {name: kept(out / "further" / f"{name}.json", make) for name, make in parts.items()}
 
 
 def _by_heart(plan: Plan, rule: str) -> tuple[Architecture, Learning]:
@@ -119,12 +101,3 @@ def _by_heart(plan: Plan, rule: str) -> tuple[Architecture, Learning]:
     steps = OVERFIT_UPDATES * minibatches * epochs
     optimiser = Optimiser(learning_rate=1e-3, steps=steps, final=0.01, clip=0.5)
     return run.policy, Learning(algorithm, optimiser, scenes=8, minibatches=minibatches, epochs=epochs)
-
-
-def _kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    if file.exists():
-        return json.loads(file.read_text())
-    made = make()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, json.dumps(made, indent=1).encode())
-    return made

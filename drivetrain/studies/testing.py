@@ -1,8 +1,9 @@
 """Policies of a study on the test episodes: as they are, sampled, under noise, and many agents at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,10 +14,11 @@ from drivetrain.drivers.greedy import Greedy
 from drivetrain.drivers.noisy import Noisy
 from drivetrain.drivers.sampled import Sampled
 from drivetrain.env import Env
-from drivetrain.evaluate.benchmark import Evaluation, Portion, evaluate, together
+from drivetrain.evaluate.benchmark import Evaluation, Portion, compare, evaluate, summarise, together
 from drivetrain.policy.base import Policy
 from drivetrain.policy.mixture import spans
 from drivetrain.rollout import Driver
+from drivetrain.runs.run import Data
 from drivetrain.sim.spawning.scattered import Scattered
 from drivetrain.studies.cells import Cell, Judged, load_judged, read_outcomes, save_outcomes
 from drivetrain.types import replace
@@ -77,6 +79,17 @@ class Tests:
             spawning = Scattered(env.spawning, way.start, RADIANS_PER_METRE * way.start)
             env = replace(env, spawning=spawning)
         return [evaluate(env, lot.bank, driver, Portion(), seed) for seed in range(max(way.samples, 1))]
+
+
+def tabulated(driven: Mapping[str, Evaluation], data: Data, against: Mapping[str, str]) -> dict[str, Any]:
+    """An entry each, of its drives of a dataset's test episodes; its differences from another on as many of them."""
+    table: dict[str, Any] = {}
+    for name, result in driven.items():
+        table[name] = summarise(result, name, data.dataset, "test", data.dt, 0)
+        other = against.get(name, "")
+        if other in driven and len(driven[other].episode) == len(result.episode):
+            table[name]["against"] = {other: compare(result, driven[other])}
+    return table
 
 
 def least_ade(sampled: Evaluation) -> tuple[Float[np.ndarray, "n"], Int[np.ndarray, "n"]]:

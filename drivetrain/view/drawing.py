@@ -43,6 +43,8 @@ class Drive:
     alive: Bool[np.ndarray, "n C"]
     progress_ratio: float | None = None  # None: the log stands still
     goal: Float[np.ndarray, "n C 2"] | None = None  # where the next goal of each lies, m; NaN: nowhere
+    ahead: Float[np.ndarray, "m C k h 2"] | None = None  # where its k likeliest choices lead, m; None: it shows none
+    likely: Float[np.ndarray, "m C k"] | None = None  # and their probabilities; rows before the last
 
 
 @dataclass(frozen=True)
@@ -209,4 +211,12 @@ def _drive(drive: Drive) -> dict[str, object]:
         "paths": [pack_path(pose_rows(drive.position[:, c], drive.heading[:, c], alive[:, c])) for c in controlled],
         "figures": [pack(figures[:, c]) for c in controlled],
         "progress": None if ratio is None or not np.isfinite(ratio) else round(float(ratio), 4),
+        **({} if drive.ahead is None else {"considered": [_considered(drive, c) for c in controlled]}),
     }
+
+
+def _considered(drive: Drive, c: int) -> dict[str, object]:
+    """Paths as centimetres from where the agent is then, and probabilities in thousandths; a row a moment."""
+    path, share = np.asarray(drive.ahead)[:, c], np.asarray(drive.likely)[:, c]
+    away = centimetres(path - np.asarray(drive.position)[: len(path), c, None, None])
+    return {"k": path.shape[1], "paths": pack(away), "shares": pack(np.round(1000.0 * share))}

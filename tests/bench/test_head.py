@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from drivetrain.bench import head as head_bench
 from drivetrain.bench.head import Size, cut_by, descend, draw, head_line, measure_heads, plain
-from drivetrain.cut_cross_entropy import Cut
+from drivetrain.cut_cross_entropy.blocks import Cut
 
 SMALL = Size(tokens=96, entries=300, width=8)
 
@@ -21,6 +22,15 @@ def test_all_ways_are_of_one_loss():
 def test_descent_makes_a_head_sure():
     head = draw(SMALL, jax.random.key(3))
     assert float(plain(*descend(SMALL, head, 60))) < 0.3 * float(plain(*head))
+
+
+def test_what_there_is_no_room_for_takes_no_time(monkeypatch):
+    def full(call, seconds):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(head_bench, "median_seconds", full)
+    row = next(measure_heads((SMALL,), 0.0, 0))
+    assert np.isnan(row.forward) and np.isnan(row.both) and row.temporary_mb > 0.0 and "nan" in head_line(row)
 
 
 def test_every_row_of_the_table():

@@ -9,6 +9,7 @@ from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import evaluate
 from drivetrain.policy.base import Policy
 from drivetrain.policy.categorical import Categorical
+from drivetrain.policy.joint import Joint
 from drivetrain.types import Array
 
 
@@ -50,3 +51,39 @@ def test_it_drives_an_evaluation_with_memory(bank):
     speed = np.asarray(result.drives.speed)[:, :, 0]
     assert (speed[:, 5] < speed[:, 0]).all()  # it brakes at −4 m/s²
     np.testing.assert_allclose(speed[0, 1], speed[0, 0] - 0.8, atol=1e-4)
+
+
+class Wavering(Policy):
+    """Brakes or swerves."""
+
+    logits: Array
+
+    def __call__(self, observation, memory, key):
+        return Joint(self.logits), jnp.zeros(()), memory
+
+
+def test_what_it_considers_is_where_its_likeliest_actions_lead(bank):
+    """Full braking, less likely a turn at constant speed: a second of each, from where the agent is at every step."""
+    env = Env()
+    logits = jnp.full((71, 31), -20.0).at[0, 15].set(jnp.log(0.6)).at[40, 30].set(jnp.log(0.3))
+    policy = Wavering(logits.at[40, 15].set(jnp.log(0.1)))
+    evaluation = evaluate(env, bank, Greedy(policy, env.dynamics, shown=2))
+    drives = evaluation.drives
+    shown, speed = drives.considered, np.asarray(drives.speed)[:, :-1]
+    assert shown.path.shape == (*drives.mask.shape, 2, 5, 2)
+    np.testing.assert_allclose(shown.probability, np.broadcast_to([0.6, 0.3], (*drives.mask.shape, 2)), rtol=1e-4)
+    away = np.linalg.norm(shown.path[..., -1, :] - drives.position[:, :-1, :, None], axis=-1)
+    stops = np.where(speed > 4.0, speed - 2.0, speed**2 / 8.0)  # v t − ½ 4 t², or v² / 2a
+    np.testing.assert_allclose(away[..., 0], stops, atol=1e-2)
+    aside = shown.path[..., 1, :, :] - drives.position[:, :-1, :, None]
+    heading = np.asarray(drives.heading)[:, :-1, :, None]
+    cross = heading[..., 0] * aside[..., 1] - heading[..., 1] * aside[..., 0]
+    assert (cross[speed > 1.0][:, -1] > 0.02).all()  # to the left
+    np.testing.assert_allclose(drives.position[:, 1], shown.path[:, 0, :, 0, 0], atol=1e-4)  # the likeliest is driven
+
+
+def test_who_has_no_samples_to_count_shows_nothing(bank):
+    env = Env()
+    assert evaluate(env, bank, steady(50, 15)).drives.considered is None
+    counted = Greedy(steady(50, 15).policy, env.dynamics, shown=3)
+    assert evaluate(env, bank, counted).drives.considered is None

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from drivetrain.evaluate.replay import read_replay, write_replay
-from drivetrain.types import InputError
+from drivetrain.rollout import Considered
+from drivetrain.types import InputError, replace
 
 NAMES, SITES = ("straight", "curve", "overlap"), ("a", "b", "a")
 
@@ -32,6 +33,24 @@ def test_what_was_written_is_read(bank, scenarios, file, constant_run, rows):
     assert np.allclose(constant.limit, 15.0)
     ratio = constant_run.outcome.progress[row, 0] / constant_run.outcome.log_distance[row, 0]
     assert constant.progress_ratio == pytest.approx(float(ratio), rel=1e-5)
+
+
+def test_what_was_considered_is_read_for_who_showed_it(bank, roads, log_run, constant_run, rows, tmp_path):
+    moments, agents = constant_run.drives.mask.shape[1:]
+    draw = np.random.default_rng(0)
+    shown = Considered(
+        draw.normal(size=(len(bank.episodes.map), moments, agents, 3, 5, 2)).astype(np.float32),
+        draw.uniform(size=(len(bank.episodes.map), moments, agents, 3)).astype(np.float32),
+    )
+    path = tmp_path / "replay.safetensors"
+    showing = replace(constant_run, drives=replace(constant_run.drives, considered=shown))
+    write_replay(path, bank, roads, {"log": log_run, "constant": showing}, NAMES, SITES)
+    (row,) = rows["curve"]
+    log, constant = read_replay(path)[1][row].drives
+    assert log.ahead is None and log.likely is None
+    own = len(constant.position) - 1
+    np.testing.assert_array_equal(constant.ahead[:, 0], shown.path[row, :own, 0])
+    np.testing.assert_array_equal(constant.likely[:, 0], shown.probability[row, :own, 0])
 
 
 def test_drivers_must_have_driven_the_same(bank, roads, log_run, constant_run, tmp_path):

@@ -65,3 +65,14 @@ def test_a_policy_with_this_head_answers_actions_of_the_grid():
     assert answer.logits.shape == (71, 31)
     with pytest.raises(ValueError, match="grid"):
         JointHead().build(replace(env, dynamics=Playback()), 8, jax.random.key(0))
+
+
+def test_the_likeliest_combinations_and_their_probabilities():
+    logits = jax.random.normal(jax.random.key(3), (7, 5))
+    samples, shares = Joint(logits).likeliest(4)
+    whole = np.exp(np.asarray(logits, np.float64))
+    whole /= whole.sum()
+    order = np.argsort(-whole, axis=None)[:4]
+    np.testing.assert_array_equal(samples, np.stack(np.unravel_index(order, (7, 5)), axis=1))
+    np.testing.assert_allclose(shares, whole.ravel()[order], rtol=1e-5)
+    assert len(Joint(logits[:1, :3]).likeliest(8)[1]) == 3

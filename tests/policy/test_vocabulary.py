@@ -12,6 +12,7 @@ import scenes
 from fixtures_programs import held
 from policies import NOWHERE, Clock, glimpse
 
+from drivetrain.cut_cross_entropy.blocks import Cut
 from drivetrain.data.store.vocabulary import Vocabulary, write_vocabulary
 from drivetrain.env import Env
 from drivetrain.learn.algorithm import Sequences, cut, unroll
@@ -52,6 +53,18 @@ def test_probabilities_agree_with_distrax():
         np.testing.assert_allclose((log_prob, entropy), expected, rtol=1e-5)
         np.testing.assert_allclose(nll, [-expected[0]], rtol=1e-5)
     assert mine.mode().tolist() == [int(oracle.mode())]
+
+
+def test_the_likeliest_entries_of_both_blocks():
+    features, classifier, bias = choice()
+    samples, shares = jax.jit(lambda: Choice(features, classifier, bias).likeliest(6))()
+    logits = np.asarray(classifier @ features + bias, np.float64)
+    whole = np.exp(logits - logits.max())
+    whole /= whole.sum()
+    order = np.argsort(-whole)[:6]
+    np.testing.assert_array_equal(samples, order[:, None])
+    np.testing.assert_allclose(shares, whole[order], rtol=1e-4)
+    assert order.min() < 1024 <= order.max()
 
 
 def test_samples_follow_the_probabilities():
@@ -136,7 +149,7 @@ def policies(env):
     """One with plain logits; and one with the same numbers, cut."""
     plain = Linear(Dense(2, WIDTH, KEY), CategoricalHead(scale=1.0).build(env, WIDTH, KEY))
     (column,) = plain.head.columns
-    return plain, Linear(plain.layer, ChoiceLayer(column.weight.T, column.bias, "float32"))
+    return plain, Linear(plain.layer, ChoiceLayer(column.weight.T, column.bias, Cut()))
 
 
 def steps(count):
@@ -186,6 +199,35 @@ def test_a_loss_holds_neither_logits_of_all_steps_nor_a_classifier_for_each(env,
 
     plain, cut = policies(env)
     assert largest(plain) >= 500 * ENTRIES and largest(cut) <= 500 * 1024
+
+
+@pytest.mark.parametrize("kind", ["bc", "ppo"])
+def test_with_blocks_left_out_the_same_is_learnt_as_long_as_they_are_negligible(env, kind):
+    """A threshold that no block stays below changes nothing; one that all do leaves the head as it was."""
+    algorithm, batch = lesson(kind, 40)
+    moments = algorithm.moments(batch, lambda tree: tree)
+
+    def slopes(policy):
+        return jax.jit(jax.grad(lambda policy: algorithm.loss(env, policy, NOWHERE, batch, moments, KEY)[0]))(policy)
+
+    def leaving_out(least):
+        layer = ChoiceLayer(exact.head.classifier, exact.head.bias, Cut(entries=256, least=least, ordered=True))
+        return Linear(exact.layer, layer)
+
+    exact = policies(env)[1]
+    for one, other in zip(*(jax.tree.leaves(slopes(each)) for each in (exact, leaving_out(1e-12))), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
+    assert not np.asarray(slopes(leaving_out(2.0)).head.classifier).any()
+
+
+def test_with_blocks_left_out_no_classifier_is_held_for_each_row_and_work_is_really_not_done(env):
+    algorithm, batch = lesson("bc", 500)
+    exact = policies(env)[1]
+    policy = Linear(exact.layer, ChoiceLayer(exact.head.classifier, exact.head.bias, Cut(least=2.0**-12)))
+    slopes = jax.grad(lambda policy: algorithm.loss(env, policy, NOWHERE, batch, (), KEY)[0])
+    jaxpr = jax.make_jaxpr(slopes)(policy)
+    assert max(math.prod(aval.shape) for aval in held(jaxpr.jaxpr)) <= 500 * 1024
+    assert "cond[" in str(jaxpr)
 
 
 def test_agents_drive_by_it(env):

@@ -123,7 +123,7 @@ def test_from_data_to_page(plan, tmp_path, monkeypatch):
     monkeypatch.setattr(running, "CROWDS", (3, 6))
     monkeypatch.setattr(running, "CROWD_UPDATES", 2)
     running.learning_rules(plan, tmp_path, ("bc", "apg", "apg_one"), silent)
-    digest = "+".join(running.prepare_dataset(data, silent) for data in plan.data)
+    digest = running.digest_of(plan.data, silent)
     page = running.measure(plan, tmp_path, digest, silent)
     results = json.loads((tmp_path / "results.json").read_text())
     (tables,) = results["tables"].values()

@@ -96,3 +96,21 @@ def test_margins_and_what_is_missing(unpack, compiled):
     assert figures[2, 0] == -1
     assert drawn["progress"] == 0.5
     assert unpack(drawn["paths"][0])[:, :2].tolist() == [[0, 0], [100, 50], [200, 100], [200, 100]]
+
+
+def test_what_is_considered_stands_where_the_ego_was(unpack, compiled):
+    """Two choices of three places, at each moment but the last: centimetres from the ego, thousandths."""
+    one, steps = drive(np.ones((4, len(MARGINS)))), np.array([1.0, 2.0, 3.0])
+    offset = np.stack([np.stack([steps, 0.0 * steps], -1), np.stack([steps, -0.5 * steps], -1)])
+    ahead = (one.position[:3, 0, None, None] + offset)[:, None]
+    shown = replace(one, ahead=ahead, likely=np.tile([0.75, 0.0625], (3, 1, 1)))
+    episode = Episode(0, (0,), 0, 3, drives=(shown,))
+    raw = page_data([Scene("crossing", 0.2, compiled.map, compiled.log)], [episode])["episodes"][0]["drives"]["idm"]
+    (own,) = raw["considered"]
+    assert own["k"] == 2
+    np.testing.assert_allclose(
+        unpack(own["paths"]).reshape(3, 2, 3, 2) / 100, np.tile(offset, (3, 1, 1, 1)), atol=0.011
+    )
+    np.testing.assert_allclose(unpack(own["shares"]), np.tile([750, 62], (3, 1)))
+    plain = page_data([Scene("", 0.2, compiled.map, compiled.log)], [replace(episode, drives=(one,))])
+    assert "considered" not in plain["episodes"][0]["drives"]["idm"]

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
@@ -51,6 +52,17 @@ class Dynamics(ABC):
     @abstractmethod
     def forward(self, pose: Pose, body: Body, action: Float[Array, "width"], dt: Scalar) -> Moved:
         """Advance one agent by `dt`; an action beyond the limits is limited."""
+
+    def ahead(
+        self, pose: Pose, body: Body, action: Float[Array, "width"], dt: Scalar, steps: int
+    ) -> Float[Array, "steps 2"]:
+        """Where an action leads that is kept for so many steps: places after each, m."""
+
+        def step(pose: Pose, _: None) -> tuple[Pose, Array]:
+            after, _ = self.forward(pose, body, action, dt)
+            return after, after.position
+
+        return jax.lax.scan(step, pose, None, length=steps)[1]
 
     @abstractmethod
     def limit(self, action: Float[Array, "width"]) -> Float[Array, "width"]:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from drivetrain.cut_cross_entropy import likeliest
+from drivetrain.cut_cross_entropy.choosing import likeliest
 from drivetrain.data.store.motions import HEADING
 from drivetrain.data.store.vocabulary import Vocabulary, read_vocabulary
 from drivetrain.geometry import Scalar, rotate, unrotate
@@ -64,6 +64,10 @@ class Motions(Dynamics):
         targets = self.targets(pose, body, self.encode(action)[0])
         followed = self.model.inverse(pose, body, targets, self.vocabulary().dt)
         return self.model.forward(pose, body, self.model.limit(followed), dt)
+
+    def ahead(self, pose: Pose, body: Body, action: Float[Array, "1"], dt: Scalar, steps: int) -> Float[Array, "H 2"]:
+        """The places of the motion itself, as many as it has."""
+        return self.targets(pose, body, self.encode(action)[0]).position
 
     def targets(self, pose: Pose, body: Body, number: Int[Array, ""]) -> Placement:
         """Where a motion leads from a pose, [H]."""

@@ -1,7 +1,7 @@
 // What a hand can do: buttons, keys, wheel, drag, and the time line.
-const KEYS = { " ": "play", ArrowLeft: "back", ArrowRight: "forward", ArrowUp: "previous", ArrowDown: "next", f: "follow", F: "follow", 0: "fit", "+": "zoom-in", "=": "zoom-in", "-": "zoom-out" };
+const KEYS = { " ": "play", ArrowLeft: "back", ArrowRight: "forward", ArrowUp: "previous", ArrowDown: "next", f: "follow", F: "follow", c: "consider", C: "consider", 0: "fit", "+": "zoom-in", "=": "zoom-in", "-": "zoom-out" };
 
-function bindControls({ acts, seek, relist, paint, last, state, stage, part, filter, app, play, follow, canvas, root }) {
+function bindControls({ acts, seek, relist, paint, last, state, stage, part, filter, app, play, follow, canvas, root, considers }) {
   for (const button of root.querySelectorAll("[data-act]")) button.addEventListener("click", () => acts[button.dataset.act]());
   for (const name of ["driver", "outcome", "scene"]) filter(name).addEventListener("change", relist);
   part("speed").addEventListener("change", (event) => (state.speed = Number(event.target.value)));
@@ -32,8 +32,9 @@ function bindControls({ acts, seek, relist, paint, last, state, stage, part, fil
     root.focus({ preventScroll: true });
   });
   canvas.addEventListener("pointermove", (event) => {
-    const from = held.get(event.pointerId);
-    if (!from) return;
+    const from = held.get(event.pointerId), box = canvas.getBoundingClientRect();
+    state.pointer = stage.toWorld(event.clientX - box.left, event.clientY - box.top);
+    if (!from) return state.playing || paint();
     const spread = () => { const [a, b] = [...held.values()]; return Math.hypot(a[0] - b[0], a[1] - b[1]); };
     const before = held.size === 2 ? spread() : 0;
     held.set(event.pointerId, [event.clientX, event.clientY]);
@@ -47,6 +48,8 @@ function bindControls({ acts, seek, relist, paint, last, state, stage, part, fil
   });
   for (const end of ["pointerup", "pointercancel"])
     canvas.addEventListener(end, (event) => { held.delete(event.pointerId); if (!held.size) canvas.classList.remove("dragging"); });
+
+  canvas.addEventListener("pointerleave", () => { state.pointer = null; if (!state.playing) paint(); });
 
   const timeline = part("timeline");
   const scrub = (event) => {
@@ -64,6 +67,7 @@ function bindControls({ acts, seek, relist, paint, last, state, stage, part, fil
   new ResizeObserver(() => { stage.resize(); paint(); }).observe(canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { stage.renew(); paint(); });
   const swatches = [["accent", "Ego"], ["route", "Its permissible route"], ["car", "Car"], ["truck", "Truck"], ["bus", "Bus"], ["motorcycle", "Motorcycle"], ["bicycle", "Bicycle"], ["pedestrian", "Pedestrian"], ["other", "Other"]];
+  if (considers) swatches.push(["considered", "What the driver considers: the wider, the likelier; point at an end for its figure"]);
   for (const [colour, text] of swatches) {
     const swatch = element("i");
     swatch.style.background = `var(--${colour})`;

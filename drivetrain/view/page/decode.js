@@ -70,8 +70,20 @@ function decodeDrive(raw, names, missing) {
       }
     });
   events.sort((a, b) => a.row - b.row);
+  const considered = (raw.considered || []).map((one) => ({ k: one.k, paths: unpack(one.paths), shares: unpack(one.shares), width: one.paths.w }));
   return {
     count, paths, events, progress: raw.progress,
+    // What was considered at a row, the likeliest first: points in metres, from where the agent was.
+    considered(c, row) {
+      const own = considered[c], from = own && paths[c].at(row);
+      if (!from || (row + 1) * own.width > own.paths.length) return [];
+      const each = own.width / own.k;
+      return Array.from({ length: own.k }, (_, k) => {
+        const points = [[from.x, from.y]], first = row * own.width + k * each;
+        for (let i = first; i < first + each; i += 2) points.push([from.x + own.paths[i] / 100, from.y + own.paths[i + 1] / 100]);
+        return { points, share: own.shares[row * own.k + k] / 1000 };
+      });
+    },
     causes: names.filter((name) => events.some((event) => event.name === name)),
     margin: (c, row, column) => read(c, row, column),
     speed: (c, row) => read(c, row, names.length),

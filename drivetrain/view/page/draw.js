@@ -99,6 +99,32 @@ function makeCanvas(canvas) {
     stroke(line, style, wide, dash);
   }
 
+  // What an ego considers: a line each, the likelier beside the likeliest the wider and the fuller; which are near the pointer.
+  function considered(lines, pointer) {
+    context.lineCap = "round"; context.fillStyle = colour.considered;
+    for (const { points, share } of [...lines].reverse()) {
+      const line = new Path2D(), weight = share / lines[0].share, [x, y] = points[points.length - 1];
+      points.forEach(([x, y], i) => line[i ? "lineTo" : "moveTo"](x, y));
+      context.globalAlpha = 0.2 + 0.65 * weight;
+      stroke(line, colour.considered, metres(0.08 + 0.3 * weight, 1 + 2.5 * weight));
+      context.beginPath(); context.arc(x, y, metres(0.1 + 0.2 * weight, 2 + 2 * weight), 0, 2 * Math.PI); context.fill();
+    }
+    context.globalAlpha = 1; context.lineCap = "butt";
+    if (!pointer) return [];
+    return lines.map(({ points, share }) => ({ at: points[points.length - 1], share })).filter(({ at }) => Math.hypot(at[0] - pointer.x, at[1] - pointer.y) < px(14));
+  }
+  function figures(found) {
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.font = "12px system-ui, sans-serif"; context.textAlign = "left"; context.textBaseline = "middle";
+    const rows = found.slice(0, 4), wide = 56, high = 17 * rows.length + 6;
+    if (!rows.length) return;
+    const x = (rows[0].at[0] - camera.x) * camera.scale + width / 2 + 12, y = height / 2 - (rows[0].at[1] - camera.y) * camera.scale - high / 2;
+    context.globalAlpha = 0.92; context.fillStyle = colour.panel; context.fillRect(x, y, wide, high); context.globalAlpha = 1;
+    context.fillStyle = colour.ink;
+    rows.forEach(({ share }, i) => context.fillText(`${(100 * share).toFixed(1)} %`, x + 8, y + 3 + 17 * (i + 0.5)));
+    context.textBaseline = "alphabetic";
+  }
+
   function road(scene, road, step, route) {
     const [a, b] = [toWorld(-40, height + 40), toWorld(width + 40, -40)], view = { x0: a.x, y0: a.y, x1: b.x, y1: b.y };
     context.fillStyle = colour.road; context.fill(joined(road.surface, view));
@@ -133,7 +159,7 @@ function makeCanvas(canvas) {
     context.font = "11.5px system-ui, sans-serif"; context.textAlign = "center"; context.fillText(`${length} m`, 16 + wide / 2, height - 23);
   }
 
-  // shot: {scene, paths, route, step, others, egos: [{path, t, length, width, ghost}], events}
+  // shot: {scene, paths, route, step, others, egos: [{path, t, length, width, ghost, considered}], events, pointer}
   function paint(shot) {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = colour.sky; context.fillRect(0, 0, canvas.width, canvas.height);
@@ -149,6 +175,7 @@ function makeCanvas(canvas) {
     }
     for (const other of shot.others)
       agent(other.pose, Math.max(other.length, 0.6), Math.max(other.width, 0.6), colour[KINDS[other.kind] || "other"], colour["agent-line"], other.length > 1.2);
+    const found = shot.egos.flatMap((ego) => considered(ego.considered || [], shot.pointer));
     for (const ego of shot.egos) {
       const pose = ego.path.at(ego.t), ghost = ego.ghost && ego.ghost.path.at(ego.ghost.t);
       if (pose) agent(pose, ego.length, ego.width, ego.failed ? colour.bad : colour.accent, colour.panel, true);
@@ -167,6 +194,7 @@ function makeCanvas(canvas) {
       context.strokeStyle = event.bad ? colour.bad : colour.warn; context.lineWidth = px(2); context.stroke();
     }
     scaleBar();
+    figures(found);
   }
   return { camera, resize, toWorld, zoom, fit, paint, renew: () => (colour = palette()) };
 }

@@ -19,7 +19,7 @@ function mountReplay(root, data) {
   });
   const label = (driver) => data.titles[driver] || driver;
   const drivers = [...new Set(episodes.flatMap((episode) => Object.keys(episode.decoded)))];
-  const state = { items: [], item: 0, episode: null, driver: "", t: 0, playing: false, speed: 1, follow: true, before: 0, route: null };
+  const state = { items: [], item: 0, episode: null, driver: "", t: 0, playing: false, speed: 1, follow: true, before: 0, route: null, considering: true, pointer: null };
 
   // ---------------------------------------------------------------------------------------------- the list
   const driveOf = (episode, driver) => (episode && episode.decoded[driver] ? episode.decoded[driver]() : null);
@@ -151,6 +151,12 @@ function mountReplay(root, data) {
     });
     const speed = shown.speed(0, row), limit = shown.limit(0, row);
     if (speed !== null) line("Speed", `${speed.toFixed(1)}${limit ? ` / ${limit.toFixed(1)}` : ""} m/s`, speed / (limit || 30), limit && speed > limit + 0.05 ? "warn" : "");
+    const considered = shown.considered(0, row);
+    if (considered.length) {
+      const most = considered[0].share, all = considered.reduce((sum, one) => sum + one.share, 0);
+      line("Likeliest", `${(100 * most).toFixed(1)} %`, most, "");
+      line(`${considered.length} drawn`, `${(100 * all).toFixed(1)} %`, all, "");
+    }
     box.replaceChildren(element("h3", { textContent: label(state.driver) }), element("dl", {}, ...lines));
   }
 
@@ -165,7 +171,7 @@ function mountReplay(root, data) {
       const path = shown ? { path: shown.paths[c], t, count: shown.count } : { ...recorded, count: last() + 1 };
       const over = shown && shown.events.some((event) => event.c === c && FAILING.has(event.name) && event.row <= t);
       const goal = shown && shown.goal(c, Math.floor(t + 1e-6));
-      egos.push({ ...path, goal, length: body.length, width: body.width, failed: over, ghost: shown && state.driver !== "log" ? recorded : null });
+      egos.push({ ...path, goal, length: body.length, width: body.width, failed: over, ghost: shown && state.driver !== "log" ? recorded : null, considered: shown && state.considering ? shown.considered(c, Math.floor(t + 1e-6)) : [] });
     });
     const others = scene.agents.filter((agent) => !taken.has(agent.column)).map((agent) => ({ ...agent, pose: agent.path.at(log - agent.first) })).filter((agent) => agent.pose);
     if (!state.route && episode.routes.length) {
@@ -173,7 +179,7 @@ function mountReplay(root, data) {
       for (const shapes of episode.routes) for (const shape of shapes) outline(state.route, unpack(shape));
     }
     const events = shown ? shown.events.filter((event) => event.row <= t).map((event) => ({ at: event.at, bad: FAILING.has(event.name) })) : [];
-    return { scene, paths: roads[episode.scene](), route: state.route, step: log, others, egos, events };
+    return { scene, paths: roads[episode.scene](), route: state.route, step: log, others, egos, events, pointer: state.pointer };
   }
   function paint() {
     const now = shot();
@@ -213,10 +219,13 @@ function mountReplay(root, data) {
     "zoom-in": () => (stage.zoom(1.35), paint()),
     "zoom-out": () => (stage.zoom(1 / 1.35), paint()),
     fit: () => { if (!state.episode) return; follow(false); stage.fit(roads[state.episode.scene]().box); paint(); },
+    consider: () => { state.considering = !state.considering; root.querySelector('[data-act="consider"]').setAttribute("aria-pressed", String(state.considering)); paint(); },
     follow: () => { follow(!state.follow); if (state.follow) stage.camera.scale = Math.max(stage.camera.scale, 7); paint(); },
   };
   function follow(on) { state.follow = on; root.querySelector('[data-act="follow"]').setAttribute("aria-pressed", String(on)); }
-  const step = { acts, seek, show, relist, paint, last, state, stage, part, filter, app, play, follow, canvas, root };
+  const considers = data.episodes.some((episode) => Object.values(episode.drives).some((drive) => drive.considered));
+  root.querySelector('[data-act="consider"]').hidden = !considers;
+  const step = { acts, seek, show, relist, paint, last, state, stage, part, filter, app, play, follow, canvas, root, considers };
   fillFilters();
   bindControls(step);
   stage.resize();

@@ -60,6 +60,15 @@ def test_a_motion_is_laid_where_the_agent_is(model, body):
     np.testing.assert_allclose(targets.velocity, chords, atol=1e-3)
 
 
+def test_ahead_is_the_motion_itself_and_of_a_model_its_action_kept(model):
+    pose = at(10.0)
+    shown = model.ahead(pose, CAR, jnp.array([7.0]), 0.2, 3)
+    np.testing.assert_allclose(shown, model.targets(pose, CAR, jnp.int32(7)).position)
+    braking = model.model.ahead(pose, CAR, jnp.array([-4.0, 0.0]), 0.5, 6)
+    far = [4.5, 8.0, 10.5, 12.0, 12.5, 12.5]  # 10 t − 2 t² until it stands
+    np.testing.assert_allclose(braking, np.array([30.0, -7.0]) + np.outer(far, [0.6, 0.8]), atol=1e-4)
+
+
 def test_a_step_is_that_of_the_model_that_keeps_to_the_motion(model):
     """Also of another length than the motion's own steps."""
     pose = at(10.0)

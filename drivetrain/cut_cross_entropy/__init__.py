@@ -1,0 +1,1 @@
+"""Cross-entropy, draws and divergences over a large vocabulary whose logits are never held."""

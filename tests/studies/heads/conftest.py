@@ -1,0 +1,1 @@
+from fixtures_runs import dataset, run  # noqa: F401 - fixtures
