@@ -32,7 +32,16 @@ def test_a_drive_becomes_a_scenario_with_its_ego(tmp_path):
     summary = convert("drawn", ["one"], tmp_path / "data", Settings(dt=0.2), progress=lambda *news: told.append(news))
     (entry,) = verify(tmp_path / "data").recordings
     assert (summary.recordings, summary.egos) == (1, 1)
-    work = ["reading", "smoothing", "1 lanes", "routes 0/2", "routes 1/2", "the outline of 3 lanes", "borders"]
+    work = [
+        "reading",
+        "smoothing",
+        "1 lanes",
+        "the outline of 3 lanes",
+        "borders",
+        "routes 0/2",
+        "routes 1/2",
+        "corridors",
+    ]
     assert told == [(0, 1, ""), *((0, 1, f"one: {words}") for words in work), (1, 1, "one")]
     assert entry.name == "one" and entry.group == "one" and entry.steps == 30 and entry.agents == {"car": 2}
     assert [(ego.track_id, ego.first, ego.last, ego.cause) for ego in entry.egos] == [(5, 0, 29, "")]
