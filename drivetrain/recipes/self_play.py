@@ -19,7 +19,7 @@ from drivetrain.sim.spawning.anywhere import Anywhere
 from drivetrain.sim.towns import Town
 from drivetrain.sim.traffic.nobody import Nobody
 
-WORLDS, AGENTS, WINDOW, AGENT_STEPS = 64, 32, 32, 60_000_000
+WORLDS, AGENTS, WINDOW, AGENT_STEPS = 64, 32, 32, 30_000_000
 EPOCHS, MINIBATCHES = 3, 8
 
 TOWNS = Data(format="opendrive", source=("datasets/towns/maps",), dataset="build/towns")
@@ -63,9 +63,9 @@ def self_play() -> Run:
                 epochs=EPOCHS,
                 minibatches=MINIBATCHES,
                 agent_steps=AGENT_STEPS,
-                evaluate_every=32,
+                evaluate_every=16,
                 keep_judged=True,  # those that it may meet again
-                checkpoint_every=32,
+                checkpoint_every=16,
             ),
         ),
     )

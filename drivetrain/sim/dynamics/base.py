@@ -59,7 +59,7 @@ class Dynamics(ABC):
         """Where an action leads that is kept for so many steps: places after each, m."""
 
         def step(pose: Pose, _: None) -> tuple[Pose, Array]:
-            after, _ = self.forward(pose, body, action, dt)
+            after = self.forward(pose, body, action, dt)[0]
             return after, after.position
 
         return jax.lax.scan(step, pose, None, length=steps)[1]
