@@ -253,10 +253,23 @@ class Scales:
 
 @record
 class Errand:
-    """Where a controlled agent stands in the chain of goals along its route (`Routes.goals`)."""
+    """Where a controlled agent stands in a chain of goals: along its route (`Routes.goals`), or anywhere."""
 
     goal: Int[Array, ""]  # its next goal; one beyond the last: it has arrived
     since: Int[Array, ""]  # steps since it reached the goal before, or since it began
+    chain: Int[Array, ""] | None = None  # row of `LaneGraph.chains` of its map; None: its goals are along its route
+    radius: Float[Array, ""] | None = None  # m, within which a goal of a chain is reached
+
+
+@record
+class Place:
+    """Where a controlled agent is on the lanes of its map, whichever way it takes (`sim/lane_graph.py`)."""
+
+    lane: Int[Array, ""]  # that it follows, as of when it last was on one; -1: never yet
+    left: Float[Array, ""]  # m to that lane's end
+    limit: Float[Array, ""]  # of that lane there, m/s; 0: unknown
+    heading: Float[Array, "2"]  # of the lane that it is nearest to now, whichever way that leads
+    aside: Float[Array, ""]  # m to the left of the middle of that
 
 
 @record
@@ -286,6 +299,7 @@ class State:
     traffic: Any = ()  # the traffic rule's own record; () where it remembers nothing
     traits: Traits | None = None  # [C]; None: nobody has any
     errand: Errand | None = None  # [C]; None: nobody has goals
+    place: Place | None = None  # [C]; None: the bank has no lane graph
 
 
 @record
@@ -359,7 +373,9 @@ class Transition:
     terminated: Bool[Array, "C"]
     truncated: Bool[Array, "C"]
     mask: Bool[Array, "C"]  # False: padding, or driven by another; learn nothing from it
-    fresh: Bool[Array, "C"]  # it begins with this step, in a new episode or in place of one that ended: no memory before
+    fresh: Bool[
+        Array, "C"
+    ]  # it begins with this step, in a new episode or in place of one that ended: no memory before
     reached: Reached | None  # None where no ending truncates
 
 

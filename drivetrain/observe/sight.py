@@ -3,16 +3,18 @@
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from drivetrain.observe import agents, ego, errand, road, route, traits
+from drivetrain.observe import agents, ego, errand, lanes, road, route, traits, way
 from drivetrain.observe.agents import observe_agents
 from drivetrain.observe.base import Observer, Widths
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.errand import chain_left, observe_errand
+from drivetrain.observe.lanes import LaneView, observe_lanes
 from drivetrain.observe.road import observe_road
 from drivetrain.observe.route import SPARSE, RouteView, observe_route
 from drivetrain.observe.traits import observe_traits
+from drivetrain.observe.way import observe_way, way_share
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Observation, State, component
+from drivetrain.types import Array, Observation, State, Tokens, component
 
 
 @component
@@ -21,7 +23,7 @@ class Sight(Observer):
 
     agents: int = 12
     road: int = 16
-    route: RouteView = RouteView(stations=SPARSE)
+    route: RouteView | LaneView = RouteView(stations=SPARSE)  # of those who go anywhere, the lanes around them
     episode_seconds: float = 30.0  # of a full episode: the unit of `remaining`
     traits: bool = False  # the agent's own stand at the end of its ego features
     errand: bool = False  # its next goal, after all of these
@@ -29,8 +31,10 @@ class Sight(Observer):
     @property
     def widths(self) -> Widths:
         """Features of each modality."""
-        own = ego.FEATURES + (traits.FEATURES if self.traits else 0) + (errand.FEATURES if self.errand else 0)
-        return Widths(own, agents.FEATURES, road.FEATURES, route.POINT_FEATURES, self.route.lanes, self.route.points)
+        anywhere = isinstance(self.route, LaneView)
+        goals, ways = (way.FEATURES, lanes.FEATURES) if anywhere else (errand.FEATURES, route.POINT_FEATURES)
+        own = ego.FEATURES + (traits.FEATURES if self.traits else 0) + (goals if self.errand else 0)
+        return Widths(own, agents.FEATURES, road.FEATURES, ways, self.route.lanes, self.route.points)
 
     def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
         """What controlled agent `c` sees; `remaining` is the share of a full episode that its recording still has, or of
@@ -38,16 +42,24 @@ class Sight(Observer):
         """
         own = [observe_ego(bank, state, c)]
         own += [observe_traits(state, c)] if self.traits else []
-        own += [observe_errand(bank, state, c)] if self.errand else []
+        goals = observe_way if isinstance(self.route, LaneView) else observe_errand
+        own += [goals(bank, state, c)] if self.errand else []
         return Observation(
             ego=jnp.concatenate(own) if len(own) > 1 else own[0],
             agents=observe_agents(state, c, self.agents),
             road=observe_road(bank, state, c, self.road),
-            route=observe_route(bank, state, c, self.route),
+            route=self._ways(bank, state, c),
             remaining=self._remaining(bank, state, c),
         )
 
+    def _ways(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Tokens:
+        if isinstance(self.route, LaneView):
+            return observe_lanes(bank, state, c, self.route)
+        return observe_route(bank, state, c, self.route)
+
     def _remaining(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Float[Array, ""]:
+        if isinstance(self.route, LaneView):
+            return way_share(bank, state, c)
         if state.errand is not None:
             return chain_left(bank, state, c)
         left = (bank.episodes.last[state.episode] - state.time) * bank.dt

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from drivetrain.data.routes.arc_length import arc_lengths, reference_centres, reference_heights
 from drivetrain.sim.bank import Bank, Episodes, GoalRow, Lines, Routes
 from drivetrain.sim.building import host_lines, record_id, stacked
+from drivetrain.sim.lane_graph import Graphing, LaneGraph, lane_graph, stack_graphs
 from drivetrain.sim.light_programmes import LightRules, light_programme
 from drivetrain.sim.paths import lay_paths
 from drivetrain.sim.roads import Indexing, index_road, stack_roads
@@ -33,6 +34,7 @@ class Town:
     seconds: float = 240.0  # after which the lights of a world begin anew
     lights: LightRules = LightRules()
     indexing: Indexing = Indexing(width=128)  # within 50 m of an agent
+    graph: Graphing | None = None  # for goals anywhere; None: they are along the drives alone
 
 
 def town_bank(scenarios: Sequence[Scenario], names: Sequence[str], dt: float, town: Town, seed: int) -> Bank:
@@ -74,6 +76,7 @@ def town_bank(scenarios: Sequence[Scenario], names: Sequence[str], dt: float, to
             ego=np.broadcast_to(nobody, (worlds, town.agents)).copy(),
         ),
         dt=np.asarray(dt, np.float32),
+        graph=_graph(scenarios, town.graph, seed),
     )
     return jax.tree.map(jax.numpy.asarray, bank)
 
@@ -84,6 +87,14 @@ def _drives(scenario: Scenario, name: str) -> np.ndarray:
     if not len(rows) or (np.asarray(scenario.egos.track) >= 0).any():
         raise InputError(f"{name}: drives: none (convert a map without traffic, and with lanes that lead on)")
     return rows
+
+
+def _graph(scenarios: Sequence[Scenario], graphing: Graphing | None, seed: int) -> LaneGraph | None:
+    """Drawn apart from all else, which it leaves as it is."""
+    if graphing is None:
+        return None
+    randoms = np.random.default_rng((seed, 1)).spawn(len(scenarios))
+    return stack_graphs([lane_graph(each.map, graphing, own) for each, own in zip(scenarios, randoms, strict=True)])
 
 
 def _lines(scenario: Scenario) -> Lines:
