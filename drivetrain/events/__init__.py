@@ -13,6 +13,7 @@ import numpy as np
 from drivetrain.events.collision import collision
 from drivetrain.events.comfort import acceleration, lateral
 from drivetrain.events.goal import goal, latch_errand
+from drivetrain.events.manner import manner
 from drivetrain.events.margin import LIMIT
 from drivetrain.events.off_road import off_road
 from drivetrain.events.off_route import off_route
@@ -24,14 +25,16 @@ from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import Index
 from drivetrain.types import MARGINS, Array, Errand, Events, State, replace
 
-NOTHING = Events(*(np.asarray(LIMIT if name in MARGINS else 0.0, np.float32) for name in Events.__dataclass_fields__))
-"""What happens to an agent that is not there: every margin at its clip, every rate 0."""
+def nothing(events: Events) -> Events:
+    """What happens to an agent that is not there: every margin at its clip, every other fact 0."""
+    calm = {name: jax.tree.map(jnp.zeros_like, getattr(events, name)) for name in Events.__dataclass_fields__}
+    return Events(**(calm | {name: np.asarray(LIMIT, np.float32) for name in MARGINS}))
 
 
 def detect(bank: Bank, before: State, after: State) -> Events:
     """Everything that happened to each controlled agent from `before` to `after`: `Events` [C].
 
-    Agents that were not alive before the step, padding among them, have `NOTHING`.
+    To agents that were not alive before the step, padding among them, `nothing` happened.
     """
 
     def of_agent(c: Index) -> Events:
@@ -53,8 +56,9 @@ def detect(bank: Bank, before: State, after: State) -> Events:
             acceleration=seen(acceleration),
             lateral=seen(lateral),
             goal=seen(goal),
+            manner=manner(*step),
         )
-        return jax.tree.map(lambda fact, nothing: jnp.where(before.alive[c], fact, nothing), events, NOTHING)
+        return jax.tree.map(lambda fact, calm: jnp.where(before.alive[c], fact, calm), events, nothing(events))
 
     return jax.vmap(of_agent)(jnp.arange(before.alive.shape[0]))
 

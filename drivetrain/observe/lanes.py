@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Int
 
+from drivetrain.geometry import root
 from drivetrain.observe.errand import METRES
 from drivetrain.observe.nearest import nearest
 from drivetrain.observe.scales import SPEED, compress
@@ -20,15 +21,18 @@ from drivetrain.types import Array, State, Tokens, component
 FEATURES = 10
 """x, y · cos, sin of its direction · metres to the goal, as a logarithm · how much less than from the agent's own place ·
 whether any lead there · the agent's own lane · speed limit · length of its lane, as a logarithm."""
+DETOUR = 100.0
+"""m, at most, by which a stretch counts as farther than it is."""
 NEARER = 0.02
 """Per metre less, held to ±2."""
 
 
 @component
 class LaneView:
-    """How many stretches of lanes are seen, the nearest of them."""
+    """How many stretches of lanes are seen: the nearest, or those by which the agent comes to its goal, nearest first."""
 
     count: int = 24
+    onward: bool = True  # a stretch counts as farther by as much as a way over it is longer than the shortest
 
     @property
     def lanes(self) -> int:
@@ -49,14 +53,16 @@ def observe_lanes(bank: Bank, state: State, c: Int[Array, ""] | int, view: LaneV
     (x, y), (cos, sin) = state.agents.position[own], state.agents.heading[own]
     errand, place = (jax.tree.map(lambda leaf: leaf[c], each) for each in (state.errand, state.place))
     block = block_at(bank.graph.features, bank.graph.cells[map_, 1], map_, state.agents.position[own])
-    across, up = block[FeatureRow.X] - x, block[FeatureRow.Y] - y
-    index, mask = nearest(across * across + up * up, block[FeatureRow.LANE] > 0.0, view.count)
-    rows = [jnp.take(row, index, mode="clip") for row in block]
-
     goal = way_point(bank, map_, errand)
-    lane = rows[FeatureRow.LANE].astype(jnp.int32) - 1
-    left = ways(bank, map_, goal, (lane, *rows[FeatureRow.LEFT : FeatureRow.LIMIT]))
-    mine = way_left(bank, map_, goal, place)
+    lanes = block[FeatureRow.LANE].astype(jnp.int32) - 1
+    lefts, mine = ways(bank, map_, goal, (lanes, *block[FeatureRow.LEFT : FeatureRow.LIMIT])), way_left(bank, map_, goal, place)
+    away = root((block[FeatureRow.X] - x) ** 2 + (block[FeatureRow.Y] - y) ** 2)
+    if view.onward:
+        detour = jnp.where(jnp.isfinite(lefts) & jnp.isfinite(mine), lefts - mine + away, DETOUR)
+        away += jnp.clip(detour, 0.0, DETOUR)
+    index, mask = nearest(away, block[FeatureRow.LANE] > 0.0, view.count)
+    rows = [jnp.take(row, index, mode="clip") for row in block]
+    lane, left = (jnp.take(row, index, mode="clip") for row in (lanes, lefts))
     reachable = jnp.isfinite(left)
     metres = jnp.where(reachable, left, 0.0)
     nearer = jnp.where(reachable & jnp.isfinite(mine), jnp.where(jnp.isfinite(mine), mine, 0.0) - metres, 0.0)

@@ -78,9 +78,9 @@ class Graphing:
     """How the lanes of a map are laid out for those who go anywhere."""
 
     change: float = 10.0  # m that a change to a lane beside counts
-    spacing: float = 10.0  # m of lane that one feature stands for
+    spacing: float = 5.0  # m of lane that one feature stands for
     pieces: Indexing = Indexing(cell=8.0, radius=2.5, width=96)
-    features: Indexing = Indexing(cell=20.0, radius=60.0, width=128)
+    features: Indexing = Indexing(cell=20.0, radius=40.0, width=160)
     lines: Indexing = Indexing(cell=20.0, radius=40.0, width=16)
     chains: int = 1024  # of way-points, of a map
     goals: int = 4  # of a chain

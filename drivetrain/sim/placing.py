@@ -69,7 +69,8 @@ def locate(
     last: Place | None,
 ) -> Place:
     """The lanes at a pose. Of those that an agent may be on, as in a junction, it follows the one that is nearest to its
-    goal; without one, or where none leads there, the one whose middle is nearest; on no lane, the last.
+    goal; without one, or where none leads there, the one whose middle is nearest; on no lane, the last, and
+    what is shown is the nearest, whichever way that leads.
     """
     assert bank.graph is not None
     block = block_at(bank.graph.pieces, bank.graph.cells[map_, 0], map_, position)
@@ -95,19 +96,21 @@ def locate(
         score = jnp.where(jnp.isfinite(farther), farther - 1e6, square)
     chosen = jnp.argmin(jnp.where(on, score, jnp.inf))
     nearest = jnp.argmin(jnp.where(exists, square + AGAINST * (1.0 - cosine), jnp.inf))
-    somewhere, near = jnp.any(on), exists[nearest]
+    somewhere = jnp.any(on)
+    shown = jnp.where(somewhere, chosen, nearest)
+    near = exists[shown]
     before = last or Place(jnp.int32(-1), jnp.zeros(()), jnp.zeros(()), heading, jnp.zeros(()))
 
     def follows(new: Array, old: Array) -> Array:
         return jnp.where(somewhere, new[chosen], old)
 
-    direction = jnp.stack([along[0][nearest], along[1][nearest]]) * per_metre[nearest]
+    direction = jnp.stack([along[0][shown], along[1][shown]]) * per_metre[shown]
     return Place(
         lane=follows(lanes[0], before.lane),
         left=follows(left, before.left),
         limit=follows(block[PieceRow.LIMIT], before.limit),
         heading=jnp.where(near, direction, heading),
-        aside=jnp.where(near, aside[nearest], 0.0),
+        aside=jnp.where(near, aside[shown], 0.0),
     )
 
 

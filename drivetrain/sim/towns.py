@@ -17,6 +17,7 @@ from drivetrain.sim.light_programmes import LightRules, light_programme
 from drivetrain.sim.paths import lay_paths
 from drivetrain.sim.roads import Indexing, index_road, stack_roads
 from drivetrain.sim.route_tables import stack_tables, unroll
+from drivetrain.sim.variants import Warps, variant, without_signs
 from drivetrain.types import Agents, Bodies, ControlKind, InputError, Log, Scenario, component, replace
 
 FOREVER = np.int32(2**30)
@@ -34,6 +35,8 @@ class Town:
     seconds: float = 240.0  # after which the lights of a world begin anew
     lights: LightRules = LightRules()
     indexing: Indexing = Indexing(width=128)  # within 50 m of an agent
+    variants: int = 0  # of each map, besides itself: stretched, sheared, mirrored
+    warps: Warps = Warps()
     graph: Graphing | None = None  # for goals anywhere; None: they are along the drives alone
 
 
@@ -44,6 +47,7 @@ def town_bank(scenarios: Sequence[Scenario], names: Sequence[str], dt: float, to
     `InputError` where a map offers none.
     """
     random = np.random.default_rng(seed)
+    scenarios, names = _varied(scenarios, names, town, seed)
     pools = [_drives(scenario, name) for scenario, name in zip(scenarios, names, strict=True)]
     count = max(len(pool) for pool in pools)
     rows = [(row, int(drive)) for row, pool in enumerate(pools) for drive in np.resize(pool, count)]
@@ -87,6 +91,21 @@ def _drives(scenario: Scenario, name: str) -> np.ndarray:
     if not len(rows) or (np.asarray(scenario.egos.track) >= 0).any():
         raise InputError(f"{name}: drives: none (convert a map without traffic, and with lanes that lead on)")
     return rows
+
+
+def _varied(
+    scenarios: Sequence[Scenario], names: Sequence[str], town: Town, seed: int
+) -> tuple[Sequence[Scenario], Sequence[str]]:
+    """Each map, then its variants; drawn apart from all else, which it leaves as it is."""
+    if not town.variants:
+        return scenarios, names
+    random, varied = np.random.default_rng((seed, 2)), []
+    for scenario in scenarios:
+        varied.append(scenario)
+        for _ in range(town.variants):
+            warped = variant(scenario, town.warps.draw(random))
+            varied.append(without_signs(warped, town.warps.dropped, random))
+    return varied, [name for name in names for _ in range(town.variants + 1)]
 
 
 def _graph(scenarios: Sequence[Scenario], graphing: Graphing | None, seed: int) -> LaneGraph | None:

@@ -124,4 +124,3 @@ def test_the_line_ahead_is_the_one_that_is_driven_over(straight):
     np.testing.assert_allclose(ahead.station[met[0]], 12.0, rtol=1e-5)
     assert not np.isfinite(lines(jnp.array([-12.0, 2.5]), EAST).station).any()  # it passes beside it
     assert not np.isfinite(lines(jnp.array([12.0, 0.5]), -EAST).station).any()  # it is the other way's
-    assert (np.asarray(lines(jnp.array([300.0, 0.5]), EAST).index) < 0).all()

@@ -16,6 +16,7 @@ from drivetrain.sim.reading import Index, Placement, goals_of, reference_window
 from drivetrain.sim.route_tables import PathRow
 from drivetrain.sim.spawning.base import Spawn, Spawning
 from drivetrain.sim.spawning.chains import Chains
+from drivetrain.sim.spawning.styles import Styles
 from drivetrain.types import AgentKind, Agents, Array, Bodies, Errand, Key, State, component, replace
 
 
@@ -33,6 +34,7 @@ class Anywhere(Spawning):
     askew: float = 0.05  # rad, at most
     least: float = 10.0  # m to the first goal
     chains: Chains | None = None  # goals anywhere on the map; None: along the drive
+    styles: Styles | None = None  # what sets agents apart; None: nothing
 
     replaces: ClassVar[bool] = True
 
@@ -103,10 +105,11 @@ class Anywhere(Spawning):
             errand, can = Errand(goal=goal, since=jnp.int32(0)), jnp.asarray(True)
             if self.chains is not None:
                 errand, can = self.chains.draw(bank, map_, position, heading, keys[2])
-            return route, station, errand, can, position, heading, speed * heading, *size
+            traits = None if self.styles is None else self.styles.draw(keys[3])
+            return traits, route, station, errand, can, position, heading, speed * heading, *size
 
         keys = jax.random.split(key, count)
-        route, station, errand, can, position, heading, velocity, length, width = jax.vmap(one)(keys)
+        traits, route, station, errand, can, position, heading, velocity, length, width = jax.vmap(one)(keys)
         height = None if bank.routes.height is None else jnp.zeros(count)
         return Spawn(
             time=jnp.zeros((), jnp.int32),
@@ -117,6 +120,7 @@ class Anywhere(Spawning):
             later=Placement(position, heading, velocity, jnp.zeros(count, bool)),
             route=route,
             cursor=station,
+            traits=traits,
             errand=errand,
         )
 
