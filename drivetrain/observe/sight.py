@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from drivetrain.observe import agents, ego, errand, lanes, road, route, traits, way
 from drivetrain.observe.agents import observe_agents
 from drivetrain.observe.base import Observer, Widths
+from drivetrain.observe.blur import Blur
 from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.errand import chain_left, observe_errand
 from drivetrain.observe.lanes import LaneView, observe_lanes
@@ -27,6 +28,7 @@ class Sight(Observer):
     episode_seconds: float = 30.0  # of a full episode: the unit of `remaining`
     traits: bool = False  # the agent's own stand at the end of its ego features
     errand: bool = False  # its next goal, after all of these
+    blur: Blur | None = None  # what is overlooked and misjudged; None, as in evaluation: nothing
 
     @property
     def widths(self) -> Widths:
@@ -44,11 +46,16 @@ class Sight(Observer):
         own += [observe_traits(state, c)] if self.traits else []
         goals = observe_way if isinstance(self.route, LaneView) else observe_errand
         own += [goals(bank, state, c)] if self.errand else []
+        others, around = observe_agents(state, c, self.agents), observe_road(bank, state, c, self.road)
+        ways = self._ways(bank, state, c)
+        if self.blur is not None:
+            others, around = self.blur.of_agents(state, c, others), self.blur.of_road(state, c, around)
+            ways = self.blur.of_lanes(state, c, ways)
         return Observation(
             ego=jnp.concatenate(own) if len(own) > 1 else own[0],
-            agents=observe_agents(state, c, self.agents),
-            road=observe_road(bank, state, c, self.road),
-            route=self._ways(bank, state, c),
+            agents=others,
+            road=around,
+            route=ways,
             remaining=self._remaining(bank, state, c),
         )
 
