@@ -37,6 +37,7 @@ class Env:
     reward: Callable[[Events, Traits | None, Array], Array] = Reward()
     ending: Ending = TRAINING
     observer: Observer = Sight()
+    swept: bool = False  # collisions are also looked for between steps: for steps of 0.3 s
 
     def reset(self, bank: Bank, episode: Int[Array, ""] | int, key: Key) -> State:
         """The first state of an episode, by the spawning rule, whose key it is."""
@@ -50,7 +51,7 @@ class Env:
         """One step of dt: the state it leads to, and what happened to each controlled agent ([C])."""
         action = braking_at_random(self.dynamics, bank.dt, state, action)
         after = simulator.step(bank, self.dynamics, self.traffic, state, action)
-        return latch(bank, state, after), detect(bank, state, after)
+        return latch(bank, state, after), detect(bank, state, after, self.swept)
 
     def observe(self, bank: Bank, state: State) -> Observation:
         """What each controlled agent sees ([C])."""

@@ -21,9 +21,11 @@ from drivetrain.events.progress import progress
 from drivetrain.events.red_light import red_light
 from drivetrain.events.speed import overspeed
 from drivetrain.events.stop_line import latch_stops, stop_line
+from drivetrain.events.sweeping import swept_collision
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import Index
 from drivetrain.types import MARGINS, Array, Errand, Events, State, replace
+
 
 def nothing(events: Events) -> Events:
     """What happens to an agent that is not there: every margin at its clip, every other fact 0."""
@@ -31,10 +33,10 @@ def nothing(events: Events) -> Events:
     return Events(**(calm | {name: np.asarray(LIMIT, np.float32) for name in MARGINS}))
 
 
-def detect(bank: Bank, before: State, after: State) -> Events:
+def detect(bank: Bank, before: State, after: State, swept: bool = False) -> Events:
     """Everything that happened to each controlled agent from `before` to `after`: `Events` [C].
 
-    To agents that were not alive before the step, padding among them, `nothing` happened.
+    Boxes are compared at steps, and on the way between them where `swept`. To agents that were not alive before the step, padding among them, `nothing` happened.
     """
 
     def of_agent(c: Index) -> Events:
@@ -46,7 +48,7 @@ def detect(bank: Bank, before: State, after: State) -> Events:
                 return fact(*step)
 
         events = Events(
-            collision=seen(collision),
+            collision=seen(swept_collision if swept else collision),
             off_route=seen(off_route),
             off_road=seen(off_road),
             stop_line=seen(stop_line),

@@ -126,7 +126,9 @@ def test_a_goal_is_reached_within_its_radius_from_any_side_and_the_next_one_foll
     again = latch(bank, before, far)
     assert int(again.errand.goal[0]) == 0 and int(again.errand.since[0]) == int(before.errand.since[0]) + 1
     np.testing.assert_array_equal(latched.errand.chain, before.errand.chain)
-    np.testing.assert_allclose(happened(bank, before, near).progress, np.hypot(2.0, 2.0), rtol=1e-3)  # as far as it went
+    np.testing.assert_allclose(
+        happened(bank, before, near).progress, np.hypot(2.0, 2.0), rtol=1e-3
+    )  # as far as it went
 
 
 def test_off_its_route_an_agent_fails_nothing_and_at_its_last_goal_it_has_arrived(bank, state, east):

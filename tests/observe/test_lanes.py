@@ -116,7 +116,9 @@ def test_what_is_overlooked_changes_by_the_step_and_is_the_same_again(scene):
     bank, state, _ = scene
     blurred = replace(SIGHT, blur=Blur(road=0.4, lanes=0.5, agents=0.05))
     times = jnp.arange(400)
-    both = jax.jit(jax.vmap(lambda t: (blurred(bank, replace(state, time=t), 0), SIGHT(bank, replace(state, time=t), 0))))
+    both = jax.jit(
+        jax.vmap(lambda t: (blurred(bank, replace(state, time=t), 0), SIGHT(bank, replace(state, time=t), 0)))
+    )
     dim, clear = both(times)
     for name, share in (("road", 0.4), ("route", 0.5)):
         there, kept = np.asarray(getattr(clear, name).mask), np.asarray(getattr(dim, name).mask)
@@ -139,5 +141,7 @@ def test_what_is_overlooked_changes_by_the_step_and_is_the_same_again(scene):
 def test_the_blind_see_nobody(scene):
     bank, state, _ = scene
     blind = eqx.tree_at(lambda state: state.traits.odd.blind, state, jnp.array([True, False, False, False]))
-    assert np.asarray(seen(bank, eqx.tree_at(lambda s: s.traits.odd.blind, state, jnp.zeros(4, bool))).agents.mask).any()
+    assert np.asarray(
+        seen(bank, eqx.tree_at(lambda s: s.traits.odd.blind, state, jnp.zeros(4, bool))).agents.mask
+    ).any()
     assert not np.asarray(seen(bank, blind).agents.mask).any()
