@@ -55,7 +55,10 @@ def observe_lanes(bank: Bank, state: State, c: Int[Array, ""] | int, view: LaneV
     block = block_at(bank.graph.features, bank.graph.cells[map_, 1], map_, state.agents.position[own])
     goal = way_point(bank, map_, errand)
     lanes = block[FeatureRow.LANE].astype(jnp.int32) - 1
-    lefts, mine = ways(bank, map_, goal, (lanes, *block[FeatureRow.LEFT : FeatureRow.LIMIT])), way_left(bank, map_, goal, place)
+    lefts, mine = (
+        ways(bank, map_, goal, (lanes, *block[FeatureRow.LEFT : FeatureRow.LIMIT])),
+        way_left(bank, map_, goal, place),
+    )
     away = root((block[FeatureRow.X] - x) ** 2 + (block[FeatureRow.Y] - y) ** 2)
     if view.onward:
         detour = jnp.where(jnp.isfinite(lefts) & jnp.isfinite(mine), lefts - mine + away, DETOUR)

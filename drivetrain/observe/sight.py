@@ -78,3 +78,6 @@ SMALL = Sight()
 
 PAPER = Sight(agents=64, road=128, route=RouteView())
 """Sizes of the Zoox paper (arXiv 2312.15122, figure 7): 64 agents, 128 road elements, 8 lanes × 64 points every 2 m."""
+
+ANYWHERE = Sight(agents=20, road=80, route=LaneView(80, onward=False), traits=True, errand=True)
+"""Sizes of Cusumano-Towner et al. 2025 (arXiv 2502.03349): 20 agents, 80 elements, 80 lane features, goals and traits."""
