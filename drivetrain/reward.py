@@ -57,7 +57,7 @@ class Reward:
         return dense - penalties
 
     def _of_manner(self, mine: "Reward | Weights", events: Events, manner: Manner) -> Float[Array, ""]:
-        """Per second (Cusumano-Towner et al. 2025, arXiv 2502.03349, table of rewards, less what it pays for standing well)."""
+        """Per second: as in Cusumano-Towner et al. 2025 (arXiv 2502.03349), less what they pay for standing."""
         along, speed = manner.alignment, manner.speed
         worth = mine.alignment * (jnp.minimum(along, 0.0) + self.against * jnp.minimum(along * speed, 0.0))
         worth -= mine.centre * jnp.where(along > 0.5, jnp.abs(manner.aside), 0.0)

@@ -27,16 +27,16 @@ from drivetrain.sim.reading import Index
 from drivetrain.types import MARGINS, Array, Errand, Events, State, replace
 
 
-def nothing(events: Events) -> Events:
-    """What happens to an agent that is not there: every margin at its clip, every other fact 0."""
-    calm = {name: jax.tree.map(jnp.zeros_like, getattr(events, name)) for name in Events.__dataclass_fields__}
-    return Events(**(calm | {name: np.asarray(LIMIT, np.float32) for name in MARGINS}))
+FACTS = tuple(name for name in Events.__dataclass_fields__ if name != "manner")
+NOTHING = Events(*(np.asarray(LIMIT if name in MARGINS else 0.0, np.float32) for name in FACTS))  # type: ignore[arg-type]
+"""What happens to an agent that is not there: every margin at its clip, every rate 0."""
 
 
 def detect(bank: Bank, before: State, after: State, swept: bool = False) -> Events:
     """Everything that happened to each controlled agent from `before` to `after`: `Events` [C].
 
-    Boxes are compared at steps, and on the way between them where `swept`. To agents that were not alive before the step, padding among them, `nothing` happened.
+    Boxes are compared at steps, and on the way between them where `swept`. To agents that were not alive before the
+    step, padding among them, `NOTHING` happened.
     """
 
     def of_agent(c: Index) -> Events:
@@ -60,13 +60,14 @@ def detect(bank: Bank, before: State, after: State, swept: bool = False) -> Even
             goal=seen(goal),
             manner=manner(*step),
         )
-        return jax.tree.map(lambda fact, calm: jnp.where(before.alive[c], fact, calm), events, nothing(events))
+        calm = replace(NOTHING, manner=jax.tree.map(jnp.zeros_like, events.manner))
+        return jax.tree.map(lambda fact, calm: jnp.where(before.alive[c], fact, calm), events, calm)
 
     return jax.vmap(of_agent)(jnp.arange(before.alive.shape[0]))
 
 
 def latch(bank: Bank, before: State, after: State) -> State:
-    """`after` with its latches (`stopped`, `errand`) brought up to date; of agents not alive before the step they stay."""
+    """`after` with its latches (`stopped`, `errand`) up to date; those of agents not alive before stay."""
 
     def of_agent(c: Index) -> tuple[Array, Errand | None]:
         errand = None if before.errand is None else latch_errand(bank, before, after, c)

@@ -15,8 +15,8 @@ def progress(bank: Bank, before: State, after: State, c: Index) -> Float[Array, 
     """Metres along the route in this step; negative when it moved back.
 
     Of an agent that goes anywhere: metres by which its way to its goal, along the lanes, became shorter. It is the
-    difference of a potential (a missed turning takes off what the way round adds), 0 where no lane leads to the goal; the
-    step that reaches the goal pays what was left, as far as it went.
+    difference of a potential (a missed turning takes off what the way round adds), 0 where no lane leads to the goal;
+    the step that reaches the goal pays what was left, as far as it went.
     """
     if before.errand is None or before.errand.chain is None:
         return after.arc_length[c] - before.arc_length[c]

@@ -1,8 +1,8 @@
-"""Did boxes touch between two steps, which at neither of them do? For steps so long that cars might pass through each other.
+"""Did boxes touch between two steps, which at neither of them do? Within a long step cars may pass through each other.
 
 Cusumano-Towner et al. 2025 (arXiv 2502.03349, section on collisions, at steps of 0.3 s): the ways of one box's corners
-against the other box, and the other way round; and of its middle, since corners of boxes alike may pass along the sides.
-Ways are straight in the frame of the other, which is exact while neither turns.
+against the other box, and the other way round; and of its middle, since corners of boxes alike may pass along the
+sides. Ways are straight in the frame of the other, which is exact while neither turns.
 """
 
 import jax
@@ -18,7 +18,7 @@ from drivetrain.types import Array, State
 
 
 def swept_collision(bank: Bank, before: State, after: State, c: Index) -> Float[Array, ""]:
-    """`collision`, or where boxes were nearer on the way, minus the depth of the deepest point midway through the other.
+    """`collision`, or where boxes were nearer on the way, minus the depth of the deepest point midway through.
 
     Of those who were there before and after the step.
     """

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Sequences, Total, by_sequence, cut, scalars, unroll
 from drivetrain.learn.returns import Fit, explained, fit, vtrace
-from drivetrain.policy.anchored import Anchored
+from drivetrain.policy.anchored import Anchored, strayed
 from drivetrain.policy.base import Memory, Policy, remembers
 from drivetrain.rollout import Carry, Figures, open_again, rates, rollout, start
 from drivetrain.sim.bank import Bank
@@ -142,12 +142,13 @@ class Ppo(Algorithm):
             return self.objective(log_prob, entropy, value, batch, moments)
         if not isinstance(policy, Anchored):
             raise InputError(f"anchor: {self.anchor}: {type(policy).__name__} has none (hold it to one, or set 0)")
-        (weighed, far), value = unroll(policy, batch.steps, key, lambda d, a: (d.weigh(a), d.strayed()))
-        loss, figures = self.objective(*weighed, value, batch, moments)
+        (weighed, far), value = unroll(policy, batch.steps, key, lambda d, a: (d.weigh(a), strayed(d)))
+        log_prob, entropy = weighed
+        loss, figures = self.objective(log_prob, entropy, value, batch, moments)
         mask = batch.steps.mask
-        strayed = jnp.sum(jnp.where(mask, far, 0.0)) / jnp.maximum(jnp.sum(mask, dtype=jnp.float32), 1.0)
-        loss += self.anchor * strayed
-        return loss, replace(figures, loss=loss, strayed=strayed)
+        mean = jnp.sum(jnp.where(mask, far, 0.0)) / jnp.maximum(jnp.sum(mask, dtype=jnp.float32), 1.0)
+        loss += self.anchor * mean
+        return loss, replace(figures, loss=loss, strayed=mean)
 
     def objective(
         self,

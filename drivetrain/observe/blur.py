@@ -1,8 +1,8 @@
 """What is overlooked and misjudged: features of the map that an agent does not see in a step, others seen inexactly.
 
 Cusumano-Towner et al. 2025 (arXiv 2502.03349, section on observations): 40 % of the road's borders and half of the lane
-features are left out in training, and nothing is in evaluation, where an observer has no blur. All of it follows from the
-agent's seed and the step, so that an observation that is made again is the same.
+features are left out in training, and nothing is in evaluation, where an observer has no blur. All of it follows from
+the agent's seed and the step, so that an observation that is made again is the same.
 """
 
 import jax.numpy as jnp

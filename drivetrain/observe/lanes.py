@@ -1,7 +1,7 @@
 """The lanes around an agent that goes anywhere: stretches of them, each with the way from there to the agent's goal.
 
-Cusumano-Towner et al. 2025 (arXiv 2502.03349, section on observations): 80 coarse features every 40 m that carry routing
-distances; what the agent needs to know of its route is in them.
+Cusumano-Towner et al. 2025 (arXiv 2502.03349, section on observations): 80 coarse features every 40 m that carry
+routing distances; what the agent needs to know of its route is in them.
 """
 
 import jax
@@ -19,8 +19,8 @@ from drivetrain.sim.reading import block_at
 from drivetrain.types import Array, State, Tokens, component
 
 FEATURES = 10
-"""x, y · cos, sin of its direction · metres to the goal, as a logarithm · how much less than from the agent's own place ·
-whether any lead there · the agent's own lane · speed limit · length of its lane, as a logarithm."""
+"""x, y · cos, sin of its direction · metres to the goal, as a logarithm · how much less than from the agent's own place
+· whether any lead there · the agent's own lane · speed limit · length of its lane, as a logarithm."""
 DETOUR = 100.0
 """m, at most, by which a stretch counts as farther than it is."""
 NEARER = 0.02
@@ -29,7 +29,7 @@ NEARER = 0.02
 
 @component
 class LaneView:
-    """How many stretches of lanes are seen: the nearest, or those by which the agent comes to its goal, nearest first."""
+    """How many stretches of lanes are seen: the nearest, or the nearest of those by which one comes to the goal."""
 
     count: int = 24
     onward: bool = True  # a stretch counts as farther by as much as a way over it is longer than the shortest

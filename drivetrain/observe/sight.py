@@ -39,8 +39,8 @@ class Sight(Observer):
         return Widths(own, agents.FEATURES, road.FEATURES, ways, self.route.lanes, self.route.points)
 
     def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
-        """What controlled agent `c` sees; `remaining` is the share of a full episode that its recording still has, or of
-        a chain of goals.
+        """What controlled agent `c` sees; `remaining` is the share of a full episode that its recording still has, or
+        of a chain of goals.
         """
         own = [observe_ego(bank, state, c)]
         own += [observe_traits(state, c)] if self.traits else []
@@ -80,4 +80,4 @@ PAPER = Sight(agents=64, road=128, route=RouteView())
 """Sizes of the Zoox paper (arXiv 2312.15122, figure 7): 64 agents, 128 road elements, 8 lanes × 64 points every 2 m."""
 
 ANYWHERE = Sight(agents=20, road=80, route=LaneView(80, onward=False), traits=True, errand=True)
-"""Sizes of Cusumano-Towner et al. 2025 (arXiv 2502.03349): 20 agents, 80 elements, 80 lane features, goals and traits."""
+"""Sizes of Cusumano-Towner et al. 2025 (arXiv 2502.03349): 20 agents, 80 elements, 80 lane features, traits."""

@@ -1,4 +1,4 @@
-"""Where an agent that goes anywhere is to go next: its goal and the one after it, in its own frame, and how far that is."""
+"""Where an agent that goes anywhere is to go next: its goal and the one after it, in its own frame, and how far."""
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,8 @@ from drivetrain.sim.reading import Index
 from drivetrain.types import Array, State
 
 FEATURES = 9
-"""Metres along the lanes to the goal, as a logarithm, and whether any lead there · its x, y · how near it is to be come ·
-whether a goal comes after it · that one's x, y · time since the one before."""
+"""Metres along the lanes to the goal, as a logarithm, and whether any lead there · its x, y · how near it is to be come
+· whether a goal comes after it · that one's x, y · time since the one before."""
 
 
 def observe_way(bank: Bank, state: State, c: Index) -> Float[Array, "f"]:

@@ -1,7 +1,7 @@
 """A policy that is held near another, which stands still: reinforcement that is not to forget how people drive.
 
-Published for self-play beside half an hour of recordings: 0.075 · KL(cloned policy ‖ policy). Acting reads the policy alone;
-only `Ppo.anchor` asks what the other would do.
+Published for self-play beside half an hour of recordings: 0.075 · KL(cloned policy ‖ policy). Acting reads the policy
+alone; only `Ppo.anchor` asks what the other would do.
 """
 
 import equinox as eqx
@@ -53,9 +53,11 @@ class Held(Distribution):
         """See `Distribution.express`."""
         return self.own.express(dynamics, action)
 
-    def strayed(self) -> Float[Array, ""]:
-        """KL(anchor ‖ policy), nats."""
-        return jax.tree.map(jax.lax.stop_gradient, self.anchor).divergence(self.own)
+
+def strayed(held: Distribution) -> Float[Array, ""]:
+    """KL(anchor ‖ policy), nats, of what an `Anchored` policy answers."""
+    assert isinstance(held, Held)
+    return jax.tree.map(jax.lax.stop_gradient, held.anchor).divergence(held.own)
 
 
 class Anchored(Policy):

@@ -22,6 +22,7 @@ WIDE = Separate(
     actor=DeepSetsSizes(tokens=64, width=1024, critic=False),
     critic=DeepSetsSizes(tokens=64, width=1024, blocks=0, head=PointHead()),
 )
-"""For self-play on GPUs: an actor and a critic of three layers of 1024 each over sets pooled to 64 features (the sizes of
-Cusumano-Towner et al. 2025, arXiv 2502.03349, which says 3 + 3 million): 2.4 and 3.4 million with the ANYWHERE observation.
+"""For self-play on GPUs: an actor and a critic of three layers of 1024 each over sets pooled to 64 features (the sizes
+of Cusumano-Towner et al. 2025, arXiv 2502.03349, which says 3 + 3 million): 2.4 and 3.4 million with the ANYWHERE
+observation.
 """

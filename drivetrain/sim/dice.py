@@ -9,9 +9,7 @@ from jaxtyping import Float, Int, UInt
 from drivetrain.types import Array
 
 
-def dice(
-    seed: UInt[Array, ""], time: Int[Array, ""] | int, count: int, salt: int = 0
-) -> Float[Array, "count"]:
+def dice(seed: UInt[Array, ""], time: Int[Array, ""] | int, count: int, salt: int = 0) -> Float[Array, "count"]:
     """So many numbers, uniform in [0, 1), of an agent's seed at a step; `salt` tells one use from another."""
     start = _mixed(_mixed(seed.astype(jnp.uint32) + jnp.uint32(salt)) + jnp.asarray(time).astype(jnp.uint32))
     numbers = _mixed(start + jnp.arange(count, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9))

@@ -1,9 +1,10 @@
-"""How the lanes of a map lead on, and which of them are near: so that an agent may go anywhere, by any way. NumPy, at load.
+"""How the lanes of a map lead on, and which are near: so that an agent may go anywhere, by any way. NumPy, at load.
 
-The way from `s` metres along a lane to `t` metres along another is what is left of the lane, a number of a table, and t:
+From `s` metres along a lane to `t` metres along another the way is what is left of the lane, a table's number, and t:
     (length[lane] − s) + distance[goal's lane, lane] + t
 A change to a lane beside costs `change` metres. The table knows changes where lanes end and begin; a goal that is ahead
-on a lane beside is so far as on the agent's own. (Cusumano-Towner et al. 2025, arXiv 2502.03349, observe such distances.)
+on a lane beside is as far as on the agent's own. (Such distances are observed by Cusumano-Towner et al. 2025, arXiv
+2502.03349.)
 """
 
 import enum
@@ -132,11 +133,21 @@ def lane_graph(map_: Map, graphing: Graphing, random: np.random.Generator) -> La
 def stack_graphs(graphs: Sequence[LaneGraph]) -> LaneGraph:
     """Those of several maps, of as many lanes each, as one [M]."""
 
-    def stacked(name: str) -> RoadIndex | np.ndarray:
-        rows = [getattr(each, name) for each in graphs]
-        return stack_roads(rows) if isinstance(rows[0], RoadIndex) else np.stack(rows)
+    def column(name: str) -> np.ndarray:
+        return np.stack([np.asarray(getattr(each, name)) for each in graphs])
 
-    return LaneGraph(*(stacked(name) for name in LaneGraph.__dataclass_fields__))
+    return LaneGraph(
+        distance=column("distance"),
+        length=column("length"),
+        bundle=column("bundle"),
+        rank=column("rank"),
+        change=column("change"),
+        pieces=stack_roads([each.pieces for each in graphs]),
+        features=stack_roads([each.features for each in graphs]),
+        lines=stack_roads([each.lines for each in graphs]),
+        cells=column("cells"),
+        chains=column("chains"),
+    )
 
 
 def distances(
@@ -145,7 +156,7 @@ def distances(
     neighbours: Int[np.ndarray, "N 2"],
     change: float,
 ) -> Float[np.ndarray, "N N"]:
-    """[lane, other]: the shortest way from the end of a lane to the beginning of another, m; inf where none leads there.
+    """[lane, other]: the shortest way from the end of a lane to the beginning of another, m; inf: there is none.
 
     Lanes are changed at their ends and beginnings. All rows are shortened together until none is any more: as many
     passes as the longest way has lanes (Bellman 1958).

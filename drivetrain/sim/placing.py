@@ -22,7 +22,7 @@ OVER = 0.2
 ABREAST = 0.01
 """m behind an agent's centre at which a goal is beside it yet, whatever float32 makes of it."""
 AGAINST = 4.0
-"""m², by which a lane at right angles counts as farther away than it is: twice that the one that leads the other way."""
+"""m², by which a lane at right angles counts as farther than it is; one that leads the other way, by twice that."""
 
 
 def way_point(bank: Bank, map_: Index, errand: Errand, on: int = 0) -> Float[Array, "5"]:
@@ -36,7 +36,7 @@ def way_point(bank: Bank, map_: Index, errand: Errand, on: int = 0) -> Float[Arr
 def ways(
     bank: Bank, map_: Index, goal: Float[Array, "5"], stretch: tuple[Array, Array, Array, Array, Array]
 ) -> Float[Array, "*n"]:
-    """Metres to a goal from places on lanes: lane, metres to its end, its length, bundle, rank. Infinite: none leads there."""
+    """Metres to a goal from places on lanes: lane, metres to its end, its length, bundle, rank. Infinite: no way."""
     graph, (lane, left, length, bundle, rank) = bank.graph, stretch
     assert graph is not None
     there = jnp.isfinite(goal[WayRow.LANE])
@@ -47,7 +47,9 @@ def ways(
     share = along / jnp.maximum(item(graph.length, map_, at), 1e-3)
     ahead = left - (1.0 - share) * length
     beside = graph.change[map_] * jnp.abs(rank - item(graph.rank, map_, at))
-    direct = jnp.where((bundle == item(graph.bundle, map_, at)) & (ahead >= -ABREAST), beside + jnp.maximum(ahead, 0.0), jnp.inf)
+    direct = jnp.where(
+        (bundle == item(graph.bundle, map_, at)) & (ahead >= -ABREAST), beside + jnp.maximum(ahead, 0.0), jnp.inf
+    )
     return jnp.where(there, jnp.minimum(through, direct), jnp.inf)
 
 
@@ -56,8 +58,8 @@ def way_left(bank: Bank, map_: Index, goal: Float[Array, "5"], place: Place) -> 
     graph = bank.graph
     assert graph is not None
     lane = jnp.maximum(place.lane, 0)
-    own = (item(rows, map_, lane) for rows in (graph.length, graph.bundle, graph.rank))
-    return jnp.where(place.lane < 0, jnp.inf, ways(bank, map_, goal, (lane, place.left, *own)))
+    length, bundle, rank = (item(rows, map_, lane) for rows in (graph.length, graph.bundle, graph.rank))
+    return jnp.where(place.lane < 0, jnp.inf, ways(bank, map_, goal, (lane, place.left, length, bundle, rank)))
 
 
 def locate(
@@ -68,8 +70,8 @@ def locate(
     goal: Float[Array, "5"] | None,
     last: Place | None,
 ) -> Place:
-    """The lanes at a pose. Of those that an agent may be on, as in a junction, it follows the one that is nearest to its
-    goal; without one, or where none leads there, the one whose middle is nearest; on no lane, the last, and
+    """The lanes at a pose. Of those that an agent may be on, as in a junction, it follows the one that is nearest to
+    its goal; without one, or where none leads there, the one whose middle is nearest; on no lane, the last, and
     what is shown is the nearest, whichever way that leads.
     """
     assert bank.graph is not None
@@ -128,8 +130,8 @@ def begun_on(bank: Bank, episode: Index, spawn: Spawn) -> Place | None:
 
 
 def gone_on(bank: Bank, state: State, position: Float[Array, "C 2"], heading: Float[Array, "C 2"]) -> Place | None:
-    """Where those controlled [C] are on the lanes at new poses: the way is that to the next goal of those that reach theirs."""
-    if bank.graph is None:
+    """Where those controlled [C] are on the lanes at new poses; who reaches its goal is on the way to the next."""
+    if bank.graph is None or state.place is None:
         return None
     map_ = bank.episodes.map[state.episode]
 
@@ -144,6 +146,7 @@ def gone_on(bank: Bank, state: State, position: Float[Array, "C 2"], heading: Fl
 
 def within(goal: Float[Array, "5"], errand: Errand, position: Float[Array, "2"]) -> Bool[Array, ""]:
     """Whether a position is so near to a goal that it is reached."""
+    assert errand.radius is not None
     x, y = goal[: WayRow.LANE] - position
     return x * x + y * y < errand.radius**2
 

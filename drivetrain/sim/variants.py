@@ -1,7 +1,8 @@
 """Maps stretched, sheared and mirrored: more roads than there are. NumPy, once, at load.
 
-Cusumano-Towner et al. 2025 (arXiv 2502.03349, section on maps): random affine transforms of 8 towns give 128. A linear map
-keeps what is inside of a border inside; a mirrored one turns left into right, so sides and directions are exchanged.
+Cusumano-Towner et al. 2025 (arXiv 2502.03349, section on maps): random affine transforms of 8 towns give 128. A linear
+map keeps what is inside of a border inside; a mirrored one turns left into right, so sides and directions are
+exchanged.
 """
 
 import jax
@@ -33,7 +34,7 @@ class Warps:
 
 
 def variant(scenario: Scenario, warp: Float[np.ndarray, "2 2"]) -> Scenario:
-    """A map without traffic under a linear map, with its drives. Raises `InputError` where somebody was recorded on it."""
+    """A map without traffic under a linear map, with its drives. Raises `InputError` where somebody was recorded."""
     if (np.asarray(scenario.egos.track) >= 0).any():
         raise InputError("variants: a map with traffic (take one without)")
     mirrored = bool(np.linalg.det(warp) < 0.0)
@@ -95,4 +96,8 @@ def _exchanged(flags: UInt[np.ndarray, "*n"]) -> UInt[np.ndarray, "*n"]:
     """Left borders that are open are right ones, and the other way round."""
     left, right = int(RouteFlag.OPEN_LEFT), int(RouteFlag.OPEN_RIGHT)
     kept = flags & ~np.asarray(left | right, flags.dtype)
-    return kept | np.where(flags & left, right, 0).astype(flags.dtype) | np.where(flags & right, left, 0).astype(flags.dtype)
+    return (
+        kept
+        | np.where(flags & left, right, 0).astype(flags.dtype)
+        | np.where(flags & right, left, 0).astype(flags.dtype)
+    )

@@ -28,7 +28,9 @@ def corners(pose):
 
 
 def in_small_steps(before, after):
-    """The deepest that a corner or the middle of either comes into the other on the way, and whether the boxes ever meet, m."""
+    """The deepest that a corner or the middle of either comes into the other on the way, and whether the boxes ever
+    meet, m.
+    """
     deepest, meet = -np.inf, False
     for share in np.linspace(0.0, 1.0, FINE):
         boxes = [corners((1.0 - share) * np.array(b) + share * np.array(a)) for b, a in zip(before, after, strict=True)]

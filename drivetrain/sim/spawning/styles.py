@@ -1,7 +1,8 @@
 """How agents differ that one policy drives: what their rewards weigh, what their cars do, and who is odd.
 
 Cusumano-Towner et al. 2025 (arXiv 2502.03349, sections on rewards and randomisation). Weights are factors on `Reward`,
-whose terms are meant to be the largest that anybody has; a style whose ranges are points is a conditioning, for evaluation.
+whose terms are meant to be the largest that anybody has; a style whose ranges are points is a conditioning, for
+evaluation.
 """
 
 import dataclasses
