@@ -233,10 +233,10 @@ class Motion:
 class Errand:
     """Where a controlled agent stands in a chain of goals: along its route (`Routes.goals`), or anywhere."""
 
-    goal: Int[Array, ""]  # its next goal; one beyond the last: it has arrived
-    since: Int[Array, ""]  # steps since it reached the goal before, or since it began
-    chain: Int[Array, ""] | None = None  # row of `LaneGraph.chains` of its map; None: its goals are along its route
-    radius: Float[Array, ""] | None = None  # m, within which a goal of a chain is reached
+    goal: Int[Array, "*C"]  # its next goal; one beyond the last: it has arrived
+    since: Int[Array, "*C"]  # steps since it reached the goal before, or since it began
+    chain: Int[Array, "*C"] | None = None  # row of `LaneGraph.chains` of its map; None: its goals are along its route
+    radius: Float[Array, "*C"] | None = None  # m, within which a goal of a chain is reached
 
 
 @record

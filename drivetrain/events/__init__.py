@@ -67,7 +67,7 @@ def detect(bank: Bank, before: State, after: State, swept: bool = False) -> Even
 
 
 def latch(bank: Bank, before: State, after: State) -> State:
-    """`after` with its latches (`stopped`, `errand`) up to date; those of agents not alive before stay."""
+    """`after` with its latches (`stopped`, `errand`) up to date; those of agents not alive before the step stay."""
 
     def of_agent(c: Index) -> tuple[Array, Errand | None]:
         errand = None if before.errand is None else latch_errand(bank, before, after, c)

@@ -39,9 +39,7 @@ class Sight(Observer):
         return Widths(own, agents.FEATURES, road.FEATURES, ways, self.route.lanes, self.route.points)
 
     def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
-        """What controlled agent `c` sees; `remaining` is the share of a full episode that its recording still has, or
-        of a chain of goals.
-        """
+        """What controlled agent `c` sees; `remaining` is how much its recording, or its chain of goals, still has."""
         own = [observe_ego(bank, state, c)]
         own += [observe_traits(state, c)] if self.traits else []
         goals = observe_way if isinstance(self.route, LaneView) else observe_errand
