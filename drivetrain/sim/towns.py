@@ -47,7 +47,7 @@ def town_bank(scenarios: Sequence[Scenario], names: Sequence[str], dt: float, to
     `InputError` where a map offers none.
     """
     random = np.random.default_rng(seed)
-    scenarios, names = _varied(scenarios, names, town, seed)
+    scenarios, names = varied_maps(scenarios, names, town, seed)
     pools = [_drives(scenario, name) for scenario, name in zip(scenarios, names, strict=True)]
     count = max(len(pool) for pool in pools)
     rows = [(row, int(drive)) for row, pool in enumerate(pools) for drive in np.resize(pool, count)]
@@ -93,10 +93,10 @@ def _drives(scenario: Scenario, name: str) -> np.ndarray:
     return rows
 
 
-def _varied(
+def varied_maps(
     scenarios: Sequence[Scenario], names: Sequence[str], town: Town, seed: int
 ) -> tuple[Sequence[Scenario], Sequence[str]]:
-    """Each map, then its variants; drawn apart from all else, which it leaves as it is."""
+    """Each map, then its variants, as the rows of a bank's maps; drawn apart from all else, which it leaves as it is."""
     if not town.variants:
         return scenarios, names
     random, varied = np.random.default_rng((seed, 2)), []
