@@ -96,7 +96,7 @@ def _drives(scenario: Scenario, name: str) -> np.ndarray:
 def varied_maps(
     scenarios: Sequence[Scenario], names: Sequence[str], town: Town, seed: int
 ) -> tuple[Sequence[Scenario], Sequence[str]]:
-    """Each map, then its variants, as the rows of a bank's maps; drawn apart from all else, which it leaves as it is."""
+    """Each map, then its variants, as a bank's maps; drawn apart from all else, which it leaves as it is."""
     if not town.variants:
         return scenarios, names
     random, varied = np.random.default_rng((seed, 2)), []
