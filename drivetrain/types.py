@@ -16,7 +16,6 @@ import enum
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import Bool, Float, Int, UInt
 
 from drivetrain.records import Array as Array

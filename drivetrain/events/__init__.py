@@ -26,7 +26,6 @@ from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import Index
 from drivetrain.types import MARGINS, Array, Errand, Events, State, replace
 
-
 FACTS = tuple(name for name in Events.__dataclass_fields__ if name != "manner")
 NOTHING = Events(*(np.asarray(LIMIT if name in MARGINS else 0.0, np.float32) for name in FACTS))  # type: ignore[arg-type]
 """What happens to an agent that is not there: every margin at its clip, every rate 0."""
