@@ -1,4 +1,4 @@
-"""How an agent drives, seen from its lane, and what the step is worth for it, by hand; goals and progress off a route."""
+"""How an agent drives, seen from its lane, what that is worth, by hand; goals and progress off a route."""
 
 import equinox as eqx
 import jax

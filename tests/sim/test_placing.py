@@ -1,4 +1,4 @@
-"""Where an agent is on the lanes, and its way to a goal, on roads drawn by hand; ways against Dijkstra over stations."""
+"""Where an agent is on the lanes, and its way to a goal, on roads drawn by hand; ways against Dijkstra."""
 
 import jax
 import jax.numpy as jnp
