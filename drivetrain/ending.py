@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Bool
 
 from drivetrain.sim.bank import Bank, GoalRow
+from drivetrain.sim.placing import way_point
 from drivetrain.sim.reading import goal_at
-from drivetrain.types import Array, Events, State, component, happened, replace
+from drivetrain.types import Array, Errand, Events, State, component, happened, replace
 
 
 @component
@@ -81,10 +82,16 @@ class Lives(Ending):
         if self.off_road:
             terminated = terminated | happened(events.off_road)
         if state.errand is not None:
-            place = jax.vmap(goal_at, (None, 0, 0))(bank, state.route, state.errand.goal)
-            terminated = terminated | ~jnp.isfinite(place[:, GoalRow.ARC])
+            terminated = terminated | _arrived(bank, state, state.errand)
             terminated = terminated | (state.errand.since * bank.dt >= self.patience)
         return terminated & state.alive, truncated
+
+
+def _arrived(bank: Bank, state: State, errand: Errand) -> Bool[Array, "C"]:
+    """Who has no goal left."""
+    if errand.chain is None:
+        return ~jnp.isfinite(jax.vmap(goal_at, (None, 0, 0))(bank, state.route, errand.goal)[:, GoalRow.ARC])
+    return ~jnp.isfinite(jax.vmap(way_point, (None, None, 0))(bank, bank.episodes.map[state.episode], errand)[:, 0])
 
 
 def retire(state: State, ended: Bool[Array, "C"]) -> State:

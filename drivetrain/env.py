@@ -15,6 +15,7 @@ from drivetrain.sim import simulator
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.sim.dynamics.bicycle import Bicycle
+from drivetrain.sim.dynamics.oddity import braking_at_random
 from drivetrain.sim.spawning.base import Spawning
 from drivetrain.sim.spawning.log import FromLog
 from drivetrain.sim.traffic.base import Traffic
@@ -36,6 +37,7 @@ class Env:
     reward: Callable[[Events, Traits | None, Array], Array] = Reward()
     ending: Ending = TRAINING
     observer: Observer = Sight()
+    swept: bool = False  # collisions are also looked for between steps: for steps of 0.3 s
 
     def reset(self, bank: Bank, episode: Int[Array, ""] | int, key: Key) -> State:
         """The first state of an episode, by the spawning rule, whose key it is."""
@@ -47,8 +49,9 @@ class Env:
 
     def step(self, bank: Bank, state: State, action: Float[Array, "C width"]) -> tuple[State, Events]:
         """One step of dt: the state it leads to, and what happened to each controlled agent ([C])."""
+        action = braking_at_random(self.dynamics, bank.dt, state, action)
         after = simulator.step(bank, self.dynamics, self.traffic, state, action)
-        return latch(bank, state, after), detect(bank, state, after)
+        return latch(bank, state, after), detect(bank, state, after, self.swept)
 
     def observe(self, bank: Bank, state: State) -> Observation:
         """What each controlled agent sees ([C])."""

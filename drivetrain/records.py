@@ -4,8 +4,10 @@ import dataclasses
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
+import numpy as np
 
 T = TypeVar("T")
+Array = jax.Array | np.ndarray
 
 
 def margin(failure: bool = False) -> Any:

@@ -8,7 +8,7 @@ Dense terms are paid per metre and per second, so that 5 Hz and 10 Hz pay alike,
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from drivetrain.types import Array, Events, Traits, Weights, component, happened
+from drivetrain.types import Array, Events, Manner, Traits, Weights, component, happened
 
 
 @component
@@ -27,6 +27,13 @@ class Reward:
     stop_line: float = 10.0
     goal: float = 0.0  # once for each that is reached
     time: float = 0.0  # per second: waiting is not free
+    impact: float = 0.0  # per m/s, in every step in which a collision holds
+    alignment: float = 0.0  # of driving against the nearest lane: per second, and `against` times as much per metre
+    against: float = 0.5
+    centre: float = 0.0  # per metre from the middle of the nearest lane, per second, while driving along it
+    reverse: float = 0.0  # per second of driving backwards
+    comfort: float = 0.0  # per second for each of: more than 3 m/s² along, or aside, a jerk of more than 5 m/s³
+    moving: float = 0.0  # paid per second of driving along the lane, faster than 2.5 m/s
 
     def __call__(self, events: Events, traits: Traits | None, dt: Float[Array, ""] | float) -> Float[Array, ""]:
         """The reward of one step of `dt` seconds for one agent, each term by its own factor where it has traits."""
@@ -44,7 +51,20 @@ class Reward:
             + mine.red_light * happened(events.red_light)
             + mine.stop_line * happened(events.stop_line)
         )
+        if events.manner is not None:
+            dense += self._of_manner(mine, events, events.manner) * dt
+            penalties += self.impact * jnp.abs(events.manner.speed) * happened(events.collision)
         return dense - penalties
+
+    def _of_manner(self, mine: "Reward | Weights", events: Events, manner: Manner) -> Float[Array, ""]:
+        """Per second: as in Cusumano-Towner et al. 2025 (arXiv 2502.03349), less what they pay for standing."""
+        along, speed = manner.alignment, manner.speed
+        worth = mine.alignment * (jnp.minimum(along, 0.0) + self.against * jnp.minimum(along * speed, 0.0))
+        worth -= mine.centre * jnp.where(along > 0.5, jnp.abs(manner.aside), 0.0)
+        worth -= mine.reverse * (speed < 0.0)
+        harsh = (jnp.abs(events.acceleration) > 3.0).astype(jnp.float32) + (jnp.abs(events.lateral) > 3.0)
+        worth -= mine.comfort * (harsh + (manner.jerk > 5.0))
+        return worth + self.moving * jnp.maximum(along, 0.0) * (jnp.abs(speed) > 2.5)
 
     def _weighed(self, factors: Weights) -> Weights:
         return Weights(*(getattr(self, name) * factor for name, factor in vars(factors).items()))

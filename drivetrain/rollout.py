@@ -188,7 +188,7 @@ def rollout(
             reward=jnp.where(state.alive, env.rewards(bank, events, state.traits), 0.0),
             terminated=terminated,
             truncated=truncated,
-            mask=state.alive & mine,
+            mask=state.alive & mine & ordinary(state),
             fresh=carry.fresh,
             reached=reached if env.ending.truncates else None,
         )
@@ -215,6 +215,13 @@ def rollout(
         record=records,
     )
     return after, segment, jax.tree.map(lambda rows: jnp.sum(rows, axis=0), figures)
+
+
+def ordinary(state: State) -> Bool[Array, "C"] | bool:
+    """Of whom something may be learnt: who does what its driver means it to, and sees what there is."""
+    if state.traits is None or state.traits.odd is None:
+        return True
+    return ~(state.traits.odd.blind | state.traits.odd.brakes)
 
 
 def _sample_all(
@@ -268,13 +275,14 @@ def _figures(transition: Transition, events: Events, gained: Float[Array, "C"]) 
     counted = {
         name: total(happened(getattr(events, name)) if name in MARGINS else getattr(events, name))
         for name in Events.__dataclass_fields__
+        if name != "manner"
     }
     return Figures(
         steps=jnp.sum(mask, dtype=jnp.float32),
         episodes=jnp.sum(ended, dtype=jnp.float32),
         returns=jnp.sum(jnp.where(ended, gained, 0.0)),
         reward=total(transition.reward),
-        events=Events(**counted),
+        events=Events(**counted, manner=jax.tree.map(total, events.manner)),
     )
 
 

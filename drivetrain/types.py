@@ -16,14 +16,17 @@ import enum
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import Bool, Float, Int, UInt
 
+from drivetrain.records import Array as Array
 from drivetrain.records import component as component
 from drivetrain.records import margin, record
 from drivetrain.records import replace as replace
+from drivetrain.traits import Odd as Odd
+from drivetrain.traits import Scales as Scales
+from drivetrain.traits import Traits as Traits
+from drivetrain.traits import Weights as Weights
 
-Array = jax.Array | np.ndarray
 Key = jax.Array
 
 
@@ -229,45 +232,24 @@ class Motion:
 
 
 @record
-class Weights:
-    """Factors on the terms of the reward, by their names in it; 1 leaves a term as it is."""
-
-    progress: Float[Array, ""]
-    overspeed: Float[Array, ""]
-    acceleration: Float[Array, ""]
-    lateral: Float[Array, ""]
-    collision: Float[Array, ""]
-    off_route: Float[Array, ""]
-    off_road: Float[Array, ""]
-    red_light: Float[Array, ""]
-    stop_line: Float[Array, ""]
-    goal: Float[Array, ""]
-    time: Float[Array, ""]
-
-
-@record
-class Scales:
-    """Factors on what an agent's actions do, after their limits, and on its top speed; 1 leaves all as it is."""
-
-    acceleration: Float[Array, ""]  # of the longitudinal column of an action
-    steering: Float[Array, ""]  # of the lateral column
-    speed: Float[Array, ""]  # of its top speed, where its dynamics or its kind has one
-
-
-@record
 class Errand:
-    """Where a controlled agent stands in the chain of goals along its route (`Routes.goals`)."""
+    """Where a controlled agent stands in a chain of goals: along its route (`Routes.goals`), or anywhere."""
 
     goal: Int[Array, "*C"]  # its next goal; one beyond the last: it has arrived
     since: Int[Array, "*C"]  # steps since it reached the goal before, or since it began
+    chain: Int[Array, "*C"] | None = None  # row of `LaneGraph.chains` of its map; None: its goals are along its route
+    radius: Float[Array, "*C"] | None = None  # m, within which a goal of a chain is reached
 
 
 @record
-class Traits:
-    """What sets a controlled agent apart from others that the same policy drives."""
+class Place:
+    """Where a controlled agent is on the lanes of its map, whichever way it takes (`sim/lane_graph.py`)."""
 
-    weights: Weights
-    scales: Scales
+    lane: Int[Array, ""]  # that it follows, as of when it last was on one; -1: never yet
+    left: Float[Array, ""]  # m to that lane's end
+    limit: Float[Array, ""]  # of that lane there, m/s; 0: unknown
+    heading: Float[Array, "2"]  # of that lane; where it is on none, of the nearest, whichever way that leads
+    aside: Float[Array, ""]  # m to the left of the middle of that
 
 
 @record
@@ -289,6 +271,17 @@ class State:
     traffic: Any = ()  # the traffic rule's own record; () where it remembers nothing
     traits: Traits | None = None  # [C]; None: nobody has any
     errand: Errand | None = None  # [C]; None: nobody has goals
+    place: Place | None = None  # [C]; None: the bank has no lane graph
+
+
+@record
+class Manner:
+    """How one controlled agent of a bank with a lane graph drove a step."""
+
+    alignment: Float[Array, ""]  # cosine between its heading and that of the lane that it is nearest to
+    aside: Float[Array, ""]  # m to the left of the middle of that
+    speed: Float[Array, ""]  # m/s, along its heading
+    jerk: Float[Array, ""]  # m/s³, the larger of both, of its accelerations along and aside
 
 
 @record
@@ -308,6 +301,7 @@ class Events:
     acceleration: Float[Array, ""]  # longitudinal, m/s²
     lateral: Float[Array, ""]  # lateral acceleration, m/s²
     goal: Float[Array, ""]  # 1 in the step that reaches the agent's next goal, else 0
+    manner: Manner | None = None  # None: the bank has no lane graph
 
 
 MARGINS = tuple(field.name for field in dataclasses.fields(Events) if field.metadata.get("margin"))
@@ -361,9 +355,7 @@ class Transition:
     terminated: Bool[Array, "C"]
     truncated: Bool[Array, "C"]
     mask: Bool[Array, "C"]  # False: padding, or driven by another; learn nothing from it
-    fresh: Bool[
-        Array, "C"
-    ]  # it begins with this step, in a new episode or in place of one that ended: no memory before
+    fresh: Bool[Array, "C"]  # it begins with this step: a new episode, or a new agent; no memory before
     reached: Reached | None  # None where no ending truncates
 
 

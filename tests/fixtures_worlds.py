@@ -46,7 +46,7 @@ def drawn():
         speed=zeros + 10.0,
         arc_length=zeros,
         route=zeros.astype(int),
-        goal=zeros.astype(int),
+        goal=np.zeros((W, T, C, 2), np.float32),
         lights=np.zeros((W, T, 3), int),
         alive=alive,
         fresh=fresh,

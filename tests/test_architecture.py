@@ -14,6 +14,7 @@ ORDER = [
     "__init__",
     "progress",
     "records",
+    "traits",
     "types",
     "atomic",
     "parallel",

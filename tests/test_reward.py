@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from drivetrain.reward import Reward
-from drivetrain.types import Events, Scales, Traits, Weights, replace
+from drivetrain.types import Events, Manner, Scales, Traits, Weights, replace
 
 
-def events(**facts):
+def events(manner=None, **facts):
     safe = dict.fromkeys(("collision", "off_route", "off_road", "stop_line", "red_light"), 50.0)
     calm = dict.fromkeys(("progress", "overspeed", "acceleration", "lateral", "goal"), 0.0)
-    return Events(**{name: jnp.float32(value) for name, value in (safe | calm | facts).items()})
+    return Events(**{name: jnp.float32(value) for name, value in (safe | calm | facts).items()}, manner=manner)
 
 
 def reward(dt=0.2, **facts):
@@ -72,11 +72,12 @@ def test_weights_are_its_configuration():
     assert float(replace(Reward(), collision=7.0)(events(collision=-1.0), None, 0.2)) == -7.0
 
 
+UNWEIGHED = {"top_speed", "impact", "against", "moving"}
 TERMS = tuple(field.name for field in dataclasses.fields(Weights))
 
 
 def test_every_weighed_term_has_a_factor():
-    assert set(TERMS) == {field.name for field in dataclasses.fields(Reward)} - {"top_speed"}
+    assert set(TERMS) == {field.name for field in dataclasses.fields(Reward)} - UNWEIGHED
 
 
 @pytest.mark.parametrize("term", TERMS)
@@ -84,7 +85,8 @@ def test_a_factor_scales_its_own_term_alone(term):
     """Everything happens at once: only the term's own share of the reward is tripled."""
     facts = {"progress": 3.0, "overspeed": 5.0, "acceleration": -2.0, "lateral": 3.0, "goal": 1.0}
     facts |= dict.fromkeys(("collision", "off_route", "off_road", "red_light", "stop_line"), -1.0)
-    priced = Reward(off_road=3.0, goal=0.5, time=0.1)
+    facts["manner"] = Manner(*map(jnp.float32, (0.9, 0.5, -3.0, 8.0)))
+    priced = Reward(off_road=3.0, goal=0.5, time=0.1, alignment=0.3, centre=0.2, reverse=0.1, comfort=0.4)
     factors = Weights(**{name: jnp.float32(3.0 if name == term else 1.0) for name in TERMS})
     scales = Scales(*(jnp.float32(1.0) for _ in range(3)))
     weighed = float(priced(events(**facts), Traits(factors, scales), 0.2))

@@ -24,7 +24,7 @@ from drivetrain.adapters.spaces import action_space, observation_space
 from drivetrain.adapters.worlds import Outcome, Seen, World, advance, begin, rows_of
 from drivetrain.env import Env
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Events, InputError, Map, State
+from drivetrain.types import Array, Events, InputError, Manner, Map, State
 
 Rows = Sequence[int] | np.ndarray
 
@@ -144,7 +144,9 @@ class DriveEnv(gymnasium.Env):
 
 def facts_of(outcome: Outcome) -> dict[str, Array]:
     """Every fact of a step by its name in `Events`, [N, C]."""
-    return {name: getattr(outcome.events, name) for name in Events.__dataclass_fields__}
+    facts = {name: getattr(outcome.events, name) for name in Events.__dataclass_fields__ if name != "manner"}
+    manner = outcome.events.manner
+    return facts | ({} if manner is None else {name: getattr(manner, name) for name in Manner.__dataclass_fields__})
 
 
 def _drives_one(bank: Bank) -> None:

@@ -1,5 +1,6 @@
 """Maps without traffic as worlds to drive in: one bank, which stays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, TrainState
 from drivetrain.parallel import on_each
 from drivetrain.sim.bank import Bank
-from drivetrain.sim.towns import Town, drives_of, town_bank
+from drivetrain.sim.towns import Town, drives_of, town_bank, varied_maps
 from drivetrain.types import InputError, Scenario
 
 
@@ -32,21 +33,29 @@ class Worlds:
     def bank(self) -> Bank:
         """On the devices. Raises `InputError` for a map that the dataset has not, or that offers no drives."""
         dt = self.dt or read_manifest(self.folder).dt
-        return on_each(town_bank(self.scenarios, self.names, dt, self.town, self.seed))
+        return on_each(town_bank(*self._named, dt, self.town, self.seed))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the maps, in the bank's order."""
-        return self.maps or self._loaded.names
+        """Of the maps, in the bank's order; variants go by their map's."""
+        return tuple(self._varied[1])
+
+    @property
+    def scenarios(self) -> Sequence[Scenario]:
+        """The maps themselves, in the bank's order, variants among them."""
+        return self._varied[0]
 
     @cached_property
-    def scenarios(self) -> list[Scenario]:
-        """The maps themselves, in the bank's order."""
-        loaded = self._loaded
-        missing = [name for name in self.maps if name not in loaded.names]
+    def _varied(self) -> tuple[Sequence[Scenario], Sequence[str]]:
+        return varied_maps(*self._named, self.town, self.seed)
+
+    @cached_property
+    def _named(self) -> tuple[Sequence[Scenario], Sequence[str]]:
+        loaded, names = self._loaded, self.maps or self._loaded.names
+        missing = [name for name in names if name not in loaded.names]
         if missing:
             raise InputError(f"{self.folder}: maps: {missing[0]} is not there (it has {', '.join(loaded.names)})")
-        return [loaded.scenarios[loaded.names.index(name)] for name in self.names]
+        return [loaded.scenarios[loaded.names.index(name)] for name in names], names
 
     @cached_property
     def _loaded(self) -> Loaded:

@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
 
 from drivetrain.banks.towns import Worlds
 from drivetrain.evaluate.benchmark import Drives, Evaluation
 from drivetrain.evaluate.metrics import Outcome
 from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.worlds import Lived
-from drivetrain.sim.bank import Bank, Episodes, GoalRow
+from drivetrain.sim.bank import Episodes
 from drivetrain.sim.building import stacked
 from drivetrain.types import MARGINS, AgentKind, Agents, Array, Bodies, ControlKind, Events, Log, replace
 
@@ -54,7 +53,7 @@ def write_world(file: str | Path, worlds: Worlds, world: int, lived: Lived, driv
         episode=np.arange(len(shown)),
         source=np.zeros(len(shown), np.int32),
         outcome=_nothing(len(shown)),
-        drives=stacked([_drive(worlds.bank, lived, all_[column]) for column in shown]),
+        drives=stacked([_drive(lived, all_[column]) for column in shown]),
     )
     lights = np.asarray(scenario.map.line_kind) == ControlKind.LIGHT
     shown_map = replace(scenario.map, line_judged=np.asarray(scenario.map.line_judged) | lights)  # they go as shown
@@ -100,7 +99,7 @@ def _episodes(worlds: Worlds, map_: int, lived: Lived, all_: list[Life], shown: 
     )
 
 
-def _drive(bank: Bank, lived: Lived, life: Life) -> Drives:
+def _drive(lived: Lived, life: Life) -> Drives:
     """What a page shows of one life, from its beginning on, in as many moments as the world has."""
     steps = len(np.asarray(lived.alive))
     rows = np.minimum(life.first + np.arange(steps), life.last)
@@ -115,7 +114,7 @@ def _drive(bank: Bank, lived: Lived, life: Life) -> Drives:
         arc_length=own(lived.arc_length),
         events=_events(lived, life),
         mask=(np.arange(steps - 1) + life.first < life.last)[:, None],
-        goal=_goals(bank, own(lived.route)[:, 0], own(lived.goal)[:, 0])[:, None],
+        goal=own(lived.goal),
     )
 
 
@@ -132,13 +131,6 @@ def _events(lived: Lived, life: Life) -> Events:
             rows[last - 1] = min(rows[last - 1], values[life.last])
         facts.append(rows[:, None])
     return jax.tree.unflatten(jax.tree.structure(lived.events), facts)
-
-
-def _goals(bank: Bank, route: Int[Array, "T"], goal: Int[Array, "T"]) -> Float[np.ndarray, "T 2"]:
-    """Where the next goal lies at each moment, m; NaN after the last."""
-    chains = np.asarray(bank.routes.goals)
-    place = chains[route, np.minimum(goal, chains.shape[1] - 1), GoalRow.X : GoalRow.STATION]
-    return np.where(np.isfinite(place), place, np.nan)
 
 
 def _nothing(count: int) -> Outcome:

@@ -16,7 +16,10 @@ from drivetrain.evaluate.intervals import ratio
 from drivetrain.parallel import over_learners, shares
 from drivetrain.policy.base import Memory
 from drivetrain.rollout import Driver
-from drivetrain.sim.bank import Bank
+from drivetrain.sim.bank import Bank, GoalRow
+from drivetrain.sim.lane_graph import WayRow
+from drivetrain.sim.placing import way_point
+from drivetrain.sim.reading import goal_at
 from drivetrain.types import Array, Events, Key, State, happened, record, replace
 
 CAUSES = ("collision", "off_road", "off_route", "red_light", "stop_line")
@@ -37,7 +40,7 @@ class Lived:
     speed: Float[Array, "*w C"]
     arc_length: Float[Array, "*w C"]
     route: Int[Array, "*w C"]
-    goal: Int[Array, "*w C"]
+    goal: Float[Array, "*w C 2"]  # where the next goal lies, m; NaN: nowhere
     lights: Int[Array, "*w S"]
     alive: Bool[Array, "*w C"]
     fresh: Bool[Array, "*w C"]  # a life begins here
@@ -76,7 +79,7 @@ def _drive(env: Env, bank: Bank, driver: Driver, worlds: Int[Array, "n"], keys: 
             going, new = env_.renew(bank, retire(after, terminated | truncated), renew_key)
             first = driver.initial_memory(state.alive.shape[0])
             memory = jax.tree.map(lambda a, b: jnp.where(new.reshape(-1, *[1] * (b.ndim - 1)), a, b), first, memory)
-            return (going, new, memory), _moment(state, fresh, events, terminated | truncated)
+            return (going, new, memory), _moment(bank, state, fresh, events, terminated | truncated)
 
         return jax.lax.scan(step, (state, state.alive, memory), jax.random.split(key, steps))[1]
 
@@ -85,8 +88,7 @@ def _drive(env: Env, bank: Bank, driver: Driver, worlds: Int[Array, "n"], keys: 
     )
 
 
-def _moment(state: State, fresh: Array, events: Events, ended: Array) -> Lived:
-    assert state.errand is not None
+def _moment(bank: Bank, state: State, fresh: Array, events: Events, ended: Array) -> Lived:
     return Lived(
         position=state.agents.position,
         heading=state.agents.heading,
@@ -95,13 +97,24 @@ def _moment(state: State, fresh: Array, events: Events, ended: Array) -> Lived:
         speed=state.motion.speed,
         arc_length=state.arc_length,
         route=state.route,
-        goal=state.errand.goal,
+        goal=jax.vmap(lambda c: _goal(bank, state, c))(jnp.arange(state.alive.shape[0])),
         lights=state.lights,
         alive=state.alive,
         fresh=fresh,
         events=events,
         ended=ended,
     )
+
+
+def _goal(bank: Bank, state: State, c: Int[Array, ""]) -> Float[Array, "2"]:
+    """The place of an agent's next goal, along its route or anywhere."""
+    assert state.errand is not None
+    errand = jax.tree.map(lambda leaf: leaf[c], state.errand)
+    if errand.chain is None:
+        place = goal_at(bank, state.route[c], errand.goal)[GoalRow.X : GoalRow.STATION]
+    else:
+        place = way_point(bank, bank.episodes.map[state.episode], errand)[: WayRow.LANE]
+    return jnp.where(jnp.isfinite(place), place, jnp.nan)
 
 
 def of_agents(lived: Lived, columns: Int[np.ndarray, "n"]) -> Lived:

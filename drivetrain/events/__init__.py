@@ -13,6 +13,7 @@ import numpy as np
 from drivetrain.events.collision import collision
 from drivetrain.events.comfort import acceleration, lateral
 from drivetrain.events.goal import goal, latch_errand
+from drivetrain.events.manner import manner
 from drivetrain.events.margin import LIMIT
 from drivetrain.events.off_road import off_road
 from drivetrain.events.off_route import off_route
@@ -20,18 +21,21 @@ from drivetrain.events.progress import progress
 from drivetrain.events.red_light import red_light
 from drivetrain.events.speed import overspeed
 from drivetrain.events.stop_line import latch_stops, stop_line
+from drivetrain.events.sweeping import swept_collision
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import Index
 from drivetrain.types import MARGINS, Array, Errand, Events, State, replace
 
-NOTHING = Events(*(np.asarray(LIMIT if name in MARGINS else 0.0, np.float32) for name in Events.__dataclass_fields__))
+FACTS = tuple(name for name in Events.__dataclass_fields__ if name != "manner")
+NOTHING = Events(*(np.asarray(LIMIT if name in MARGINS else 0.0, np.float32) for name in FACTS))  # type: ignore[arg-type]
 """What happens to an agent that is not there: every margin at its clip, every rate 0."""
 
 
-def detect(bank: Bank, before: State, after: State) -> Events:
+def detect(bank: Bank, before: State, after: State, swept: bool = False) -> Events:
     """Everything that happened to each controlled agent from `before` to `after`: `Events` [C].
 
-    Agents that were not alive before the step, padding among them, have `NOTHING`.
+    Boxes are compared at steps, and on the way between them where `swept`. To agents that were not alive before the
+    step, padding among them, `NOTHING` happened.
     """
 
     def of_agent(c: Index) -> Events:
@@ -43,7 +47,7 @@ def detect(bank: Bank, before: State, after: State) -> Events:
                 return fact(*step)
 
         events = Events(
-            collision=seen(collision),
+            collision=seen(swept_collision if swept else collision),
             off_route=seen(off_route),
             off_road=seen(off_road),
             stop_line=seen(stop_line),
@@ -53,8 +57,10 @@ def detect(bank: Bank, before: State, after: State) -> Events:
             acceleration=seen(acceleration),
             lateral=seen(lateral),
             goal=seen(goal),
+            manner=manner(*step),
         )
-        return jax.tree.map(lambda fact, nothing: jnp.where(before.alive[c], fact, nothing), events, NOTHING)
+        calm = replace(NOTHING, manner=jax.tree.map(jnp.zeros_like, events.manner))
+        return jax.tree.map(lambda fact, calm: jnp.where(before.alive[c], fact, calm), events, calm)
 
     return jax.vmap(of_agent)(jnp.arange(before.alive.shape[0]))
 

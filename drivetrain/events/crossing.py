@@ -16,7 +16,8 @@ from jaxtyping import Bool, Float, Int
 
 from drivetrain.events.margin import LIMIT, worst
 from drivetrain.sim.bank import Bank
-from drivetrain.sim.reading import Index, control_lines
+from drivetrain.sim.placing import lines_near
+from drivetrain.sim.reading import ControlLines, Index, control_lines
 from drivetrain.types import Array, State, record
 
 END_TOLERANCE = 1e-3
@@ -64,9 +65,17 @@ def place_by_line(
     return height, offset, length, distance
 
 
+def _lines(bank: Bank, state: State, c: Index) -> ControlLines:
+    """Those on the agent's route; all that are near where agents go anywhere."""
+    if bank.graph is None:
+        return control_lines(bank, state.route[c])
+    me = state.controlled[c]
+    return lines_near(bank, bank.episodes.map[state.episode], state.agents.position[me], state.agents.heading[me])
+
+
 def crossings(bank: Bank, before: State, after: State, c: Index) -> Crossings:
-    """Where the front bumper of agent `c` went, seen from every control line of its route."""
-    lines = control_lines(bank, after.route[c])
+    """Where the front bumper of agent `c` went, seen from every control line of its route, or near it."""
+    lines = _lines(bank, after, c)
     # Both ends of the step in one call: a height is the same number as `after` and, a step later, as `before`.
     points = jnp.stack([bumper(before, c), bumper(after, c)])
     of_points = jax.vmap(place_by_line, in_axes=(0, None))

@@ -2,7 +2,7 @@
 
 gather    a window of rollout
 prepare   values and ratios of the window → advantages and value targets
-loss      clipped surrogate + value_scale · (V − target)² − entropy · H
+loss      clipped surrogate + value_scale · (V − target)² − entropy · H + anchor · KL(anchor ‖ π)
 """
 
 import jax
@@ -12,10 +12,11 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Sequences, Total, by_sequence, cut, scalars, unroll
 from drivetrain.learn.returns import Fit, explained, fit, vtrace
+from drivetrain.policy.anchored import Anchored, strayed
 from drivetrain.policy.base import Memory, Policy, remembers
 from drivetrain.rollout import Carry, Figures, open_again, rates, rollout, start
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Key, Segment, State, component, record
+from drivetrain.types import Array, InputError, Key, Segment, State, component, record, replace
 
 
 @record
@@ -47,6 +48,7 @@ class PpoFigures:
     clipped: Float[Array, ""]  # share of ratios beyond the clip
     divergence: Float[Array, ""]  # KL(μ ‖ π), by the estimator ratio − 1 − log ratio
     value: Fit
+    strayed: Float[Array, ""]  # KL(anchor ‖ π); 0 where it is not asked for
 
 
 @component
@@ -62,6 +64,7 @@ class Ppo(Algorithm):
     rho_bar: float = 1.0
     c_bar: float = 1.0
     normalise: bool = True  # advantages to mean 0 and deviation 1 within each minibatch
+    anchor: float = 0.0  # scale of the divergence from an anchor (`policy/anchored.py`); published: 0.075
     lagging: bool = False  # the window may be another policy's: values and ratios are those of the policy that learns
 
     def steps(self) -> int:
@@ -134,8 +137,18 @@ class Ppo(Algorithm):
         self, env: Env, policy: Policy, bank: Bank, batch: Experience, moments: Advantages, key: Key
     ) -> tuple[Float[Array, ""], PpoFigures]:
         """Mean loss of some sequences and its figures."""
-        (log_prob, entropy), value = unroll(policy, batch.steps, key, lambda d, a: d.weigh(a))
-        return self.objective(log_prob, entropy, value, batch, moments)
+        if not self.anchor:
+            (log_prob, entropy), value = unroll(policy, batch.steps, key, lambda d, a: d.weigh(a))
+            return self.objective(log_prob, entropy, value, batch, moments)
+        if not isinstance(policy, Anchored):
+            raise InputError(f"anchor: {self.anchor}: {type(policy).__name__} has none (hold it to one, or set 0)")
+        (weighed, far), value = unroll(policy, batch.steps, key, lambda d, a: (d.weigh(a), strayed(d)))
+        log_prob, entropy = weighed
+        loss, figures = self.objective(log_prob, entropy, value, batch, moments)
+        mask = batch.steps.mask
+        mean = jnp.sum(jnp.where(mask, far, 0.0)) / jnp.maximum(jnp.sum(mask, dtype=jnp.float32), 1.0)
+        loss += self.anchor * mean
+        return loss, replace(figures, loss=loss, strayed=mean)
 
     def objective(
         self,
@@ -165,6 +178,7 @@ class Ppo(Algorithm):
             clipped=mean(clipped),
             divergence=mean(ratio - 1.0 - log_ratio),
             value=of_value,
+            strayed=jnp.zeros(()),
         )
 
     def describe(self, gathered: Figures) -> dict[str, float]:

@@ -15,7 +15,9 @@ from jaxtyping import Float, Int
 from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Batch, Figures, T, Total
 from drivetrain.learn.ppo import Ppo
+from drivetrain.policy.anchored import Anchored
 from drivetrain.policy.base import Policy
+from drivetrain.policy.separate import Pair
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, InputError, Key, component
 
@@ -33,6 +35,9 @@ class Optimiser:
     final: float = 0.0  # share of the rate that is left after `steps`
     weight_decay: float = 0.0
     clip: float = 1.0  # of the gradient's global norm
+    apart: bool = (
+        False  # the norms of the actor and of the critic are clipped each for itself, where they are `Separate`
+    )
     beta2: float = 0.999
     epsilon: float = 1e-8
 
@@ -51,12 +56,27 @@ class Optimiser:
         adam = optax.adamw(
             self.schedule(), b2=self.beta2, eps=self.epsilon, weight_decay=self.weight_decay, mask=_is_matrix
         )
-        return optax.chain(optax.clip_by_global_norm(self.clip), adam)
+        clip = optax.clip_by_global_norm(self.clip)
+        if self.apart:
+            clip = optax.partition({True: clip, False: optax.clip_by_global_norm(self.clip)}, _of_actor)
+        return optax.chain(clip, adam)
 
 
 def _is_matrix(tree: Any) -> Any:
-    """Decay pulls at weights, not at biases and scales."""
-    return jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
+    """Decay pulls at weights, not at biases and scales, nor at an anchor."""
+    pulled = jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
+    if isinstance(tree, Anchored):
+        return Anchored(pulled.policy, jax.tree.map(lambda _: False, tree.anchor))
+    return pulled
+
+
+def _of_actor(tree: Any) -> Any:
+    """True for the actor's leaves, False for the critic's."""
+    if isinstance(tree, Anchored):
+        return Anchored(_of_actor(tree.policy), jax.tree.map(lambda _: True, tree.anchor))
+    if not isinstance(tree, Pair):
+        raise InputError("apart: actor and critic are one network (build them with Separate, or leave it out)")
+    return Pair(jax.tree.map(lambda _: True, tree.actor), jax.tree.map(lambda _: False, tree.critic))
 
 
 @component

@@ -33,6 +33,8 @@ def observe_agents(state: State, c: Int[Array, ""] | int, count: int) -> Tokens:
     others = agents.valid & (jnp.arange(agents.valid.shape[0]) != own)
     if agents.height is not None:
         others &= on_level(agents.height, agents.height[own], x * x + y * y)
+    if state.traits is not None and state.traits.odd is not None:
+        others &= ~state.traits.odd.blind[c]
     index, mask = nearest(jax.lax.stop_gradient(gap), others, count)
 
     rows = [jnp.take(row, index, mode="clip") for row in table]

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.geometry import point_segment_distance, unrotate
 from drivetrain.observe.scales import ACCELERATION, LENGTH, SPEED, STEERING, WIDTH, compress
 from drivetrain.sim.bank import Bank
+from drivetrain.sim.placing import lines_near
 from drivetrain.sim.reading import control_lines, reference_window
 from drivetrain.sim.route_tables import PathRow
 from drivetrain.types import Array, ControlKind, LightState, State
@@ -25,6 +26,9 @@ def observe_ego(bank: Bank, state: State, c: Int[Array, ""] | int) -> Float[Arra
     lane, exists = lane[:, 0], exists[0]
     limit, along = lane[PathRow.LIMIT], lane[PathRow.COS : PathRow.SIN + 1]
     offset = unrotate(state.agents.position[own] - lane[PathRow.CENTRE_X : PathRow.CENTRE_Y + 1], along)[1]
+    if state.place is not None:  # it may have left its route
+        exists, limit = state.place.lane[c] >= 0, state.place.limit[c]
+        along, offset = state.place.heading[c], state.place.aside[c]
     direction = unrotate(heading, along)
     body = [state.bodies.length[own] / LENGTH, state.bodies.width[own] / WIDTH]
     moving = [motion.speed / SPEED, motion.steering / STEERING]
@@ -37,12 +41,16 @@ def observe_ego(bank: Bank, state: State, c: Int[Array, ""] | int) -> Float[Arra
 
 def _control_lines(bank: Bank, state: State, c: Int[Array, ""] | int, own: Int[Array, ""]) -> Float[Array, "f"]:
     """The next stop line with a sign and the next light: seen along the route, ahead of the front bumper."""
-    lines = control_lines(bank, state.route[c])
     heading = state.agents.heading[own]
+    if bank.graph is None:
+        lines, least = control_lines(bank, state.route[c]), state.cursor[c] - 2.0
+    else:
+        map_ = bank.episodes.map[state.episode]
+        lines, least = lines_near(bank, map_, state.agents.position[own], heading), 0.0
     bumper = state.agents.position[own] + 0.5 * state.bodies.length[own] * heading
     leftwards = lines.ends[:, :2] - lines.ends[:, 2:]
     ahead = leftwards[:, 1] * (lines.ends[:, 0] - bumper[0]) - leftwards[:, 0] * (lines.ends[:, 1] - bumper[1]) >= 0.0
-    ahead &= lines.station > state.cursor[c] - 2.0  # lines lie between stations, and the cursor is the nearest one
+    ahead &= lines.station > least  # lines lie between stations, and the cursor is the nearest one
     distance = jax.vmap(point_segment_distance, in_axes=(None, 0, 0))(bumper, lines.ends[:, :2], lines.ends[:, 2:])
 
     def next_line(kind: ControlKind) -> tuple[Bool[Array, ""], Float[Array, ""], Int[Array, ""]]:

@@ -14,4 +14,4 @@ def observe_traits(state: State, c: Int[Array, ""] | int) -> Float[Array, "f"]:
     """The traits of controlled agent `c`; zeros where nobody has any."""
     if state.traits is None:
         return jnp.zeros(FEATURES)
-    return jnp.stack([factor[c] for factor in jax.tree.leaves(state.traits)]) - 1.0
+    return jnp.stack([factor[c] for factor in jax.tree.leaves((state.traits.weights, state.traits.scales))]) - 1.0

@@ -58,6 +58,10 @@ class Distribution(ABC):
         """Log-probability of a sample, and the entropy: in one pass where that is cheaper."""
         return self.log_prob(sample), self.entropy()
 
+    def divergence(self, other: Any) -> Float[Array, ""]:
+        """KL(self ‖ other), nats, of two of a kind. Raises `InputError` where nothing exact is known of it."""
+        raise InputError(f"head: no divergence is known of {type(self).__name__} (use categoricals)")
+
     @abstractmethod
     def nll(self, sample: Sample, smoothing: float = 0.0) -> Float[Array, "width"]:
         """−log-probability of each column of a sample that is to be imitated.

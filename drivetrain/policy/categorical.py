@@ -40,6 +40,11 @@ class Categorical(Distribution):
         """Sum of the columns' entropies, nats."""
         return sum((-jnp.sum(jnp.exp(log) * log) for log in self.log_probabilities), jnp.zeros(()))
 
+    def divergence(self, other: "Categorical") -> Float[Array, ""]:
+        """Sum of the columns' divergences."""
+        pairs = zip(self.log_probabilities, other.log_probabilities, strict=True)
+        return sum((jnp.sum(jnp.exp(log) * (log - its)) for log, its in pairs), jnp.zeros(()))
+
     def nll(self, sample: Int[Array, "width"], smoothing: float = 0.0) -> Float[Array, "width"]:
         """−log-probability of each index; the two values beside it get half of `smoothing` each."""
         exact = -self._at(sample)

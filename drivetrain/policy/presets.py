@@ -5,6 +5,8 @@ The paper's grow through their attention dimensions. Counts are with the PAPER o
 
 from drivetrain.policy.deep_sets import DeepSetsSizes
 from drivetrain.policy.perceiver import PerceiverSizes
+from drivetrain.policy.point import PointHead
+from drivetrain.policy.separate import Separate
 
 POOLED = DeepSetsSizes(tokens=64, width=128)
 """For CPUs: 0.15 million parameters with the SMALL observation."""
@@ -15,3 +17,12 @@ TINY = PerceiverSizes(width=48, heads=2, latents=2, blocks=1, chunk=11)
 P0_75M = PerceiverSizes(width=104, heads=4, latents=4, social=2, blocks=2)
 P2_5M = PerceiverSizes(width=192, heads=8, latents=4, social=2, blocks=2)
 P25M = PerceiverSizes(width=608, heads=8, latents=4, social=2, blocks=2)
+
+WIDE = Separate(
+    actor=DeepSetsSizes(tokens=64, width=1024, critic=False),
+    critic=DeepSetsSizes(tokens=64, width=1024, blocks=0, head=PointHead()),
+)
+"""For self-play on GPUs: an actor and a critic of three layers of 1024 each over sets pooled to 64 features (the sizes
+of Cusumano-Towner et al. 2025, arXiv 2502.03349, which says 3 + 3 million): 2.4 and 3.4 million with the ANYWHERE
+observation.
+"""

@@ -4,6 +4,7 @@ import enum
 
 from jaxtyping import Bool, Float, Int, UInt
 
+from drivetrain.sim.lane_graph import LaneGraph
 from drivetrain.sim.paths import Paths
 from drivetrain.sim.roads import RoadIndex
 from drivetrain.sim.route_tables import RouteTable
@@ -73,3 +74,4 @@ class Bank:
     routes: Routes  # [ρ]
     episodes: Episodes  # [E]
     dt: Float[Array, ""]  # s
+    graph: LaneGraph | None = None  # [M]: how lanes lead on, for those who go anywhere; None: nobody does

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, UInt
 from drivetrain.geometry import Line, line_square
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.levels import on_level
-from drivetrain.sim.roads import ROWS
+from drivetrain.sim.roads import ROWS, RoadIndex
 from drivetrain.sim.route_tables import AFTER, BEFORE, SPAN, PathRow, Row
 from drivetrain.types import Agents, Array, Bodies, record
 
@@ -52,7 +52,7 @@ class Placement:
     valid: Bool[Array, "*time"]
 
 
-def _at(rows: Array, *index: Index) -> Array:
+def item(rows: Array, *index: Index) -> Array:
     """`rows[index]`, each number held to its range, by one number: XLA's CPU backend is slow in joining several."""
     row = jnp.int32(0)
     for size, number in zip(rows.shape, index, strict=False):
@@ -64,12 +64,12 @@ def _at(rows: Array, *index: Index) -> Array:
 def log_at(bank: Bank, episode: Index, time: Index) -> Agents:
     """Every agent [A] as recorded at one step of the log; nobody is valid beyond its end."""
     log = bank.episodes.log[episode]
-    return jax.tree.map(lambda leaf: _at(leaf, log, time), bank.logs.agents)
+    return jax.tree.map(lambda leaf: item(leaf, log, time), bank.logs.agents)
 
 
 def lights_at(bank: Bank, episode: Index, time: Index) -> Int[Array, "S"]:
     """LightState of every control line at one step of the log."""
-    return _at(bank.logs.lights, bank.episodes.log[episode], time)
+    return item(bank.logs.lights, bank.episodes.log[episode], time)
 
 
 def record_of(bank: Bank, episode: Index) -> UInt[Array, "2"]:
@@ -115,11 +115,7 @@ def road_rows(
 
     Holds everything within the cell's `reach`; a position beyond the grid reads its nearest cell.
     """
-    row = bank.episodes.map[episode]
-    size = bank.roads.size[row]
-    cell = jnp.floor((position - bank.roads.origin[row]) / bank.cell).astype(jnp.int32)
-    cell = jnp.clip(cell, 0, size - 1)
-    block = _at(bank.roads.block, row, cell[0] + cell[1] * size[0])
+    block = block_at(bank.roads, bank.cell, bank.episodes.map[episode], position)
     if len(block) == ROWS:
         return block
     rows = block[:ROWS]
@@ -127,6 +123,14 @@ def road_rows(
         return rows
     away = line_square(road_lines(rows), position[0], position[1])
     return jnp.where(on_level(block[ROWS], height, away, steepest), rows, 0.0)
+
+
+def block_at(index: RoadIndex, cell: Array, row: Index, position: Float[Array, "2"]) -> Float[Array, "k B"]:
+    """The block of the cell, of a side of so many metres, in which a position on a map is."""
+    size = index.size[row]
+    at = jnp.floor((position - index.origin[row]) / cell).astype(jnp.int32)
+    at = jnp.clip(at, 0, size - 1)
+    return item(index.block, row, at[0] + at[1] * size[0])
 
 
 def road_lines(rows: Float[Array, "6 B"]) -> Line:
@@ -208,7 +212,7 @@ def settle(columns: Float[Array, "k n"]) -> Float[Array, "k n"]:
 
 def route_outline(bank: Bank, route: Index, cursor: Index) -> Line:
     """The open borders of a route's pieces near one of its stations; those that do not exist are very far away."""
-    block = _at(bank.routes.tables.outline, route, cursor // SPAN)
+    block = item(bank.routes.tables.outline, route, cursor // SPAN)
     return Line(*block)
 
 
@@ -222,7 +226,7 @@ def reference_window(
 
 def speed_limit(bank: Bank, route: Index, cursor: Index) -> Float[Array, ""]:
     """The limit, m/s, of the recorded lane at a station of a route; 0: unknown."""
-    return _at(bank.routes.tables.path, route, PathRow.LIMIT, cursor + BEFORE)
+    return item(bank.routes.tables.path, route, PathRow.LIMIT, cursor + BEFORE)
 
 
 def goals_of(bank: Bank, route: Index) -> Float[Array, "G 4"]:
@@ -234,7 +238,7 @@ def goals_of(bank: Bank, route: Index) -> Float[Array, "G 4"]:
 def goal_at(bank: Bank, route: Index, goal: Index) -> Float[Array, "4"]:
     """One goal of a route, by `GoalRow`; beyond the last one it is infinitely far."""
     assert bank.routes.goals is not None
-    return _at(bank.routes.goals, route, goal)
+    return item(bank.routes.goals, route, goal)
 
 
 def control_lines(bank: Bank, route: Index) -> ControlLines:

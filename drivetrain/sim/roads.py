@@ -75,14 +75,24 @@ def index_road(map_: Map, indexing: Indexing, room: Float[np.ndarray, "G k B"] |
     rows = [*elements.T, kind[there].astype(np.float32), inverse]
     if map_.element_height is not None:
         rows.append(np.asarray(map_.element_height, np.float32)[there])
-    ends = elements.reshape(-1, 2) if len(elements) else np.zeros((1, 2), np.float32)
+    return by_cell(elements, rows, indexing, room)
+
+
+def by_cell(
+    segments: Float[np.ndarray, "n 4"],
+    rows: Sequence[Float[np.ndarray, "n"]],
+    indexing: Indexing,
+    room: Float[np.ndarray, "G k B"] | None = None,
+) -> RoadIndex:
+    """Lay out rows of numbers by the cells near which their segments lie. See `index_road`."""
+    ends = segments.reshape(-1, 2) if len(segments) else np.zeros((1, 2), np.float32)
     origin = np.floor(ends.min(0) - indexing.radius).astype(np.float32)
     size = np.maximum(np.ceil((ends.max(0) + indexing.radius - origin) / indexing.cell), 1).astype(np.int32)
     cells = int(size[0]) * int(size[1])
     if room is not None and cells > len(room):
         raise InputError(f"bank: cells: {cells} in slots of {len(room)} (give slots more cells)")
 
-    cell, element, distance = _nearest_first(*_pairs(elements, origin, size, indexing))
+    cell, element, distance = _nearest_first(*_pairs(segments, origin, size, indexing))
     count = np.bincount(cell, minlength=cells)
     rank = np.arange(len(cell)) - np.repeat(np.cumsum(count) - count, count)
     if room is None:

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float, Int
 
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Body, Dynamics, Pose
+from drivetrain.sim.placing import begun_on, gone_on
 from drivetrain.sim.reading import Index, Placement, lights_at, logged, reference_window, route_height
 from drivetrain.sim.route_tables import PathRow
 from drivetrain.sim.spawning.base import Spawn, Spawning
@@ -45,6 +46,7 @@ def reset(
         traffic=traffic.start(bank, episode, spawn.time),
         traits=spawn.traits,
         errand=spawn.errand,
+        place=begun_on(bank, episode, spawn),
     )
 
 
@@ -60,9 +62,11 @@ def renew(bank: Bank, dynamics: Dynamics, spawning: Spawning, state: State, key:
     def new(new: Array, old: Array) -> Array:
         return jnp.where(spawn.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-    mine = (motion, spawn.route, cursor, along, jnp.zeros_like(state.stopped), spawn.traits, spawn.errand)
-    had = (state.motion, state.route, state.cursor, state.arc_length, state.stopped, state.traits, state.errand)
-    motion, route, cursor, along, stopped, traits, errand = jax.tree.map(new, mine, had)
+    place = begun_on(bank, state.episode, spawn)
+    mine = (motion, spawn.route, cursor, along, jnp.zeros_like(state.stopped), spawn.traits, spawn.errand, place)
+    had = (state.motion, state.route, state.cursor, state.arc_length, state.stopped)
+    had += (state.traits, state.errand, state.place)
+    motion, route, cursor, along, stopped, traits, errand, place = jax.tree.map(new, mine, had)
     agents = jax.tree.map(put, state.agents, replace(spawn.agents, height=state.agents.height))
     state = replace(
         state,
@@ -77,6 +81,7 @@ def renew(bank: Bank, dynamics: Dynamics, spawning: Spawning, state: State, key:
         stopped=stopped,
         traits=traits,
         errand=errand,
+        place=place,
     )
     return state, spawn.alive
 
@@ -143,6 +148,7 @@ def _moved(
         motion=pose.motion,
         cursor=cursor,
         arc_length=new(along, state.arc_length),
+        place=jax.tree.map(new, gone_on(bank, state, pose.position, pose.heading), state.place),
     )
 
 

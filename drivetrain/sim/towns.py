@@ -13,10 +13,12 @@ from drivetrain.data.routes.arc_length import arc_lengths, reference_centres, re
 from drivetrain.sim.bank import Bank, Episodes, Lines, Routes
 from drivetrain.sim.building import host_lines, record_id, stacked
 from drivetrain.sim.goals import chain, stack_chains
+from drivetrain.sim.lane_graph import Graphing, LaneGraph, lane_graph, stack_graphs
 from drivetrain.sim.light_programmes import LightRules, light_programme
 from drivetrain.sim.paths import lay_paths
 from drivetrain.sim.roads import Indexing, index_road, stack_roads
 from drivetrain.sim.route_tables import stack_tables, unroll
+from drivetrain.sim.variants import Warps, variant, without_signs
 from drivetrain.types import Agents, Bodies, ControlKind, InputError, Log, Scenario, component, replace
 
 FOREVER = np.int32(2**30)
@@ -34,6 +36,9 @@ class Town:
     seconds: float = 240.0  # after which the lights of a world begin anew
     lights: LightRules = LightRules()
     indexing: Indexing = Indexing(width=128)  # within 50 m of an agent
+    variants: int = 0  # of each map, besides itself: stretched, sheared, mirrored
+    warps: Warps = Warps()
+    graph: Graphing | None = None  # for goals anywhere; None: they are along the drives alone
 
 
 def town_bank(scenarios: Sequence[Scenario], names: Sequence[str], dt: float, town: Town, seed: int) -> Bank:
@@ -43,6 +48,7 @@ def town_bank(scenarios: Sequence[Scenario], names: Sequence[str], dt: float, to
     `InputError` where a map offers none.
     """
     random = np.random.default_rng(seed)
+    scenarios, names = varied_maps(scenarios, names, town, seed)
     pools = [drives_of(scenario) for scenario in scenarios]
     if empty := [name for name, pool in zip(names, pools, strict=True) if not len(pool)]:
         raise InputError(f"{empty[0]}: drives: none (convert a map without traffic, whose lanes lead on)")
@@ -77,6 +83,7 @@ def town_bank(scenarios: Sequence[Scenario], names: Sequence[str], dt: float, to
             ego=np.broadcast_to(nobody, (worlds, town.agents)).copy(),
         ),
         dt=np.asarray(dt, np.float32),
+        graph=_graph(scenarios, town.graph, seed),
     )
     return jax.tree.map(jax.numpy.asarray, bank)
 
@@ -85,6 +92,29 @@ def drives_of(scenario: Scenario) -> Int[np.ndarray, "n"]:
     """Rows of the drives that a map offers; none of a recording."""
     egos = scenario.egos
     return np.flatnonzero((np.asarray(egos.route.length) > 0) & (np.asarray(egos.track) < 0))
+
+
+def varied_maps(
+    scenarios: Sequence[Scenario], names: Sequence[str], town: Town, seed: int
+) -> tuple[Sequence[Scenario], Sequence[str]]:
+    """Each map, then its variants, as a bank's maps; drawn apart from all else, which it leaves as it is."""
+    if not town.variants:
+        return scenarios, names
+    random, varied = np.random.default_rng((seed, 2)), []
+    for scenario in scenarios:
+        varied.append(scenario)
+        for _ in range(town.variants):
+            warped = variant(scenario, town.warps.draw(random))
+            varied.append(without_signs(warped, town.warps.dropped, random))
+    return varied, [name for name in names for _ in range(town.variants + 1)]
+
+
+def _graph(scenarios: Sequence[Scenario], graphing: Graphing | None, seed: int) -> LaneGraph | None:
+    """Drawn apart from all else, which it leaves as it is."""
+    if graphing is None:
+        return None
+    randoms = np.random.default_rng((seed, 1)).spawn(len(scenarios))
+    return stack_graphs([lane_graph(each.map, graphing, own) for each, own in zip(scenarios, randoms, strict=True)])
 
 
 def _lines(scenario: Scenario) -> Lines:

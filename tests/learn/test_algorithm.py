@@ -112,9 +112,10 @@ def test_every_algorithm_teaches_a_policy_that_remembers(bank, algorithm):
 
 def test_numbers_of_a_record_by_name():
     fit = Fit(*map(jnp.float32, (0.0, 1.0, 2.0, 8.0)))
-    figures = PpoFigures(*map(jnp.float32, range(6)), fit)
+    figures = PpoFigures(*map(jnp.float32, range(6)), fit, jnp.float32(6.0))
     assert scalars(figures) == {
-        "loss": 0.0, "surrogate": 1.0, "entropy": 2.0, "ratio": 3.0, "clipped": 4.0, "divergence": 5.0
+        "loss": 0.0, "surrogate": 1.0, "entropy": 2.0, "ratio": 3.0, "clipped": 4.0, "divergence": 5.0,
+        "strayed": 6.0,
     }  # fmt: skip
     said = Ppo().describe_loss(figures)
     assert said["value_error"] == 1.0 and said["explained"] == pytest.approx(0.75)

@@ -15,6 +15,8 @@ from drivetrain.sim.bank import Bank, GoalRow
 from drivetrain.sim.reading import Index, Placement, goals_of, reference_window
 from drivetrain.sim.route_tables import PathRow
 from drivetrain.sim.spawning.base import Spawn, Spawning
+from drivetrain.sim.spawning.chains import Chains
+from drivetrain.sim.spawning.styles import Styles
 from drivetrain.types import AgentKind, Agents, Array, Bodies, Errand, Key, State, component, replace
 
 
@@ -31,6 +33,8 @@ class Anywhere(Spawning):
     aside: float = 0.3  # m from the middle of the lane, at most
     askew: float = 0.05  # rad, at most
     least: float = 10.0  # m to the first goal
+    chains: Chains | None = None  # goals anywhere on the map; None: along the drive
+    styles: Styles | None = None  # what sets agents apart; None: nothing
 
     replaces: ClassVar[bool] = True
 
@@ -73,13 +77,13 @@ class Anywhere(Spawning):
 
         before = jnp.tri(len(wanted), k=-1, dtype=bool) & wanted
         taken = jnp.any(near(agents, bodies) & agents.valid, axis=1)
-        return wanted & ~taken & ~jnp.any(near(drawn.agents, drawn.bodies) & before, axis=1)
+        return wanted & drawn.alive & ~taken & ~jnp.any(near(drawn.agents, drawn.bodies) & before, axis=1)
 
     def _drawn(self, bank: Bank, map_: Int[Array, ""], count: int, key: Key) -> Spawn:
         """A place and an errand for each of so many agents, clear or not. The key is split once an agent."""
         each = len(bank.routes.map) // len(bank.roads.size)
 
-        def one(key: Key) -> tuple[Array, ...]:
+        def one(key: Key) -> tuple:
             keys = jax.random.split(key, 4)
             route = map_ * each + jax.random.randint(keys[0], (), 0, each)
             goals = goals_of(bank, route)
@@ -98,22 +102,26 @@ class Anywhere(Spawning):
             position = lane[PathRow.CENTRE_X : PathRow.CENTRE_Y + 1] + self.aside * (2.0 * aside - 1.0) * normal
             goal = jnp.clip(jnp.sum(arcs < lane[PathRow.ARC] + self.least), 1, last)
             size = (_between(self.length, length), _between(self.width, width))
-            return route, station, goal, position, heading, speed * heading, *size
+            errand, can = Errand(goal=goal, since=jnp.int32(0)), jnp.asarray(True)
+            if self.chains is not None:
+                errand, can = self.chains.draw(bank, map_, position, heading, keys[2])
+            traits = None if self.styles is None else self.styles.draw(keys[3])
+            return traits, route, station, errand, can, position, heading, speed * heading, *size
 
         keys = jax.random.split(key, count)
-        route, station, goal, position, heading, velocity, length, width = jax.vmap(one)(keys)
-        everyone = jnp.ones(count, bool)
+        traits, route, station, errand, can, position, heading, velocity, length, width = jax.vmap(one)(keys)
         height = None if bank.routes.height is None else jnp.zeros(count)
         return Spawn(
             time=jnp.zeros((), jnp.int32),
-            agents=Agents(position, heading, velocity, everyone, height),
+            agents=Agents(position, heading, velocity, can, height),
             bodies=Bodies(length, width, jnp.full(count, AgentKind.CAR, jnp.int32)),
             controlled=jnp.arange(count),
-            alive=everyone,
+            alive=can,
             later=Placement(position, heading, velocity, jnp.zeros(count, bool)),
             route=route,
             cursor=station,
-            errand=jax.vmap(Errand)(goal, jnp.zeros(count, jnp.int32)),
+            traits=traits,
+            errand=errand,
         )
 
 
