@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.evaluate.intervals import ratio
+from drivetrain.observe.sight import Sight
 from drivetrain.parallel import over_learners, shares
 from drivetrain.policy.base import Memory
 from drivetrain.rollout import Driver
@@ -20,6 +21,8 @@ from drivetrain.sim.bank import Bank, GoalRow
 from drivetrain.sim.lane_graph import WayRow
 from drivetrain.sim.placing import way_point
 from drivetrain.sim.reading import goal_at
+from drivetrain.sim.spawning.anywhere import Anywhere
+from drivetrain.sim.spawning.styles import MEDIAN
 from drivetrain.types import Array, Events, Key, State, happened, record, replace
 
 CAUSES = ("collision", "off_road", "off_route", "red_light", "stop_line")
@@ -46,6 +49,15 @@ class Lived:
     fresh: Bool[Array, "*w C"]  # a life begins here
     events: Events  # [C], of the step from here
     ended: Bool[Array, "*w C"]  # by the step from here
+
+
+def as_judged(env: Env) -> Env:
+    """The environment without what is there to learn from alone: all is seen as it is, all drive in one way."""
+    if isinstance(env.observer, Sight) and env.observer.blur is not None:
+        env = replace(env, observer=replace(env.observer, blur=None))
+    if isinstance(env.spawning, Anywhere) and env.spawning.styles is not None:
+        env = replace(env, spawning=replace(env.spawning, styles=MEDIAN))
+    return env
 
 
 def drive_worlds(env: Env, bank: Bank, driver: Driver, worlds: Int[np.ndarray, "n"], steps: int, key: Key) -> Lived:

@@ -1,13 +1,16 @@
 """Self-play: a driver from an empty map, without any recording (arXiv 2502.03349).
 
 The *cheap* task, which two cores learn in half an hour: goals 20 to 40 m on along the agent's own route, one reward for
-all, nothing dropped and nothing noisy.
+all, nothing dropped and nothing noisy. The *full* task: goals anywhere that lanes lead to, by any way, everyone with a
+style of its own, some that are odd, maps in variants, features overlooked: a GPU's.
 """
 
 from drivetrain.ending import Lives
 from drivetrain.env import Env
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Optimiser
+from drivetrain.observe.blur import Blur
+from drivetrain.observe.lanes import LaneView
 from drivetrain.observe.route import RouteView
 from drivetrain.observe.sight import Sight
 from drivetrain.policy.deep_sets import DeepSetsSizes
@@ -15,9 +18,13 @@ from drivetrain.reward import Reward
 from drivetrain.runs.criteria import MostGoals
 from drivetrain.runs.run import Asked, Data, Run, Stage
 from drivetrain.sim.dynamics.jerk import Jerk
+from drivetrain.sim.lane_graph import Graphing
 from drivetrain.sim.spawning.anywhere import Anywhere
+from drivetrain.sim.spawning.chains import Chains
+from drivetrain.sim.spawning.styles import Styles
 from drivetrain.sim.towns import Town
 from drivetrain.sim.traffic.nobody import Nobody
+from drivetrain.types import replace
 
 WORLDS, AGENTS, WINDOW, AGENT_STEPS = 64, 32, 32, 30_000_000
 EPOCHS, MINIBATCHES = 3, 8
@@ -68,4 +75,28 @@ def self_play() -> Run:
                 checkpoint_every=16,
             ),
         ),
+    )
+
+
+def self_play_anywhere() -> Run:
+    """The full task at a size that two cores begin to learn: `benchmarks/results/self-play.md` says how far they come."""
+    run, steps = self_play(), 1_000_000_000
+    (stage,) = run.stages
+    updates = -(-steps // (WORLDS * AGENTS * WINDOW))
+    optimiser = replace(stage.optimiser, steps=updates * EPOCHS * MINIBATCHES)
+    return replace(
+        run,
+        name="self-play-anywhere",
+        asked=replace(run.asked, town=Town(agents=AGENTS, graph=Graphing(), variants=1)),
+        env=replace(
+            run.env,
+            spawning=Anywhere(chains=Chains(), styles=Styles()),
+            ending=Lives(patience=60.0),
+            reward=replace(ERRANDS, top_speed=1e4, progress=0.05, overspeed=0.04, time=0.05, reverse=0.2),
+            observer=Sight(
+                agents=6, road=6, route=LaneView(10), errand=True, traits=True, blur=Blur(road=0.1, lanes=0.1)
+            ),
+            swept=True,
+        ),
+        stages=(replace(stage, optimiser=optimiser, agent_steps=steps, evaluate_every=64, checkpoint_every=32),),
     )

@@ -107,6 +107,8 @@ def on_recordings(run: Run) -> tuple[Env, float]:
     """
     if not run.asked:
         return run.env, 0.0
+    if run.asked.town.graph is not None:
+        raise InputError(f"{run.name}: asked.town.graph: it goes by the lanes of a map, which recordings do not index")
     env = replace(run.env, traffic=Replay(), spawning=FromLog(), ending=EVALUATION)
     return env, 0.5 * (run.asked.town.nearest + run.asked.town.farthest)
 
