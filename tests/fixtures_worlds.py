@@ -50,7 +50,9 @@ def drawn():
         lights=np.zeros((W, T, 3), int),
         alive=alive,
         fresh=fresh,
-        events=jax.tree.unflatten(jax.tree.structure(NOTHING), [facts[name] for name in Events.__dataclass_fields__]),
+        events=jax.tree.unflatten(
+            jax.tree.structure(NOTHING), [facts[name] for name in Events.__dataclass_fields__ if name in facts]
+        ),
         ended=ended,
     )
 

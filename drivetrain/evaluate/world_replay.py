@@ -123,14 +123,16 @@ def _events(lived: Lived, life: Life) -> Events:
 
     What came after that step is not kept.
     """
-    steps, last, facts = len(np.asarray(lived.alive)), life.last - life.first, []
-    for name in Events.__dataclass_fields__:
-        values = np.asarray(getattr(lived.events, name))[:, life.agent]
+    steps, last = len(np.asarray(lived.alive)), life.last - life.first
+
+    def own(path: tuple, leaf: Array) -> np.ndarray:
+        values = np.asarray(leaf)[:, life.agent]
         rows = values[np.minimum(life.first + np.arange(steps - 1), life.last)]
-        if last > 0 and name in MARGINS:
+        if last > 0 and path[0].name in MARGINS:
             rows[last - 1] = min(rows[last - 1], values[life.last])
-        facts.append(rows[:, None])
-    return jax.tree.unflatten(jax.tree.structure(lived.events), facts)
+        return rows[:, None]
+
+    return jax.tree_util.tree_map_with_path(own, lived.events)
 
 
 def _nothing(count: int) -> Outcome:

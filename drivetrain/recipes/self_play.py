@@ -79,7 +79,7 @@ def self_play() -> Run:
 
 
 def self_play_anywhere() -> Run:
-    """The full task at a size that two cores begin to learn: `benchmarks/results/self-play.md` says how far they come."""
+    """The full task at a size that two cores begin to learn: how far, `benchmarks/results/self-play.md` says."""
     run, steps = self_play(), 1_000_000_000
     (stage,) = run.stages
     updates = -(-steps // (WORLDS * AGENTS * WINDOW))

@@ -132,7 +132,7 @@ def test_the_nearest_road_elements_are_those_of_all(real):
     scene, bank, episode, time = real
     count = PAPER.road
     tokens, state = looked_at(bank, episode, time, lambda state: observe_road(bank, state, 0, count))
-    segments = np.asarray(scene.map.elements, float)[np.asarray(scene.map.element_kind) > 0]
+    segments = np.asarray(scene.map.elements, float)[np.isin(np.asarray(scene.map.element_kind), OBSERVED)]
     lines = shapely.linestrings(segments.reshape(-1, 2, 2))
     origin, size, reach = (
         np.asarray(bank.roads.origin[0]),

@@ -67,14 +67,14 @@ def test_borders_of_a_straight_route(road):
     own = points[points[:, 7] == 1.0]  # the reference lane
     assert len(own) >= 60
     np.testing.assert_allclose(metres(own[:, 1]), 1.75, atol=1e-3)
-    np.testing.assert_allclose(metres(own[:, 3]), -1.75, atol=1e-3)
+    np.testing.assert_allclose(metres(own[:, 3]), -1.75 - 0.5, atol=1e-3)  # the corridor beyond a painted border
     np.testing.assert_allclose(own[:, 4:6], [[1.0, 0.0]] * len(own), atol=1e-5)
     np.testing.assert_allclose(own[:, 6], 1.5, atol=1e-5)  # 15 m/s
     x = metres(own[:, 0])
     np.testing.assert_allclose(np.diff(x), 2.0, atol=0.1)
     assert -21.5 < x[0] < -18.5
     other = points[points[:, 7] == 0.0]
-    np.testing.assert_allclose(metres(other[:, 1]), 5.25, atol=1e-2)
+    np.testing.assert_allclose(metres(other[:, 1]), 5.25 + 0.5, atol=1e-2)
     assert (own[:, 9] == 1.0).all() and (own[:-1, 8] == 0.0).all()  # open on the right, a lane on the left
 
 
