@@ -46,7 +46,7 @@ def test_motions_are_followed_by_the_runs_own_dynamics(file):
     assert other.stages[1:] == run.stages[1:]
     assert from_json(to_json(other), "config.json") == other
     policy = jax.eval_shape(lambda: other.policy.build(other.env, jax.random.key(0)))
-    assert policy.head.classifier.shape == (32, run.policy.width) and policy.head.dtype == "bfloat16"
+    assert policy.head.classifier.shape == (32, run.policy.width) and policy.head.cut.dtype == "bfloat16"
 
 
 def test_what_cannot_have_a_head_is_refused(file, tmp_path):
