@@ -33,23 +33,23 @@ def world_tiles(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str, str]
     return tiles
 
 
-def world_table(evaluation: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+def world_table(evaluation: Mapping[str, Any], titles: Mapping[str, str], title: str = "In worlds of its own") -> str:
     """A column for each place, and how lives ended there."""
     columns, ends = [], []
     for name, figures in evaluation.items():
         place = ", ".join(figures["maps"])
-        title = f"{place}, learnt on" if name in titles else f"{place}, never seen"
-        columns.append([title, *(" ".join(_text(key, figures.get(key) or {})) for key in COLUMNS)])
+        town = f"{place}, learnt on" if name in titles else f"{place}, never seen"
+        columns.append([town, *(" ".join(_text(key, figures.get(key) or {})) for key in COLUMNS)])
         lives = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in figures["lives"].items() if count)
         where = f"{figures['worlds']} worlds of {figures['agents']} agents, {figures['seconds']:.0f} s each"
         driven = f"{figures['agent_km']:,.1f} km driven, {figures['goals']:,} goals"
-        ends.append(f"<li>{escape(title)}: {where}, {driven}; lives ended: {escape(lives)}</li>")
+        ends.append(f"<li>{escape(town)}: {where}, {driven}; lives ended: {escape(lives)}</li>")
     note = (
         "In worlds of other seeds than those learnt in, each agent by its likeliest action. A goal is missed by who "
         "ends before it; incidents are collisions and leaving the road. In brackets: 95 %, worlds resampled."
     )
     head, *rows = zip(["Figure", *COLUMNS.values()], *columns, strict=True)
-    return f"<h2>In worlds of its own</h2><p>{note}</p>{plain_table(head, rows)}<ul>{''.join(ends)}</ul>"
+    return f"<h2>{escape(title)}</h2><p>{note}</p>{plain_table(head, rows)}<ul>{''.join(ends)}</ul>"
 
 
 def _text(name: str, figure: Mapping[str, Any]) -> tuple[str, str]:

@@ -140,8 +140,7 @@ def _page(results: dict[str, Any]) -> str:
         f"<h1>{escape(results['run'])}, outside its own world</h1>",
         "<h2>Among past ones</h2><p>Goals reached, and collisions per km, of the agents that the ego drives.</p>",
         plain_table(head, rows),
-        "<h2>Dense and long</h2>",
-        world_table({"dense": results["dense"]}, {"dense": "dense"}),
+        world_table({"dense": results["dense"]}, {"dense": "dense"}, "Dense and long, at 15 Hz"),
     ]
     for data, tables in results["recordings"].items():
         ours = next(iter(next(iter(tables.values()))))
