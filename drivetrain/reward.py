@@ -47,13 +47,14 @@ class Reward:
         penalties = (
             mine.collision * happened(events.collision)
             + mine.off_route * happened(events.off_route)
-            + mine.off_road * happened(events.off_road)
             + mine.red_light * happened(events.red_light)
             + mine.stop_line * happened(events.stop_line)
         )
         if events.manner is not None:
             dense += self._of_manner(mine, events, events.manner) * dt
             penalties += self.impact * jnp.abs(events.manner.speed) * happened(events.collision)
+        if self.off_road:  # the edges are looked at only where they have a price
+            penalties += mine.off_road * happened(events.off_road)
         return dense - penalties
 
     def _of_manner(self, mine: "Reward | Weights", events: Events, manner: Manner) -> Float[Array, ""]:

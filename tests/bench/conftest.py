@@ -8,7 +8,7 @@ import pytest
 
 from drivetrain.types import Events
 
-FACTS = {field.name for field in dataclasses.fields(Events)} - {"acceleration", "lateral", "goal"}
+FACTS = {field.name for field in dataclasses.fields(Events)} - {"acceleration", "lateral", "goal", "manner"}
 """Those that are computed: two others are numbers of the state, which need no operation for one agent; and there
 is no goal."""
 

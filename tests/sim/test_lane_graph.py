@@ -15,7 +15,7 @@ GRAPHING = Graphing(change=CHANGE, chains=64)
 def drawn_map(lanes, successors, bundles, limit=10.0):
     """Lanes along middles (n points, a station each); `bundles`: lanes side by side, from left to right."""
     count = np.array([len(lane) for lane in lanes], np.int32)
-    stations = np.zeros((count.sum(), 9), np.float32)
+    stations = np.zeros((count.sum(), len(Cross)), np.float32)
     for lane, first in zip(lanes, np.cumsum(count) - count, strict=True):
         tangent = np.gradient(lane, axis=0)
         tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
@@ -118,10 +118,10 @@ def test_every_stretch_of_a_lane_is_a_feature():
     block = lane_graph(map_, GRAPHING, np.random.default_rng(0)).features.block
     rows = np.unique(np.concatenate(block[:, :, :].transpose(0, 2, 1)), axis=0)
     rows = rows[rows[:, FeatureRow.LANE] > 0]
-    middles = 9.4 * np.arange(5) + 4.7
+    middles = 47.0 / 9.0 * (np.arange(9) + 0.5)  # about every 5 m
     np.testing.assert_allclose(rows[:, FeatureRow.X], middles, rtol=1e-5)
     np.testing.assert_allclose(rows[:, FeatureRow.LEFT], 47.0 - middles, rtol=1e-5)
-    np.testing.assert_allclose(rows[:, [FeatureRow.COS, FeatureRow.SIN, FeatureRow.LIMIT]], [[1.0, 0.0, 8.0]] * 5)
+    np.testing.assert_allclose(rows[:, [FeatureRow.COS, FeatureRow.SIN, FeatureRow.LIMIT]], [[1.0, 0.0, 8.0]] * 9)
 
 
 def test_a_cell_holds_every_piece_within_its_radius():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drivetrain.sim.light_programmes import LightRules, junctions, light_programme
-from drivetrain.types import ControlKind, LightState, Map
+from drivetrain.types import ControlKind, Cross, LightState, Map
 
 ALL_ON = LightRules(dead_lights=0.0, dead_junctions=0.0, dead_worlds=0.0, always_green=0.0)
 GO = (LightState.GREEN, LightState.YELLOW)
@@ -15,7 +15,7 @@ def map_of(lines, kinds):
     return Map(
         elements=np.zeros((0, 4), np.float32),
         element_kind=empty,
-        stations=np.zeros((0, 9), np.float32),
+        stations=np.zeros((0, len(Cross)), np.float32),
         station_lane=empty,
         lane_first=empty,
         lane_count=empty,

@@ -125,8 +125,6 @@ ROWS = {
         "argoverse2",
         av2.write,
         {
-            NOT_FINITE: (lambda folder: av2.write(folder, av2.changed((3, "position_x"), math.nan)), "position_x"),
-            TWO_IDS: (lambda folder: av2.write(folder, av2.changed((1, "timestep"), 0)), "timestep"),
             EMPTY: (lambda folder: av2.write(folder, av2.changed((None, "object_type"), "background")), "object_type"),
             BACKWARDS: (lambda folder: av2.write(folder, av2.changed((3, "timestep"), -1)), "timestep"),
             ABSURD: (lambda folder: av2.write(folder, av2.changed((3, "timestep"), 2**40)), "timestep"),
@@ -136,8 +134,6 @@ ROWS = {
         "argoverse2-sensor",
         arrow(),
         {
-            NOT_FINITE: (arrow(sensor.changed(sensor.annotations(), (5, "tx_m"), math.inf)), "tx_m"),
-            TWO_IDS: (arrow([*sensor.annotations(), sensor.annotations()[0]]), "track"),
             EMPTY: (arrow(rows=0), "no rows"),
             BACKWARDS: (arrow(path=sensor.poses()[::-1]), "timestamp_ns"),
             ABSURD: (
@@ -257,7 +253,12 @@ ROWS = {
         },
     ),
 }
+LEAVES = "an object with an odd row is left out, and counted (test_argoverse, test_argoverse_sensor)"
 LACKS = {
+    ("argoverse2", NOT_FINITE): LEAVES,
+    ("argoverse2", TWO_IDS): LEAVES,
+    ("argoverse2-sensor", NOT_FINITE): LEAVES,
+    ("argoverse2-sensor", TWO_IDS): LEAVES,
     ("argoverse2", AWAY): "its name begins with scenario_, and is that of a file",
     ("argoverse2-sensor", AWAY): "its name is that of a folder",
     ("lanelet2, tracks", AWAY): "its name is a folder's, with a table's and a clip's number",
