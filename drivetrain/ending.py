@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from drivetrain.sim.bank import Bank, GoalRow
-from drivetrain.sim.placing import way_point
-from drivetrain.sim.reading import goal_at
-from drivetrain.types import Array, Errand, Events, State, component, happened, replace
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.placing import next_goal
+from drivetrain.types import Array, Events, State, component, happened, replace
 
 
 @component
@@ -82,16 +81,11 @@ class Lives(Ending):
         if self.off_road:
             terminated = terminated | happened(events.off_road)
         if state.errand is not None:
-            terminated = terminated | _arrived(bank, state, state.errand)
+            goals = jax.vmap(next_goal, (None, None, 0, 0))
+            place = goals(bank, bank.episodes.map[state.episode], state.route, state.errand)
+            terminated = terminated | ~jnp.isfinite(place[:, 0])
             terminated = terminated | (state.errand.since * bank.dt >= self.patience)
         return terminated & state.alive, truncated
-
-
-def _arrived(bank: Bank, state: State, errand: Errand) -> Bool[Array, "C"]:
-    """Who has no goal left."""
-    if errand.chain is None:
-        return ~jnp.isfinite(jax.vmap(goal_at, (None, 0, 0))(bank, state.route, errand.goal)[:, GoalRow.ARC])
-    return ~jnp.isfinite(jax.vmap(way_point, (None, None, 0))(bank, bank.episodes.map[state.episode], errand)[:, 0])
 
 
 def retire(state: State, ended: Bool[Array, "C"]) -> State:

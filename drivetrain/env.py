@@ -16,7 +16,7 @@ from drivetrain.sim.bank import Bank
 from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.sim.dynamics.bicycle import Bicycle
 from drivetrain.sim.dynamics.oddity import braking_at_random
-from drivetrain.sim.spawning.base import Spawning
+from drivetrain.sim.spawning.base import Replacing, Spawning
 from drivetrain.sim.spawning.log import FromLog
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.replay import Replay
@@ -45,6 +45,7 @@ class Env:
 
     def renew(self, bank: Bank, state: State, key: Key) -> tuple[State, Bool[Array, "C"]]:
         """The same moment with others in place of agents that have ended, if the spawning rule replaces; who is new."""
+        assert isinstance(self.spawning, Replacing)
         return simulator.renew(bank, self.dynamics, self.spawning, state, key)
 
     def step(self, bank: Bank, state: State, action: Float[Array, "C width"]) -> tuple[State, Events]:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 T = TypeVar("T")
@@ -48,3 +49,12 @@ def component(cls: type[T]) -> type[T]:
 
 
 replace = dataclasses.replace
+
+
+def by_row(which: Array, new: T, old: T) -> T:
+    """A tree of rows [n, …]: those of the new one where `which` [n], else those of the old one."""
+
+    def chosen(new: Array, old: Array) -> Array:
+        return jnp.where(which.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(chosen, new, old)

@@ -25,6 +25,7 @@ from drivetrain.env import Env
 from drivetrain.policy.base import Memory, Policy, Sample, first_memory
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import record_of
+from drivetrain.sim.spawning.base import Replacing
 from drivetrain.types import (
     MARGINS,
     Agents,
@@ -36,6 +37,7 @@ from drivetrain.types import (
     Segment,
     State,
     Transition,
+    by_row,
     happened,
     record,
 )
@@ -197,7 +199,7 @@ def rollout(
         going = Carry(retire(after, terminated | truncated), memory, jnp.zeros_like(state.alive), gained, key)
         if episodes is not None:
             first = _nothing(policy, others, state.alive.shape[0])
-            if env.spawning.replaces:
+            if isinstance(env.spawning, Replacing):
                 going = _renew(env, bank, first, going, episode_key)
             else:
                 over = ~jnp.any(going.state.alive & mine)
@@ -259,10 +261,7 @@ def _restart(
 def _renew(env: Env, bank: Bank, memory: Memory, carry: Carry, key: Key) -> Carry:
     """The carry with others in place of agents that have ended, each with the first memory."""
     state, fresh = env.renew(bank, carry.state, key)
-    own = jax.tree.map(
-        lambda new, old: jnp.where(fresh.reshape(-1, *[1] * (old.ndim - 1)), new, old), memory, carry.memory
-    )
-    return Carry(state, own, fresh, jnp.where(fresh, 0.0, carry.gained), carry.key)
+    return Carry(state, by_row(fresh, memory, carry.memory), fresh, jnp.where(fresh, 0.0, carry.gained), carry.key)
 
 
 def _figures(transition: Transition, events: Events, gained: Float[Array, "C"]) -> Figures:

@@ -19,6 +19,7 @@ import jax
 from jaxtyping import Bool, Float, Int, UInt
 
 from drivetrain.records import Array as Array
+from drivetrain.records import by_row as by_row
 from drivetrain.records import component as component
 from drivetrain.records import margin, record
 from drivetrain.records import replace as replace

@@ -28,3 +28,17 @@ class Source(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give back what is held open."""
+
+
+class Staying(Source):
+    """A bank that is there from the first, and stays as it is."""
+
+    def renew(self, env: Env, algorithm: Algorithm, train: TrainState) -> TrainState:
+        """Nothing is ever due."""
+        return train
+
+    def state(self) -> None:
+        """Nothing that a checkpoint needs."""
+
+    def close(self) -> None:
+        """Nothing is open."""

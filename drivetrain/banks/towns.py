@@ -8,11 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from drivetrain.banks.source import Source
+from drivetrain.banks.source import Staying
 from drivetrain.data.store.loading import Loaded, load
 from drivetrain.data.store.shards import read_manifest
-from drivetrain.env import Env
-from drivetrain.learn.algorithm import Algorithm, TrainState
 from drivetrain.parallel import on_each
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.towns import Town, drives_of, town_bank, varied_maps
@@ -67,19 +65,9 @@ class Worlds:
         return pool[(np.asarray(route) - map_ * each) % len(pool)]
 
 
-class TownSource(Source):
+class TownSource(Staying):
     """All worlds at once."""
 
     def __init__(self, worlds: Worlds):
         self.bank = worlds.bank
         self.episodes = on_each(jnp.arange(len(self.bank.episodes.map)))
-
-    def renew(self, env: Env, algorithm: Algorithm, train: TrainState) -> TrainState:
-        """Nothing is ever due."""
-        return train
-
-    def state(self) -> None:
-        """Nothing that a checkpoint needs."""
-
-    def close(self) -> None:
-        """Nothing is open."""

@@ -31,6 +31,7 @@ from drivetrain.policy.presets import P0_75M, POOLED
 from drivetrain.rollout import Figures, rollout, start
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import make_bank
+from drivetrain.sim.spawning.base import Replacing
 from drivetrain.types import replace
 
 RESIDENT = 256
@@ -56,7 +57,7 @@ class Bench:
             def step(state, key):
                 state, events = self.env.step(bank, state, idle)
                 paid = self.env.rewards(bank, events, state.traits), events
-                if self.env.spawning.replaces:
+                if isinstance(self.env.spawning, Replacing):
                     ended, _ = self.env.endings(bank, state, events)
                     state, _ = self.env.renew(bank, retire(state, ended), key)
                 return state, paid

@@ -12,13 +12,12 @@ import jax
 import jax.numpy as jnp
 
 from drivetrain import progress
-from drivetrain.banks.part import Part
 from drivetrain.bench.learning import Bench
 from drivetrain.bench.measuring import Case, median_seconds
 from drivetrain.parallel import on_each
 from drivetrain.policy.base import count_parameters, first_memory
 from drivetrain.runs.run import Run
-from drivetrain.runs.training import datasets, prepare_dataset, worlds_of
+from drivetrain.runs.training import datasets, prepare_dataset, training_part, worlds_of
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Key
 
@@ -87,14 +86,7 @@ def recipe_line(row: Whole) -> str:
 def _bank(run: Run) -> Bank:
     if run.asked:
         return worlds_of(run, run.asked.maps, run.seed).bank
-    part = Part(
-        tuple(data.dataset for data in datasets(run)),
-        "train",
-        paths=run.env.traffic.needs_paths,
-        seconds=run.episode_seconds,
-        controlled=run.controlled,
-    )
-    return part.whole.bank
+    return training_part(run).whole.bank
 
 
 def _forward_flops(run: Run, bank: Bank) -> float:

@@ -17,13 +17,11 @@ from drivetrain.observe.sight import Sight
 from drivetrain.parallel import over_learners, shares
 from drivetrain.policy.base import Memory
 from drivetrain.rollout import Driver
-from drivetrain.sim.bank import Bank, GoalRow
-from drivetrain.sim.lane_graph import WayRow
-from drivetrain.sim.placing import way_point
-from drivetrain.sim.reading import goal_at
+from drivetrain.sim.bank import Bank
+from drivetrain.sim.placing import next_goal
 from drivetrain.sim.spawning.anywhere import Anywhere
 from drivetrain.sim.spawning.styles import MEDIAN
-from drivetrain.types import Array, Events, Key, State, happened, record, replace
+from drivetrain.types import Array, Events, Key, State, by_row, happened, record, replace
 
 CAUSES = ("collision", "off_road", "off_route", "red_light", "stop_line")
 """Why a life ends before its time, the first that holds; else it arrived, or was late."""
@@ -61,10 +59,13 @@ def as_judged(env: Env) -> Env:
 
 
 def drive_worlds(env: Env, bank: Bank, driver: Driver, worlds: Int[np.ndarray, "n"], steps: int, key: Key) -> Lived:
-    """Drive worlds (rows of the bank's episodes) for so many steps. The key is folded with the place of each."""
+    """Drive worlds (rows of the bank's episodes) for so many steps, as they are judged (`as_judged`).
+
+    The key is folded with the place of each.
+    """
     rows = np.resize(worlds, -(-len(worlds) // shares(1)) * shares(1)).astype(np.int32)
     lived = _drive(
-        env,
+        as_judged(env),
         bank,
         driver,
         jnp.asarray(rows),
@@ -90,8 +91,7 @@ def _drive(env: Env, bank: Bank, driver: Driver, worlds: Int[Array, "n"], keys: 
             terminated, truncated = env_.endings(bank, after, events)
             going, new = env_.renew(bank, retire(after, terminated | truncated), renew_key)
             first = driver.initial_memory(state.alive.shape[0])
-            memory = jax.tree.map(lambda a, b: jnp.where(new.reshape(-1, *[1] * (b.ndim - 1)), a, b), first, memory)
-            return (going, new, memory), _moment(bank, state, fresh, events, terminated | truncated)
+            return (going, new, by_row(new, first, memory)), _moment(bank, state, fresh, events, terminated | truncated)
 
         return jax.lax.scan(step, (state, state.alive, memory), jax.random.split(key, steps))[1]
 
@@ -101,6 +101,9 @@ def _drive(env: Env, bank: Bank, driver: Driver, worlds: Int[Array, "n"], keys: 
 
 
 def _moment(bank: Bank, state: State, fresh: Array, events: Events, ended: Array) -> Lived:
+    assert state.errand is not None
+    goals = jax.vmap(next_goal, (None, None, 0, 0))
+    goal = goals(bank, bank.episodes.map[state.episode], state.route, state.errand)
     return Lived(
         position=state.agents.position,
         heading=state.agents.heading,
@@ -109,24 +112,13 @@ def _moment(bank: Bank, state: State, fresh: Array, events: Events, ended: Array
         speed=state.motion.speed,
         arc_length=state.arc_length,
         route=state.route,
-        goal=jax.vmap(lambda c: _goal(bank, state, c))(jnp.arange(state.alive.shape[0])),
+        goal=jnp.where(jnp.isfinite(goal), goal, jnp.nan),
         lights=state.lights,
         alive=state.alive,
         fresh=fresh,
         events=events,
         ended=ended,
     )
-
-
-def _goal(bank: Bank, state: State, c: Int[Array, ""]) -> Float[Array, "2"]:
-    """The place of an agent's next goal, along its route or anywhere."""
-    assert state.errand is not None
-    errand = jax.tree.map(lambda leaf: leaf[c], state.errand)
-    if errand.chain is None:
-        place = goal_at(bank, state.route[c], errand.goal)[GoalRow.X : GoalRow.STATION]
-    else:
-        place = way_point(bank, bank.episodes.map[state.episode], errand)[: WayRow.LANE]
-    return jnp.where(jnp.isfinite(place), place, jnp.nan)
 
 
 def of_agents(lived: Lived, columns: Int[np.ndarray, "n"]) -> Lived:

@@ -24,7 +24,7 @@ from drivetrain.events.stop_line import latch_stops, stop_line
 from drivetrain.events.sweeping import swept_collision
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.reading import Index
-from drivetrain.types import MARGINS, Array, Errand, Events, State, replace
+from drivetrain.types import MARGINS, Array, Errand, Events, State, by_row, replace
 
 FACTS = tuple(name for name in Events.__dataclass_fields__ if name != "manner")
 NOTHING = Events(*(np.asarray(LIMIT if name in MARGINS else 0.0, np.float32) for name in FACTS))  # type: ignore[arg-type]
@@ -73,9 +73,5 @@ def latch(bank: Bank, before: State, after: State) -> State:
         return latch_stops(bank, before, after, c), errand
 
     latched = jax.vmap(of_agent)(jnp.arange(before.alive.shape[0]))
-
-    def living(new: Array, old: Array) -> Array:
-        return jnp.where(before.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-    stopped, errand = jax.tree.map(living, latched, (before.stopped, before.errand))
+    stopped, errand = by_row(before.alive, latched, (before.stopped, before.errand))
     return replace(after, stopped=stopped, errand=errand)

@@ -13,7 +13,7 @@ from drivetrain.drivers.greedy import Greedy
 from drivetrain.env import Env
 from drivetrain.banks.towns import Worlds
 from drivetrain.evaluate.benchmark import Evaluation, evaluate, portion_of
-from drivetrain.evaluate.worlds import as_judged, drive_worlds, summarise_worlds
+from drivetrain.evaluate.worlds import drive_worlds, summarise_worlds
 from drivetrain.fleet.local import losses
 from drivetrain.learn.algorithm import Algorithm, Figures
 from drivetrain.parallel import shares
@@ -145,7 +145,7 @@ class MostGoals(Criterion):
         rows = np.resize(np.arange(len(bank.episodes.map)), count)
 
         def judge(policy: Policy) -> tuple[float, dict[str, float]]:
-            lived = drive_worlds(as_judged(env), bank, Greedy(policy, env.dynamics), rows, steps, jax.random.key(1))
+            lived = drive_worlds(env, bank, Greedy(policy, env.dynamics), rows, steps, jax.random.key(1))
             figures = summarise_worlds(lived, dt, 0)
             line = {f"val_{name}": each["value"] for name, each in figures.items() if isinstance(each, dict) and "low" in each}
             known = {name: float(value) for name, value in line.items() if value is not None}

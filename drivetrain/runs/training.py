@@ -31,7 +31,7 @@ from drivetrain.evaluate.benchmark import Evaluation, compare, evaluate, portion
 from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.report import describe_data, write_report
 from drivetrain.evaluate.world_replay import write_world
-from drivetrain.evaluate.worlds import as_judged, drive_worlds, summarise_worlds
+from drivetrain.evaluate.worlds import drive_worlds, summarise_worlds
 from drivetrain.policy.base import Policy, count_parameters
 from drivetrain.progress import counting
 from drivetrain.rollout import Driver
@@ -116,7 +116,7 @@ def _sources(run: Run) -> OpenSource:
         return lambda state: source
     folders, paths = tuple(data.dataset for data in datasets(run)), run.env.traffic.needs_paths
     share = run.own_share if run.more else 1.0
-    resident = Part(folders, "train", paths=paths, seconds=run.episode_seconds, controlled=run.controlled)
+    resident = training_part(run)
 
     def open_source(state: State | None) -> Source:
         if run.stream.slots:
@@ -124,6 +124,12 @@ def _sources(run: Run) -> OpenSource:
         return Resident(resident, share)
 
     return open_source
+
+
+def training_part(run: Run) -> Part:
+    """The recordings that a run learns from, all of them resident."""
+    folders, paths = tuple(data.dataset for data in datasets(run)), run.env.traffic.needs_paths
+    return Part(folders, "train", paths=paths, seconds=run.episode_seconds, controlled=run.controlled)
 
 
 def _validation(run: Run) -> Validation:
@@ -200,7 +206,7 @@ def evaluate_worlds(run: Run, policies: dict[str, Policy], site: Site) -> dict[s
         for place, maps in places.items():
             worlds = worlds_of(run, maps, run.seed + TESTED)
             rows = np.resize(np.arange(len(worlds.bank.episodes.map)), run.asked.judged)
-            lived = drive_worlds(as_judged(run.env), worlds.bank, driver, rows, steps, jax.random.key(run.seed + TESTED))
+            lived = drive_worlds(run.env, worlds.bank, driver, rows, steps, jax.random.key(run.seed + TESTED))
             figures[place] = summarise_worlds(lived, run.data.dt, run.seed) | {"maps": list(maps)}
             if place == name:
                 write_world(site.folder / "replay.safetensors", worlds, int(rows[0]), jax.tree.map(lambda leaf: leaf[0], lived), name)

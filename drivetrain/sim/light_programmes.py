@@ -9,6 +9,7 @@ way, have green together.
 import numpy as np
 from jaxtyping import Float, Int
 
+from drivetrain.data.roads.lanes import components
 from drivetrain.types import ControlKind, LightState, Map, component
 
 JUNCTION = 45.0
@@ -56,17 +57,8 @@ def junctions(lines: Float[np.ndarray, "n 4"]) -> list[Int[np.ndarray, "_"]]:
     """The rows of lines by junction, in order."""
     middle = 0.5 * (lines[:, :2] + lines[:, 2:])
     near = np.linalg.norm(middle[:, None] - middle, axis=-1) < JUNCTION
-    left, found = np.ones(len(lines), bool), []
-    for row in range(len(lines)):
-        if not left[row]:
-            continue
-        reached = np.zeros(len(lines), bool)
-        reached[row] = True
-        while (more := near[reached].any(axis=0) & ~reached).any():
-            reached |= more
-        left &= ~reached
-        found.append(np.flatnonzero(reached))
-    return found
+    root = components(len(lines), [(int(one), int(other)) for one, other in np.argwhere(np.triu(near, 1))])
+    return [np.flatnonzero(root == first) for first in np.unique(root)]
 
 
 def _axes(lines: Float[np.ndarray, "n 4"]) -> np.ndarray:

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from drivetrain.sim.bank import Bank
+from drivetrain.sim.bank import Bank, GoalRow
 from drivetrain.sim.lane_graph import UNIT, UNREACHABLE, LineRow, PieceRow, WayRow
-from drivetrain.sim.reading import ControlLines, Index, block_at, item
+from drivetrain.sim.reading import ControlLines, Index, block_at, goal_at, item
 from drivetrain.sim.spawning.base import Spawn
 from drivetrain.types import Array, Errand, Place, State
 
@@ -142,6 +142,13 @@ def gone_on(bank: Bank, state: State, position: Float[Array, "C 2"], heading: Fl
         return locate(bank, map_, position, heading, goal, last)
 
     return jax.vmap(of_agent)(position, heading, state.errand, state.place)
+
+
+def next_goal(bank: Bank, map_: Index, route: Index, errand: Errand) -> Float[Array, "2"]:
+    """Where an agent's next goal lies, along its route or anywhere; infinite where it has arrived."""
+    if errand.chain is None:
+        return goal_at(bank, route, errand.goal)[GoalRow.X : GoalRow.STATION]
+    return way_point(bank, map_, errand)[: WayRow.LANE]
 
 
 def within(goal: Float[Array, "5"], errand: Errand, position: Float[Array, "2"]) -> Bool[Array, ""]:

@@ -9,11 +9,11 @@ from drivetrain.sim.dynamics.base import Body, Dynamics, Pose
 from drivetrain.sim.placing import begun_on, gone_on
 from drivetrain.sim.reading import Index, Placement, lights_at, logged, reference_window, route_height
 from drivetrain.sim.route_tables import PathRow
-from drivetrain.sim.spawning.base import Spawn, Spawning
+from drivetrain.sim.spawning.base import Replacing, Spawn, Spawning
 from drivetrain.sim.spawning.log import FromLog
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.replay import Replay
-from drivetrain.types import Agents, Array, Key, Motion, State, replace
+from drivetrain.types import Agents, Array, Key, Motion, State, by_row, replace
 
 BACK, ON = 4, 12
 """Stations behind and ahead of the last cursor among which the next is sought: 24 m a step is 120 m/s at 5 Hz."""
@@ -50,7 +50,9 @@ def reset(
     )
 
 
-def renew(bank: Bank, dynamics: Dynamics, spawning: Spawning, state: State, key: Key) -> tuple[State, Bool[Array, "C"]]:
+def renew(
+    bank: Bank, dynamics: Dynamics, spawning: Replacing, state: State, key: Key
+) -> tuple[State, Bool[Array, "C"]]:
     """The same moment with others in place of some agents that are not alive, and who is new. Consumes the key."""
     spawn = spawning.again(bank, state, key)
     motion, cursor, along = _begun(bank, dynamics, spawn)
@@ -59,14 +61,11 @@ def renew(bank: Bank, dynamics: Dynamics, spawning: Spawning, state: State, key:
     def put(old: Array, new: Array) -> Array:
         return jnp.asarray(old).at[row].set(new[state.controlled], mode="drop")
 
-    def new(new: Array, old: Array) -> Array:
-        return jnp.where(spawn.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
     place = begun_on(bank, state.episode, spawn)
     mine = (motion, spawn.route, cursor, along, jnp.zeros_like(state.stopped), spawn.traits, spawn.errand, place)
     had = (state.motion, state.route, state.cursor, state.arc_length, state.stopped)
     had += (state.traits, state.errand, state.place)
-    motion, route, cursor, along, stopped, traits, errand, place = jax.tree.map(new, mine, had)
+    motion, route, cursor, along, stopped, traits, errand, place = by_row(spawn.alive, mine, had)
     agents = jax.tree.map(put, state.agents, replace(spawn.agents, height=state.agents.height))
     state = replace(
         state,
@@ -125,12 +124,8 @@ def _moved(
     bank: Bank, state: State, others: Agents, pose: Pose, velocity: Float[Array, "C 2"], which: Bool[Array, "C"]
 ) -> State:
     """Some controlled agents at new poses among others; those that are not named stay where they were."""
-
-    def new(new: Array, old: Array) -> Array:
-        return jnp.where(which.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-    pose = jax.tree.map(new, pose, movers(state)[0])
-    velocity = new(velocity, state.agents.velocity[state.controlled])
+    pose = by_row(which, pose, movers(state)[0])
+    velocity = by_row(which, velocity, state.agents.velocity[state.controlled])
     # Padding (−1) is written beyond the end, which drops it.
     row = jnp.where(state.controlled < 0, len(state.agents.valid), state.controlled)
     agents = Agents(
@@ -141,14 +136,14 @@ def _moved(
         height=others.height,
     )
     cursor, along = jax.vmap(advance, (None, 0, 0, 0))(bank, state.route, state.cursor, pose.position)
-    cursor = new(cursor, state.cursor)
+    cursor = by_row(which, cursor, state.cursor)
     return replace(
         state,
         agents=_raised(bank, agents, state.controlled, state.route, cursor),
         motion=pose.motion,
         cursor=cursor,
-        arc_length=new(along, state.arc_length),
-        place=jax.tree.map(new, gone_on(bank, state, pose.position, pose.heading), state.place),
+        arc_length=by_row(which, along, state.arc_length),
+        place=by_row(which, gone_on(bank, state, pose.position, pose.heading), state.place),
     )
 
 

@@ -24,7 +24,7 @@ from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import evaluate, portion_of, summarise, together
 from drivetrain.evaluate.tables import baseline_table, plain_table
 from drivetrain.evaluate.world_tables import world_table
-from drivetrain.evaluate.worlds import as_judged, drive_worlds, of_agents, summarise_worlds
+from drivetrain.evaluate.worlds import drive_worlds, of_agents, summarise_worlds
 from drivetrain.rollout import Driver, Shared
 from drivetrain.runs.checkpoints import load_checkpoint
 from drivetrain.runs.run import Run, on_recordings
@@ -98,9 +98,7 @@ def _checkpoints(across: Across, run: Run) -> dict[str, dict[str, Any]]:
     for ego, one in policies.items():
         matrix[str(ego)] = {}
         for others, other in policies.items():
-            lived = drive_worlds(
-                as_judged(run.env), bank, Shared((one, other), driver), rows, steps, jax.random.key(SEED)
-            )
+            lived = drive_worlds(run.env, bank, Shared((one, other), driver), rows, steps, jax.random.key(SEED))
             matrix[str(ego)][str(others)] = summarise_worlds(of_agents(lived, mine), run.data.dt, SEED)
     return matrix
 
@@ -110,7 +108,7 @@ def _dense(across: Across, run: Run, driver: Driver) -> dict[str, Any]:
     town = replace(run.asked.town, agents=DENSE, programmes=across.worlds)
     worlds = Worlds(run.data.dataset, town, run.asked.maps, SEED, 1.0 / RATE)
     steps = round(across.seconds * RATE)
-    lived = drive_worlds(as_judged(run.env), worlds.bank, driver, np.arange(across.worlds), steps, jax.random.key(SEED))
+    lived = drive_worlds(run.env, worlds.bank, driver, np.arange(across.worlds), steps, jax.random.key(SEED))
     return summarise_worlds(lived, 1.0 / RATE, SEED) | {"maps": list(run.asked.maps)}
 
 

@@ -4,8 +4,6 @@ Places are drawn for all who need one at once, and those are taken that are clea
 costs a step the same whether one agent is replaced or all are, and nothing is recompiled. Who finds none waits.
 """
 
-from typing import ClassVar
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
@@ -14,14 +12,14 @@ from drivetrain.geometry import rotate
 from drivetrain.sim.bank import Bank, GoalRow
 from drivetrain.sim.reading import Index, Placement, goals_of, reference_window
 from drivetrain.sim.route_tables import PathRow
-from drivetrain.sim.spawning.base import Spawn, Spawning
+from drivetrain.sim.spawning.base import Replacing, Spawn
 from drivetrain.sim.spawning.chains import Chains
 from drivetrain.sim.spawning.styles import Styles
-from drivetrain.types import AgentKind, Agents, Array, Bodies, Errand, Key, State, component, replace
+from drivetrain.types import AgentKind, Agents, Array, Bodies, Errand, Key, State, by_row, component, replace
 
 
 @component
-class Anywhere(Spawning):
+class Anywhere(Replacing):
     """On the middle of a lane, more or less, at any speed up to its limit; a first goal lies at least `least` ahead."""
 
     rounds: int = 16  # of drawing places when a scene begins
@@ -35,8 +33,6 @@ class Anywhere(Spawning):
     least: float = 10.0  # m to the first goal
     chains: Chains | None = None  # goals anywhere on the map; None: along the drive
     styles: Styles | None = None  # what sets agents apart; None: nothing
-
-    replaces: ClassVar[bool] = True
 
     def __call__(self, bank: Bank, episode: Index, key: Key) -> Spawn:
         """Everyone who finds a place in so many rounds. The key is split once a round."""
@@ -59,12 +55,7 @@ class Anywhere(Spawning):
         """A scene with more agents in it."""
         drawn = self._drawn(bank, map_, len(spawn.alive), key)
         clear = self._clear(drawn, spawn.agents, spawn.bodies, ~spawn.alive)
-        new = _with(drawn, clear, spawn.time)
-
-        def chosen(new: Array, old: Array) -> Array:
-            return jnp.where(clear.reshape(-1, *[1] * (new.ndim - 1)), new, old) if new.ndim else old
-
-        return jax.tree.map(chosen, new, spawn)
+        return replace(by_row(clear, _with(drawn, clear, spawn.time), spawn), time=spawn.time)  # which is no row
 
     def _clear(self, drawn: Spawn, agents: Agents, bodies: Bodies, wanted: Bool[Array, "C"]) -> Bool[Array, "C"]:
         """Who wants a place and has one that is clear of everybody there, and of the places of those before it."""

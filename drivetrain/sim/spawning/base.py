@@ -1,7 +1,6 @@
 """What a rule of spawning offers: where everyone in a scene begins."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 from jaxtyping import Bool, Int
 
@@ -30,17 +29,15 @@ class Spawn:
 class Spawning(ABC):
     """A rule of where agents begin; written for one scene."""
 
-    replaces: ClassVar[bool] = (
-        False  # agents that have ended are replaced while the scene goes on, which never restarts
-    )
-
     @abstractmethod
     def __call__(self, bank: Bank, episode: Index, key: Key) -> Spawn:
         """Where everyone begins. All keys that are drawn with are split off `key`."""
 
-    def again(self, bank: Bank, state: State, key: Key) -> Spawn:
-        """Who takes the place of agents that are not alive: `alive` says which do, now. Consumes the key.
 
-        Only a rule that replaces is asked; the others raise.
-        """
-        raise NotImplementedError(f"{type(self).__name__} replaces nobody")
+@component
+class Replacing(Spawning):
+    """A rule by which others take the place of agents that have ended, in a scene that goes on and never restarts."""
+
+    @abstractmethod
+    def again(self, bank: Bank, state: State, key: Key) -> Spawn:
+        """Who takes the place of agents that are not alive: `alive` says which do, now. Consumes the key."""
