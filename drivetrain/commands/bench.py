@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -27,7 +27,18 @@ class Update:
     kept: float = 1.0  # share of its steps that is learnt from, those of the largest advantage
 
 
-UPDATE = Update()
+@dataclasses.dataclass(frozen=True)
+class On:
+    """What is measured."""
+
+    data: str = "build/ngsim"  # folder of a dataset
+    scenes: tuple[int, ...] = (1, 16, 128)  # at once (threads, and recordings a second, for the rows of load)
+    policy: Literal["pooled", "small"] = "pooled"  # the quickstart's, or the paper's smallest with what the paper's see
+    recipe: str | None = None  # whole training of its last stage on its own scenes, in place of all the above
+    large: bool = False  # among the simulator's cases, scenes of 512 agents too
+
+
+UPDATE, ON = Update(), On()
 
 
 def run(words: list[str]) -> None:
@@ -40,14 +51,10 @@ def bench(
         tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load", "fresh", "head", "apg"], ...],
         tyro.conf.Positional,
     ] = (),
-    data: str = "build/ngsim",
-    scenes: tuple[int, ...] = (1, 16, 128),
-    seconds: float = 2.0,
-    policy: Literal["pooled", "small"] = "pooled",
+    on: Annotated[On, tyro.conf.arg(name="")] = ON,
     update: Annotated[Update, tyro.conf.arg(name="")] = UPDATE,
-    recipe: str | None = None,
+    seconds: float = 2.0,
     cores: int | None = None,
-    large: bool = False,
     as_json: Annotated[str | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
     """Milliseconds, agent-steps a second, compile time, memory.
@@ -55,15 +62,10 @@ def bench(
     Args:
         cases: what to measure; `simulator` is the table of full-size scenes, `head` that of losses over a large
             vocabulary, `apg` that of gradients through the simulator; without a name, all the others
-        data: folder of a dataset
-        scenes: simulated at once (threads, and recordings a second, for the rows of load)
-        seconds: spent on each measurement, at least
-        policy: the quickstart's, or the paper's smallest (0.75 million parameters) with what the paper's see
+        on: what is measured
         update: how `train` and `fresh` learn from a window
-        recipe: measure the whole training of a recipe's last stage instead, on its own scenes, and how far it is from
-            the arithmetic of its networks; `data`, `scenes`, `policy` and `update` are then the recipe's
+        seconds: spent on each measurement, at least
         cores: pin the measurement to so many CPU cores; 1 also turns XLA's threads off
-        large: among the simulator's cases, scenes of 512 agents too
         as_json: write the figures to this file
     """
     if cores is not None and os.environ.get(PINNED) != str(cores):
@@ -72,26 +74,28 @@ def bench(
     import jax
 
     from drivetrain.atomic import write_atomically
-    from drivetrain.bench.learning import PAPER_SMALLEST, Bench, describe
 
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are of compilation
-    if recipe is not None:
-        _whole_training(cases, recipe, seconds, as_json)
-        return
-    measured = PAPER_SMALLEST if policy == "small" else Bench()
+    figures = _cases(cases, on, update, seconds) if on.recipe is None else _whole_training(cases, on.recipe, seconds)
+    if as_json is not None:
+        write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())
+
+
+def _cases(cases: tuple[str, ...], on: On, update: Update, seconds: float) -> dict[str, Any]:
+    """The tables of the cases, printed; their figures."""
+    from drivetrain.bench.learning import PAPER_SMALLEST, Bench, describe
+
+    measured = PAPER_SMALLEST if on.policy == "small" else Bench()
     learning = dataclasses.replace(measured.learning, **dataclasses.asdict(update))
     measured = dataclasses.replace(measured, seconds=seconds, learning=learning)
     about = describe(measured) | {"cores": len(os.sched_getaffinity(0))}
     print(" · ".join(f"{name} {value}" for name, value in about.items()))
-    rows = list(_tables(cases, Path(data), scenes, measured, large))
-    if as_json is not None:
-        figures = {"about": about, "cases": [dataclasses.asdict(row) for row in rows]}
-        write_atomically(Path(as_json), (json.dumps(figures, indent=1) + "\n").encode())
+    rows = list(_tables(cases, Path(on.data), on.scenes, measured, on.large))
+    return {"about": about, "cases": [dataclasses.asdict(row) for row in rows]}
 
 
-def _whole_training(cases: tuple[str, ...], recipe: str, seconds: float, as_json: str | None) -> None:
-    """The line of a recipe. Raises `InputError` where something else was asked for."""
-    from drivetrain.atomic import write_atomically
+def _whole_training(cases: tuple[str, ...], recipe: str, seconds: float) -> dict[str, Any]:
+    """The line of a recipe, printed; its figures. Raises `InputError` where something else was asked for."""
     from drivetrain.bench.recipes import measure_recipe, recipe_line
     from drivetrain.commands.train import recipe as named
 
@@ -99,8 +103,7 @@ def _whole_training(cases: tuple[str, ...], recipe: str, seconds: float, as_json
         raise InputError(f"recipe: {recipe}: measured by train alone (leave out {', '.join(cases)})")
     row = measure_recipe(named(recipe), seconds)
     print(recipe_line(row))
-    if as_json is not None:
-        write_atomically(Path(as_json), (json.dumps(dataclasses.asdict(row), indent=1) + "\n").encode())
+    return dataclasses.asdict(row)
 
 
 def _tables(cases: tuple[str, ...], data: Path, scenes: tuple[int, ...], measured, large: bool) -> Iterator:
