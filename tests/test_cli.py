@@ -13,7 +13,7 @@ import scenes
 
 from drivetrain import __version__, cli
 from drivetrain.cli import COMMANDS, main
-from drivetrain.commands.bench import bench
+from drivetrain.commands.bench import On, bench
 from drivetrain.commands.train import component_options
 from drivetrain.commands.view import page_of
 from drivetrain.data.store.manifest import EgoEntry, Entry
@@ -308,13 +308,13 @@ def test_the_best_trained_whole_checkpoint_is_evaluated(tmp_path, capsys):
 
 def test_bench_measures_reading(dataset, tmp_path, capsys):
     file = tmp_path / "bench.json"
-    bench(("load",), str(dataset), (1,), 0.0, as_json=str(file))
+    bench(("load",), On(str(dataset), (1,)), seconds=0.0, as_json=str(file))
     row, *others = json.loads(file.read_text())["cases"]
     assert row["case"] == "load" and [row["scenes"], *(other["scenes"] for other in others)] == [1, 2, 4]
     assert row["rate"] == pytest.approx(2 / (row["milliseconds"] / 1e3))
     assert "load" in capsys.readouterr().out
     with pytest.raises(InputError, match="cores: 9999"):
-        bench(("load",), str(dataset), (1,), 0.0, cores=9999)
+        bench(("load",), On(str(dataset), (1,)), seconds=0.0, cores=9999)
 
 
 # ------------------------------------------------------------------------------------------------------------ progress
