@@ -16,6 +16,10 @@ COLUMNS = {
     "km_between_incidents": "km between incidents",
     "speed": "Speed, m/s",
 }
+NOTE = (
+    "In worlds of other seeds than those learnt in, each agent by its likeliest action. A goal is missed by who ends "
+    "before it; incidents are collisions and leaving the road. In brackets: 95 %, worlds resampled."
+)
 TILES = ("goals_reached", "collision_per_km", "off_road_per_km", "km_between_incidents")
 
 
@@ -33,23 +37,35 @@ def world_tiles(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str, str]
     return tiles
 
 
-def world_table(evaluation: Mapping[str, Any], titles: Mapping[str, str], title: str = "In worlds of its own") -> str:
-    """A column for each place, and how lives ended there."""
-    columns, ends = [], []
+def world_rows(evaluation: Mapping[str, Any], titles: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """A row a figure, a column a place, the first row names them."""
+    columns = [
+        [_town(name, figures, titles), *(" ".join(_text(key, figures.get(key) or {})) for key in COLUMNS)]
+        for name, figures in evaluation.items()
+    ]
+    return list(zip(["Figure", *COLUMNS.values()], *columns, strict=True))
+
+
+def world_ends(evaluation: Mapping[str, Any], titles: Mapping[str, str]) -> list[str]:
+    """What was driven at each place, and how lives ended there."""
+    ends = []
     for name, figures in evaluation.items():
-        place = ", ".join(figures["maps"])
-        town = f"{place}, learnt on" if name in titles else f"{place}, never seen"
-        columns.append([town, *(" ".join(_text(key, figures.get(key) or {})) for key in COLUMNS)])
         lives = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in figures["lives"].items() if count)
         where = f"{figures['worlds']} worlds of {figures['agents']} agents, {figures['seconds']:.0f} s each"
         driven = f"{figures['agent_km']:,.1f} km driven, {figures['goals']:,} goals"
-        ends.append(f"<li>{escape(town)}: {where}, {driven}; lives ended: {escape(lives)}</li>")
-    note = (
-        "In worlds of other seeds than those learnt in, each agent by its likeliest action. A goal is missed by who "
-        "ends before it; incidents are collisions and leaving the road. In brackets: 95 %, worlds resampled."
-    )
-    head, *rows = zip(["Figure", *COLUMNS.values()], *columns, strict=True)
-    return f"<h2>{escape(title)}</h2><p>{note}</p>{plain_table(head, rows)}<ul>{''.join(ends)}</ul>"
+        ends.append(f"{_town(name, figures, titles)}: {where}, {driven}; lives ended: {lives}")
+    return ends
+
+
+def world_table(evaluation: Mapping[str, Any], titles: Mapping[str, str], title: str = "In worlds of its own") -> str:
+    """Both on a page."""
+    head, *rows = world_rows(evaluation, titles)
+    ends = "".join(f"<li>{escape(line)}</li>" for line in world_ends(evaluation, titles))
+    return f"<h2>{escape(title)}</h2><p>{NOTE}</p>{plain_table(head, rows)}<ul>{ends}</ul>"
+
+
+def _town(name: str, figures: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    return f"{', '.join(figures['maps'])}, {'learnt on' if name in titles else 'never seen'}"
 
 
 def _text(name: str, figure: Mapping[str, Any]) -> tuple[str, str]:

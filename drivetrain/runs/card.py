@@ -6,6 +6,7 @@ from typing import Any
 
 from drivetrain.evaluate.report import FURTHER, lead, name_of, read_json, stage_titles
 from drivetrain.evaluate.tables import BASELINES, interval_text, percent
+from drivetrain.evaluate.world_tables import NOTE, of_worlds, world_ends, world_rows
 
 HEAD = """\
 ---
@@ -31,8 +32,8 @@ distribution, value, memory = trained.policy(observation, memory, key)
 PURPOSE = """\
 ## What it is for
 
-Research in simulation. The figures hold for the recordings, the traffic rule and the step of time that they name, and say
-nothing of driving on a road."""
+Research in simulation. The figures hold for the recordings, the traffic rule and the step of time that they name, and
+say nothing of driving on a road."""
 COLUMNS = (
     ("failure_rate", "failure"),
     ("collision_rate", "collision"),
@@ -66,6 +67,11 @@ def _measured(evaluation: Mapping[str, Any], titles: Mapping[str, str], where: s
     """A table of every driver on the same episodes, and what the figures are."""
     if not evaluation:
         return []
+    if of_worlds(evaluation):
+        head, *figures = world_rows(evaluation, titles)
+        lines = [head, ("---",) * len(head), *figures]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return [NOTE, table, "\n".join(f"- {line}" for line in world_ends(evaluation, titles))]
     titles = BASELINES | dict(titles)
     rows = [f"| driver | {' | '.join(title for _, title in COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
     for name, entry in evaluation.items():
@@ -75,8 +81,8 @@ def _measured(evaluation: Mapping[str, Any], titles: Mapping[str, str], where: s
     note = (
         f"On {entry.get('scenarios')} test episodes{where} from {entry.get('groups')} groups of recordings that it has "
         f"not seen, each driver the same; dt {entry.get('dt')} s, box scale {entry.get('box_scale')}, seed "
-        f"{entry.get('seed')}. In brackets: {entry.get('interval')}. Failure: a collision or a corner off the permissible "
-        "lanes, at any step."
+        f"{entry.get('seed')}. In brackets: {entry.get('interval')}. Failure: a collision or a corner off the "
+        "permissible lanes, at any step."
     )
     return [note, "\n".join(rows)]
 
@@ -88,6 +94,10 @@ def _cell(figure: Mapping[str, Any]) -> str:
 
 def _data(facts: Mapping[str, Any]) -> Iterator[str]:
     """Of each dataset: how much, from whom, and its licence; then what is said of the weights' own."""
+    if facts.get("maps"):
+        unseen = ", ".join(facts["unseen"])
+        yield f"No recording. The maps {', '.join(facts['maps'])}" + (f"; judged on {unseen} too." if unseen else ".")
+        return
     if not facts.get("data"):
         yield "The run has not said what it was trained on."
         return

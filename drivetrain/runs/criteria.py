@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drivetrain.banks.part import Part, Lot
+from drivetrain.banks.part import Lot, Part
+from drivetrain.banks.towns import Worlds
 from drivetrain.drivers.greedy import Greedy
 from drivetrain.env import Env
-from drivetrain.banks.towns import Worlds
 from drivetrain.evaluate.benchmark import Evaluation, evaluate, portion_of
 from drivetrain.evaluate.worlds import drive_worlds, summarise_worlds
 from drivetrain.fleet.local import losses
@@ -147,7 +147,11 @@ class MostGoals(Criterion):
         def judge(policy: Policy) -> tuple[float, dict[str, float]]:
             lived = drive_worlds(env, bank, Greedy(policy, env.dynamics), rows, steps, jax.random.key(1))
             figures = summarise_worlds(lived, dt, 0)
-            line = {f"val_{name}": each["value"] for name, each in figures.items() if isinstance(each, dict) and "low" in each}
+            line = {
+                f"val_{name}": each["value"]
+                for name, each in figures.items()
+                if isinstance(each, dict) and "low" in each
+            }
             known = {name: float(value) for name, value in line.items() if value is not None}
             return 1.0 - known.get("val_goals_reached", 0.0), known
 

@@ -71,7 +71,9 @@ def _check(value: Any, where: str) -> None:
         kind = type(value)
         decorated = "__dataclass_params__" in vars(kind) and vars(kind)["__dataclass_params__"].frozen
         if not decorated:
-            raise InputError(f"{where}: {kind.__name__} is not a component (decorate it with drivetrain.types.component)")
+            raise InputError(
+                f"{where}: {kind.__name__} is not a component (decorate it with drivetrain.types.component)"
+            )
         home = kind.__module__
         if not (home.startswith("drivetrain.") or getattr(NAMED.get(home), kind.__qualname__, None) is kind):
             raise InputError(f"{where}: {kind.__name__} is of {home} (put it at the top of the recipe's own file)")

@@ -20,13 +20,13 @@ from typing import Any
 import jax
 
 from drivetrain import __version__
+from drivetrain.atomic import write_atomically
 from drivetrain.banks.streamed import Streaming
 from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.learn.update import Learning
 from drivetrain.policy.base import Architecture
 from drivetrain.policy.deep_sets import DeepSetsSizes
-from drivetrain.atomic import write_atomically
 from drivetrain.runs.configuration import from_json, read_config, to_json
 from drivetrain.runs.criteria import Criterion, FewestFailures
 from drivetrain.runs.wandb import Wandb
@@ -101,7 +101,7 @@ class Run:
 
 
 def on_recordings(run: Run) -> tuple[Env, float]:
-    """The environment in which a run's policy drives among recorded traffic, and the metres between goals that it needs.
+    """The environment in which a run's policy drives among recorded traffic, and the metres between goals it needs.
 
     Of self-play, only the rules of where agents begin, of traffic and of endings change.
     """

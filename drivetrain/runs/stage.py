@@ -23,7 +23,7 @@ from drivetrain.runs.criteria import Judge, Validation
 from drivetrain.runs.journal import Journal
 from drivetrain.runs.run import Stage
 from drivetrain.runs.site import NOTHING, Site
-from drivetrain.types import Array, Key, record, replace
+from drivetrain.types import Key, record, replace
 
 OpenSource = Callable[[State | None], Source]
 """Where scenes come from, from where a state was taken."""

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool
 
+from drivetrain.atomic import write_atomically
 from drivetrain.banks.part import Part
 from drivetrain.banks.resident import Resident
 from drivetrain.banks.source import Source
@@ -35,7 +36,6 @@ from drivetrain.evaluate.worlds import drive_worlds, summarise_worlds
 from drivetrain.policy.base import Policy, count_parameters
 from drivetrain.progress import counting
 from drivetrain.rollout import Driver
-from drivetrain.atomic import write_atomically
 from drivetrain.runs.configuration import to_json
 from drivetrain.runs.criteria import Validation
 from drivetrain.runs.run import Data, Run, open_run
@@ -43,7 +43,6 @@ from drivetrain.runs.site import Progress, Site
 from drivetrain.runs.stage import OpenSource, run_stage
 from drivetrain.runs.wandb import open_sinks
 from drivetrain.types import InputError, replace
-
 
 TESTED = 1000
 """Added to the seed of a run: the seed of worlds in which it is judged at last."""
@@ -178,7 +177,9 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
     whole, where = {name: together(lots) for name, lots in driven.items()}, np.concatenate(dataset)
     inside = np.concatenate(in_lanes)
     figures = [
-        _figures(run, data, {name: select(result, where == row) for name, result in whole.items()}, inside[where == row])
+        _figures(
+            run, data, {name: select(result, where == row) for name, result in whole.items()}, inside[where == row]
+        )
         for row, data in enumerate(datasets(run))
     ]
     facts = {
@@ -209,7 +210,13 @@ def evaluate_worlds(run: Run, policies: dict[str, Policy], site: Site) -> dict[s
             lived = drive_worlds(run.env, worlds.bank, driver, rows, steps, jax.random.key(run.seed + TESTED))
             figures[place] = summarise_worlds(lived, run.data.dt, run.seed) | {"maps": list(maps)}
             if place == name:
-                write_world(site.folder / "replay.safetensors", worlds, int(rows[0]), jax.tree.map(lambda leaf: leaf[0], lived), name)
+                write_world(
+                    site.folder / "replay.safetensors",
+                    worlds,
+                    int(rows[0]),
+                    jax.tree.map(lambda leaf: leaf[0], lived),
+                    name,
+                )
             show(len(figures), place)
     facts = {"parameters": count_parameters(policy), "maps": list(run.asked.maps), "unseen": list(run.asked.unseen)}
     write_atomically(site.folder / "facts.json", json.dumps(facts, indent=1).encode())
@@ -217,12 +224,11 @@ def evaluate_worlds(run: Run, policies: dict[str, Policy], site: Site) -> dict[s
     return figures
 
 
-def _figures(
-    run: Run, data: Data, results: dict[str, Evaluation], in_lanes: Bool[np.ndarray, "E"]
-) -> dict[str, Any]:
+def _figures(run: Run, data: Data, results: dict[str, Evaluation], in_lanes: Bool[np.ndarray, "E"]) -> dict[str, Any]:
     """The object of one `evaluation.json`: an entry a driver, and the last one's differences from all others."""
     figures: dict[str, Any] = {
-        name: summarise(result, name, data.dataset, "test", data.dt, run.seed, in_lanes) for name, result in results.items()
+        name: summarise(result, name, data.dataset, "test", data.dt, run.seed, in_lanes)
+        for name, result in results.items()
     }
     last = next(reversed(results))
     figures[last]["against"] = {

@@ -12,7 +12,7 @@ from drivetrain.runs.recipe_file import load_recipe, names_file
 from drivetrain.runs.run import Run, load_run, open_run
 from drivetrain.types import InputError
 
-RECIPE = '''
+RECIPE = """
 from drivetrain.env import Env
 from drivetrain.runs.run import Run, Stage
 from drivetrain.types import component
@@ -51,7 +51,7 @@ def nothing():
 
 def broken():
     return 1 / 0
-'''
+"""
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from drivetrain.runs.run import Run, Stage, load_run, open_run
 from drivetrain.recipes import RECIPES
+from drivetrain.runs.run import Run, Stage, load_run, open_run
 from drivetrain.types import InputError
 
 

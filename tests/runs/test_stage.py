@@ -15,7 +15,6 @@ from drivetrain.runs.site import Site
 from drivetrain.runs.stage import run_stage
 from drivetrain.types import component, replace
 
-
 SCORES = []
 """Outside of the criterion, so that all tests share one compiled program."""
 

@@ -1,4 +1,4 @@
-"""A policy drives the same whether its run, its checkpoint or its exported folder is named; damage is told in one line."""
+"""A policy drives the same whether its run, its checkpoint or its exported folder is named; damage gives one line."""
 
 import json
 import shutil

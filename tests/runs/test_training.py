@@ -120,6 +120,8 @@ def test_self_play_leaves_a_run_that_is_judged_in_worlds_and_among_recordings(er
     page = (tmp_path / "run" / "report.html").read_text()
     assert "ring, learnt on" in page and "crossing, never seen" in page and "One of these worlds" in page
     trained = load_policy(tmp_path / "run")
+    assert "| Figure | ring, learnt on | crossing, never seen |" in trained.card and "None" not in trained.card
+    assert "No recording. The maps ring; judged on crossing too." in trained.card
     env, goals = on_recordings(trained.run)
     (lot,) = Part((str(dataset),), "test", goals=goals)
     outcome = evaluate(env, lot.bank, trained.driver).outcome

@@ -1,4 +1,4 @@
-"""Weights & Biases gets what the journal gets, under one id however often a run is continued; or a clear line is given."""
+"""Weights & Biases gets what the journal gets, under one id however often a run goes on; or one clear line is given."""
 
 import sys
 from types import ModuleType

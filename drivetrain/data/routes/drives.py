@@ -4,7 +4,6 @@ They are what a driver is asked to do on an empty map: where an agent begins, an
 """
 
 import numpy as np
-from jaxtyping import Int
 
 from drivetrain.data.roads.lanes import Lanes
 from drivetrain.data.routes.map_matching import Match
@@ -54,9 +53,7 @@ def _metres(lanes: Lanes, lane: int) -> float:
 
 
 def _routed(lanes: Lanes, walked: list[int]) -> Path:
-    stations: Int[np.ndarray, "t"] = np.concatenate(
-        [np.arange(*lanes.stations(lane).indices(2**62)) for lane in walked]
-    )
+    stations = np.concatenate([lanes.first[lane] + np.arange(lanes.count[lane]) for lane in walked])
     matched = Match(tuple(walked), (0,) * len(walked))
     height = None if lanes.height is None else lanes.height[stations]
     return route_along(lanes, matched, lanes.centre[stations], height)
