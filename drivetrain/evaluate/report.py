@@ -128,9 +128,10 @@ def lead(stages: Mapping[str, str], facts: Mapping, evaluation: Mapping) -> str:
     size = f" of {short(facts['parameters'])} parameters" if facts.get("parameters") else ""
     train = (facts.get("data") or {}).get("splits", {}).get("train", {})
     seen = f" on {train['admitted']} drives" if train.get("admitted") else ""
+    seen += f" on {', '.join(facts['maps'])}" if facts.get("maps") else ""
     for name, data in (facts.get("more") or {}).items():
-        seen += f" and {data['splits']['train']['admitted']} of {name}"
-    seen += f" on {', '.join(facts['maps'])}, without a recording" if facts.get("maps") else ""
+        seen += f" and {data['splits']['train']['admitted']} drives of {name}"
+    seen += ", without a recording" if facts.get("maps") and not facts.get("more") else ""
     by = f" by {', then '.join(stages.values())}" if stages else ""
     tested = next((entry.get("scenarios") for entry in evaluation.values()), None)
     end = f", tested on {tested} others it has not seen" if tested else ""

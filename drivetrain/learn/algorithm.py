@@ -73,6 +73,10 @@ class TrainState:
 class Algorithm(ABC):
     """Rules of learning, with their hyper-parameters. All functions are of one scene; `fleet` batches them."""
 
+    def begin(self, policy: Policy) -> Policy:
+        """What is learnt, of the policy that a stage begins with: that policy itself, by default."""
+        return policy
+
     @abstractmethod
     def steps(self) -> int:
         """Steps of a scene that one call of `gather` drives."""

@@ -64,8 +64,19 @@ class Ppo(Algorithm):
     rho_bar: float = 1.0
     c_bar: float = 1.0
     normalise: bool = True  # advantages to mean 0 and deviation 1 within each minibatch
-    anchor: float = 0.0  # scale of the divergence from an anchor (`policy/anchored.py`); published: 0.075
+    anchor: float = 0.0  # scale of the divergence from the policy that is begun with; published: 0.075
     lagging: bool = False  # the window may be another policy's: values and ratios are those of the policy that learns
+
+    def begin(self, policy: Policy) -> Policy:
+        """The policy, held near itself as it is now where an anchor is asked for (`policy/anchored.py`).
+
+        Raises `InputError` for one that remembers.
+        """
+        if not self.anchor:
+            return policy
+        if remembers(policy):
+            raise InputError("anchor: the policy remembers (clone one that does not)")
+        return Anchored(policy, jax.tree.map(jnp.copy, policy))
 
     def steps(self) -> int:
         """A window."""

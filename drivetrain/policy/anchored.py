@@ -4,14 +4,12 @@ Published for self-play beside half an hour of recordings: 0.075 · KL(cloned po
 alone; only `Ppo.anchor` asks what the other would do.
 """
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Float
 
-from drivetrain.policy.base import Distribution, Memory, Policy, Sample, remembers
+from drivetrain.policy.base import Distribution, Memory, Policy, Sample
 from drivetrain.sim.dynamics.base import Dynamics
-from drivetrain.types import Array, InputError, Key, Observation, record
+from drivetrain.types import Array, Key, Observation, record
 
 
 @record
@@ -61,7 +59,7 @@ def strayed(held: Distribution) -> Float[Array, ""]:
 
 
 class Anchored(Policy):
-    """A policy with its anchor, whose weights no gradient reaches and no decay pulls at. Made by `anchored`."""
+    """A policy with its anchor, whose weights no gradient reaches and no decay pulls at. `Ppo.begin` makes it."""
 
     policy: Policy
     anchor: Policy
@@ -79,29 +77,6 @@ class Anchored(Policy):
         return Held(own, other), value, memory
 
 
-def anchored(policy: Policy, anchor: Policy, observation: Observation) -> Anchored:
-    """A policy to be held near an anchor. `observation` is any one agent's (or its shapes).
-
-    Raises `InputError` where the anchor remembers, sees something else, or has other actions.
-    """
-    if remembers(anchor):
-        raise InputError("anchor: a policy that remembers (clone one that does not)")
-    own = eqx.filter_eval_shape(lambda: policy(_zeros(observation), policy.initial_memory(), jax.random.key(0)))[0]
-    try:
-        other = eqx.filter_eval_shape(lambda: anchor(_zeros(observation), (), jax.random.key(0)))[0]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"anchor: it sees something else than this environment shows ({error})") from None
-    shapes = [jax.tree.map(jnp.shape, each) for each in (own, other)]
-    if type(own) is not type(other) or shapes[0] != shapes[1]:
-        raise InputError(
-            f"anchor: actions: {_sizes(other)}, the policy's are {_sizes(own)} (clone it on the same grid)"
-        )
-    return Anchored(policy, anchor)
-
-
-def _zeros(observation: Observation) -> Observation:
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), observation)
-
-
-def _sizes(distribution: Distribution) -> str:
-    return f"{type(distribution).__name__} {[leaf.shape[-1:] for leaf in jax.tree.leaves(distribution)]}"
+def plain(policy: Policy) -> Policy:
+    """The policy that acts, without its anchor where it has one."""
+    return policy.policy if isinstance(policy, Anchored) else policy

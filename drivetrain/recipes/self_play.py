@@ -14,6 +14,7 @@ from drivetrain.observe.lanes import LaneView
 from drivetrain.observe.route import RouteView
 from drivetrain.observe.sight import Sight
 from drivetrain.policy.deep_sets import DeepSetsSizes
+from drivetrain.recipes.quickstart import quickstart
 from drivetrain.reward import Reward
 from drivetrain.runs.criteria import MostGoals
 from drivetrain.runs.run import Asked, Data, Run, Stage
@@ -78,6 +79,17 @@ def self_play() -> Run:
     )
 
 
+def self_play_anchored() -> Run:
+    """Self-play that begins as a clone of recorded drivers and is held near it: what is learnt stays how people drive.
+
+    The recordings are the quickstart's; how many of their seconds are people's driving, `data info` says.
+    """
+    run, people = self_play(), quickstart()
+    (stage,), cloning = run.stages, replace(people.stages[0], recorded=True)
+    stage = replace(stage, algorithm=replace(stage.algorithm, anchor=0.075))
+    return replace(run, name="self-play-anchored", more=(people.data, *people.more), stages=(cloning, stage))
+
+
 def self_play_anywhere() -> Run:
     """The full task at a size that two cores begin to learn: how far, `benchmarks/results/self-play.md` says."""
     run, steps = self_play(), 1_000_000_000
@@ -90,7 +102,7 @@ def self_play_anywhere() -> Run:
         asked=replace(run.asked, town=Town(agents=AGENTS, graph=Graphing(), variants=1)),
         env=replace(
             run.env,
-            spawning=Anywhere(chains=Chains(), styles=Styles()),
+            spawning=Anywhere(chains=Chains(), styles=Styles(), length=(0.8, 7.0), width=(0.8, 3.0)),
             ending=Lives(patience=60.0),
             reward=replace(ERRANDS, top_speed=1e4, progress=0.05, overspeed=0.04, time=0.05, reverse=0.2),
             observer=Sight(

@@ -95,13 +95,14 @@ def _cell(figure: Mapping[str, Any]) -> str:
 def _data(facts: Mapping[str, Any]) -> Iterator[str]:
     """Of each dataset: how much, from whom, and its licence; then what is said of the weights' own."""
     if facts.get("maps"):
-        unseen = ", ".join(facts["unseen"])
-        yield f"No recording. The maps {', '.join(facts['maps'])}" + (f"; judged on {unseen} too." if unseen else ".")
-        return
-    if not facts.get("data"):
+        unseen, none = ", ".join(facts["unseen"]), "" if facts.get("more") else "No recording. "
+        yield f"{none}The maps {', '.join(facts['maps'])}" + (f"; judged on {unseen} too." if unseen else ".")
+        if none:
+            return
+    elif not facts.get("data"):
         yield "The run has not said what it was trained on."
         return
-    for name, data in {"": facts["data"], **(facts.get("more") or {})}.items():
+    for name, data in {**({"": facts["data"]} if facts.get("data") else {}), **(facts.get("more") or {})}.items():
         split = (data.get("splits") or {}).get("train") or {}
         count = f"{split.get('admitted')} drives of {split.get('recordings')} recordings"
         source = ", ".join(data.get("sources") or []) or "not named"

@@ -33,12 +33,13 @@ class Validation:
     recordings: int = 0  # in memory at once; 0: all
     seconds: float = 0.0  # of an episode that is learnt from, at most
     paths: bool = False  # laid for traffic that follows them
+    goals: float = 0.0  # m between goals along routes; 0: there are none
     worlds: Worlds | None = None  # to judge self-play in
     judged: tuple[int, int] = (0, 0)  # how many of them, for how many steps
 
     def part(self, seconds: float = 0.0) -> Part:
         """The validation parts of all datasets."""
-        return Part(self.folders, "val", self.recordings, self.paths, seconds)
+        return Part(self.folders, "val", self.recordings, self.paths, seconds, goals=self.goals)
 
 
 Judge = Callable[[Policy], tuple[float, dict[str, float]]]

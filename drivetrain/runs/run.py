@@ -22,8 +22,9 @@ import jax
 from drivetrain import __version__
 from drivetrain.atomic import write_atomically
 from drivetrain.banks.streamed import Streaming
-from drivetrain.ending import EVALUATION
+from drivetrain.ending import EVALUATION, TRAINING
 from drivetrain.env import Env
+from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Learning
 from drivetrain.policy.base import Architecture
 from drivetrain.policy.deep_sets import DeepSetsSizes
@@ -79,6 +80,7 @@ class Stage(Learning):
     evaluate_every: int = 20  # updates
     keep_judged: bool = False  # every policy that is judged stays, in RUN/policies/STAGE
     checkpoint_every: int = 20  # updates
+    recorded: bool = False  # of a run on maps: this stage learns from the recordings in `more`
 
 
 @component
@@ -89,7 +91,7 @@ class Run:
     data: Data = Data()
     episode_seconds: float = 8.0  # drives are cut to episodes of at most this length to learn from, not to be judged by
     controlled: int = 1  # agents that are driven together in an episode that is learnt from
-    more: tuple[Data, ...] = ()  # also learnt from; their test drives stand apart
+    more: tuple[Data, ...] = ()  # also learnt from (on maps: by `recorded` stages); their test drives stand apart
     own_share: float = 0.75  # of the episodes drawn to learn from, and of what chooses, where there are more datasets
     asked: Asked = Asked()
     env: Env = Env()
@@ -98,6 +100,13 @@ class Run:
     seed: int = 0
     stream: Streaming = Streaming()
     wandb: Wandb = Wandb()
+
+
+def env_of(run: Run, stage: Stage) -> Env:
+    """The environment in which a stage learns."""
+    if run.asked and stage.recorded:
+        return replace(on_recordings(run)[0], ending=TRAINING)
+    return run.env
 
 
 def on_recordings(run: Run) -> tuple[Env, float]:
@@ -127,6 +136,12 @@ def open_run(run: Run, folder: Path, resume: bool) -> Run:
         raise InputError(f"{run.name}: stream: maps without traffic are not streamed (leave out one)")
     if not run.stages:
         raise InputError(f"{run.name}: stages: none (name at least one in the recipe)")
+    for stage in run.stages:
+        if run.asked and stage.recorded and not run.more:
+            raise InputError(f"{run.name}: more: none (name the recordings that stage {stage.name} learns from)")
+    first = run.stages[0].algorithm
+    if isinstance(first, Ppo) and first.anchor:
+        raise InputError(f"{run.name}: anchor: {first.anchor} (no stage comes before this one: clone first, or set 0)")
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: not empty (continue it with --resume, or choose another --out)")
     folder.mkdir(parents=True, exist_ok=True)

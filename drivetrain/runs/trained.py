@@ -21,6 +21,7 @@ import jax
 from drivetrain.atomic import write_atomically
 from drivetrain.data.store.atomic_folder import fresh_folder
 from drivetrain.drivers.greedy import Greedy
+from drivetrain.policy.anchored import plain
 from drivetrain.policy.base import Policy, count_parameters
 from drivetrain.runs.card import model_card
 from drivetrain.runs.checkpoints import load_checkpoint, newest_good, pack_tree, read_tree
@@ -112,8 +113,12 @@ def _trained(path: Path) -> Trained:
     file = checkpoint_of(path)
     folder, stage = _run_of(file), file.parent.name
     run = load_run(folder)
-    restored, notes = load_checkpoint(file, Best(_shapes(run)))
-    return Trained(run, restored.best, stage, model_card(folder, stage, bool(notes.get("done"))))
+    algorithms = {each.name: each.algorithm for each in run.stages}
+    if stage not in algorithms:
+        raise InputError(f"{file}: {stage}: no stage of its run (name a checkpoint where training left it)")
+    like = jax.eval_shape(lambda: algorithms[stage].begin(run.policy.build(run.env, jax.random.key(0))))
+    restored, notes = load_checkpoint(file, Best(like))
+    return Trained(run, plain(restored.best), stage, model_card(folder, stage, bool(notes.get("done"))))
 
 
 def _exported(folder: Path) -> Trained:

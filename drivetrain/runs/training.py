@@ -38,7 +38,7 @@ from drivetrain.progress import counting
 from drivetrain.rollout import Driver
 from drivetrain.runs.configuration import to_json
 from drivetrain.runs.criteria import Validation
-from drivetrain.runs.run import Data, Run, open_run
+from drivetrain.runs.run import Data, Run, Stage, env_of, on_recordings, open_run
 from drivetrain.runs.site import Progress, Site
 from drivetrain.runs.stage import OpenSource, run_stage
 from drivetrain.runs.wandb import open_sinks
@@ -99,47 +99,60 @@ def run_stages(run: Run, site: Site) -> dict[str, Policy]:
     """The best policy of every stage, by its name, in their order."""
     key = jax.random.key(run.seed)
     policy = jax.jit(lambda key: run.policy.build(run.env, key))(jax.random.fold_in(key, len(run.stages)))
-    sources, validation = _sources(run), _validation(run)
+    where = {in_worlds: _surroundings(run, in_worlds) for in_worlds in {_in_worlds(run, each) for each in run.stages}}
     best, lines = {}, 0
     for number, stage in enumerate(run.stages):
         own_key = jax.random.fold_in(key, number)
-        policy, lines = run_stage(stage, run.env, policy, own_key, site, lines, sources, validation)
+        sources, validation = where[_in_worlds(run, stage)]
+        policy, lines = run_stage(stage, env_of(run, stage), policy, own_key, site, lines, sources, validation)
         best[stage.name] = policy
     return best
 
 
-def _sources(run: Run) -> OpenSource:
-    """What opens a stage's scenes: the training parts, resident or streamed."""
-    if run.asked:
+def _in_worlds(run: Run, stage: Stage) -> bool:
+    return bool(run.asked) and not stage.recorded
+
+
+def _surroundings(run: Run, in_worlds: bool) -> tuple[OpenSource, Validation]:
+    """What opens a stage's scenes, and what its policies are judged on: worlds on maps, or recordings."""
+    if in_worlds:
         source = TownSource(worlds_of(run, run.asked.maps, run.seed))
-        return lambda state: source
-    folders, paths = tuple(data.dataset for data in datasets(run)), run.env.traffic.needs_paths
-    share = run.own_share if run.more else 1.0
+        judged = run.asked.judged, round(run.asked.seconds / run.data.dt)
+        validation = Validation((), 1.0, worlds=worlds_of(run, run.asked.maps, run.seed + 1), judged=judged)
+        return lambda state: source, validation
+    env, goals = on_recordings(run)
+    folders, paths = _folders(run), env.traffic.needs_paths
+    share = run.own_share if len(folders) > 1 else 1.0
     resident = training_part(run)
+    validation = Validation(folders, share, run.stream.slots, run.episode_seconds, paths, goals)
 
     def open_source(state: State | None) -> Source:
         if run.stream.slots:
             return Streamed(open_feed(folders, run.stream, share, run.episode_seconds, paths, run.seed, state))
         return Resident(resident, share)
 
-    return open_source
+    return open_source, validation
+
+
+def recordings(run: Run) -> tuple[Data, ...]:
+    """The datasets of a run that hold recorded drives; of a run on maps, those of `more` alone."""
+    return run.more if run.asked else datasets(run)
+
+
+def _folders(run: Run) -> tuple[str, ...]:
+    return tuple(data.dataset for data in recordings(run))
 
 
 def training_part(run: Run) -> Part:
     """The recordings that a run learns from, all of them resident."""
-    folders, paths = tuple(data.dataset for data in datasets(run)), run.env.traffic.needs_paths
-    return Part(folders, "train", paths=paths, seconds=run.episode_seconds, controlled=run.controlled)
-
-
-def _validation(run: Run) -> Validation:
-    return Validation(
-        folders=tuple(data.dataset for data in datasets(run)),
-        own_share=run.own_share if run.more else 1.0,
-        recordings=run.stream.slots,
+    env, goals = on_recordings(run)
+    return Part(
+        _folders(run),
+        "train",
+        paths=env.traffic.needs_paths,
         seconds=run.episode_seconds,
-        paths=run.env.traffic.needs_paths,
-        worlds=worlds_of(run, run.asked.maps, run.seed + 1) if run.asked else None,
-        judged=(run.asked.judged, round(run.asked.seconds / run.data.dt)),
+        goals=goals,
+        controlled=run.controlled,
     )
 
 
@@ -157,18 +170,33 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
     Figures are those of the run's own dataset; each of `more` has a file of its own, `evaluation-NAME.json`. The replay
     shows the first lot of a test part that comes in lots.
     """
-    test = Part(tuple(data.dataset for data in datasets(run)), "test", run.stream.slots, run.env.traffic.needs_paths)
+    figures = _on_test_drives(run, policies, site)
+    facts = {
+        "data": describe_data(read_manifest(run.data.dataset)),
+        "more": {data.name: describe_data(read_manifest(data.dataset)) for data in run.more},
+        "parameters": count_parameters(next(reversed(policies.values()))),
+    }
+    write_atomically(site.folder / "facts.json", json.dumps(facts, indent=1).encode())
+    _write_apart(site, figures[1:], run.more)
+    write_atomically(site.folder / "evaluation.json", json.dumps(figures[0], indent=1).encode())
+    return figures[0]
+
+
+def _on_test_drives(run: Run, policies: dict[str, Policy], site: Site) -> list[dict[str, Any]]:
+    """Figures of the policies and the baselines on each dataset of recordings; writes the replay of a run on them."""
+    env, goals = on_recordings(run)
+    test = Part(_folders(run), "test", run.stream.slots, env.traffic.needs_paths, goals=goals)
     drivers: dict[str, Driver] = dict(BASELINES)
-    drivers |= {name: Greedy(policy, run.env.dynamics, SHOWN) for name, policy in policies.items()}
+    drivers |= {name: Greedy(policy, env.dynamics, SHOWN) for name, policy in policies.items()}
     driven: dict[str, list[Evaluation]] = {name: [] for name in drivers}
     dataset, in_lanes = [], []
     with site.progress("evaluate", total=len(drivers) * len(test), unit="drivers") as show:
         for done, lot in enumerate(test):
             results: dict[str, Evaluation] = {}
             for name, driver in drivers.items():
-                results[name] = evaluate(run.env, lot.bank, driver, portion_of(lot))
+                results[name] = evaluate(env, lot.bank, driver, portion_of(lot))
                 show(done * len(drivers) + len(results), name)
-            if done == 0:
+            if done == 0 and not run.asked:
                 write_replay(site.folder / "replay.safetensors", lot.bank, lot.roads, results, lot.names)
             for name, result in results.items():
                 driven[name].append(replace(result, drives=None))
@@ -176,28 +204,24 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
             in_lanes.append(lot.episode_in_lanes())
     whole, where = {name: together(lots) for name, lots in driven.items()}, np.concatenate(dataset)
     inside = np.concatenate(in_lanes)
-    figures = [
+    return [
         _figures(
             run, data, {name: select(result, where == row) for name, result in whole.items()}, inside[where == row]
         )
-        for row, data in enumerate(datasets(run))
+        for row, data in enumerate(recordings(run))
     ]
-    facts = {
-        "data": describe_data(read_manifest(run.data.dataset)),
-        "more": {data.name: describe_data(read_manifest(data.dataset)) for data in run.more},
-        "parameters": count_parameters(next(reversed(policies.values()))),
-    }
-    write_atomically(site.folder / "facts.json", json.dumps(facts, indent=1).encode())
-    for data, those in zip(run.more, figures[1:], strict=True):
+
+
+def _write_apart(site: Site, figures: list[dict[str, Any]], of: tuple[Data, ...]) -> None:
+    for data, those in zip(of, figures, strict=True):
         write_atomically(site.folder / f"evaluation-{data.name}.json", json.dumps(those, indent=1).encode())
-    write_atomically(site.folder / "evaluation.json", json.dumps(figures[0], indent=1).encode())
-    return figures[0]
 
 
 def evaluate_worlds(run: Run, policies: dict[str, Policy], site: Site) -> dict[str, Any]:
     """Self-play judged in worlds that it has not seen: on the maps that it learnt on, and on each that it did not.
 
-    Writes `evaluation.json`, `facts.json`, and one world as `replay.safetensors`.
+    Writes `evaluation.json`, `facts.json`, and one world as `replay.safetensors`; of a run that learnt from recordings
+    too, how every stage drives on their test part, `evaluation-NAME.json`.
     """
     policy, name = next(reversed(policies.values())), next(reversed(policies))
     driver, steps = Greedy(policy, run.env.dynamics), round(run.asked.seconds / run.data.dt)
@@ -218,7 +242,14 @@ def evaluate_worlds(run: Run, policies: dict[str, Policy], site: Site) -> dict[s
                     name,
                 )
             show(len(figures), place)
-    facts = {"parameters": count_parameters(policy), "maps": list(run.asked.maps), "unseen": list(run.asked.unseen)}
+    if run.more:
+        _write_apart(site, _on_test_drives(run, policies, site), run.more)
+    facts = {
+        "more": {data.name: describe_data(read_manifest(data.dataset)) for data in run.more},
+        "maps": list(run.asked.maps),
+        "unseen": list(run.asked.unseen),
+        "parameters": count_parameters(policy),
+    }
     write_atomically(site.folder / "facts.json", json.dumps(facts, indent=1).encode())
     write_atomically(site.folder / "evaluation.json", json.dumps(figures, indent=1).encode())
     return figures

@@ -10,7 +10,7 @@ from policies import COLUMNS, ENV, NOWHERE, glimpse, recurrent, table
 from drivetrain.learn.algorithm import Sequences
 from drivetrain.learn.ppo import Experience, Ppo
 from drivetrain.learn.update import Learning, Optimiser, apply, gradient
-from drivetrain.policy.anchored import Anchored, anchored
+from drivetrain.policy.anchored import Anchored, plain
 from drivetrain.policy.categorical import Categorical
 from drivetrain.policy.deep_sets import DeepSetsSizes
 from drivetrain.policy.separate import Separate
@@ -47,8 +47,20 @@ def test_divergence_is_that_of_the_columns():
     assert abs(float(own.divergence(own))) < 1e-6
 
 
+def test_ppo_holds_what_it_begins_with_near_itself_where_it_is_asked_to():
+    policy = leaning(1)
+    assert Ppo().begin(policy) is policy and plain(policy) is policy
+    held = Ppo(anchor=0.075).begin(policy)
+    assert plain(held) is policy
+    (own, *_), (its, *_) = policy(SEEN, (), KEY), held(SEEN, (), KEY)
+    np.testing.assert_array_equal(its.anchor.logits[0], own.logits[0])
+    assert held.anchor.logits[0] is not policy.logits[0]  # either may be donated without the other
+    with pytest.raises(InputError, match="anchor: the policy remembers"):
+        Ppo(anchor=0.075).begin(recurrent(KEY))
+
+
 def test_it_acts_as_the_policy_itself():
-    own, held = leaning(1), anchored(leaning(1), leaning(2), SEEN)
+    own, held = leaning(1), Anchored(leaning(1), leaning(2))
     (mine, value, _), (its, its_value, _) = own(SEEN, (), KEY), held(SEEN, (), KEY)
     np.testing.assert_array_equal(its.sample(KEY), mine.sample(KEY))
     np.testing.assert_array_equal(its.mode(), mine.mode())
@@ -59,7 +71,7 @@ def test_it_acts_as_the_policy_itself():
 
 
 def test_the_loss_counts_how_far_it_strayed():
-    held, steps = anchored(leaning(1), leaning(2), SEEN), batch()
+    held, steps = Anchored(leaning(1), leaning(2)), batch()
     ppo = Ppo(normalise=False)
     moments = ppo.moments(steps, lambda tree: tree)
     plain, _ = ppo.loss(ENV, held, NOWHERE, steps, moments, KEY)
@@ -70,7 +82,7 @@ def test_the_loss_counts_how_far_it_strayed():
 
 
 def test_with_nothing_else_to_learn_the_policy_comes_to_its_anchor_which_stands():
-    held = anchored(leaning(1), leaning(2), SEEN)
+    held = Anchored(leaning(1), leaning(2))
     learning = Learning(
         Ppo(normalise=False, entropy=0.0, value_scale=0.0, anchor=1.0), Optimiser(0.1, weight_decay=0.1)
     )
@@ -92,14 +104,7 @@ def test_with_nothing_else_to_learn_the_policy_comes_to_its_anchor_which_stands(
     assert float(its.divergence(ours)) < 1e-3
 
 
-def test_an_anchor_of_other_actions_is_refused():
-    with pytest.raises(InputError, match="anchor: actions: .*same grid"):
-        anchored(leaning(1), table(columns=tuple(n + 1 for n in COLUMNS)), SEEN)
-    with pytest.raises(InputError, match="anchor: a policy that remembers"):
-        anchored(leaning(1), recurrent(KEY), SEEN)
-    wide = DeepSetsSizes(tokens=4, width=4).build(ENV, KEY)
-    with pytest.raises(InputError, match="sees something else"):
-        anchored(wide, wide, SEEN) and anchored(leaning(1), wide, glimpse(1.0, 2.0, 3.0))
+def test_a_policy_without_an_anchor_strays_from_none():
     with pytest.raises(InputError, match="has none"):
         Ppo(anchor=0.1).loss(ENV, leaning(1), NOWHERE, batch(), Ppo().moments(batch(), lambda tree: tree), KEY)
 

@@ -9,7 +9,8 @@ from drivetrain.fleet.local import begin, update
 from drivetrain.policy.base import count_parameters
 from drivetrain.recipes import RECIPES
 from drivetrain.runs.configuration import from_json, to_json
-from drivetrain.sim.building import make_bank
+from drivetrain.runs.run import env_of, on_recordings
+from drivetrain.sim.building import Layout, host_bank
 from drivetrain.sim.towns import town_bank
 from drivetrain.types import replace
 
@@ -37,16 +38,19 @@ def test_an_update_of_every_stage_lowers_for_gpus(name, number):
     stage = run.stages[number]
     length = {"longest": 2} if "longest" in type(stage.algorithm).__dataclass_fields__ else {"window": 2}
     stage = replace(stage, scenes=2, minibatches=1, algorithm=replace(stage.algorithm, **length))
-    bank, episodes = make_bank([scenes.scenario(scenes.straight_road())], run.data.dt), jnp.arange(1)
-    if run.asked:
+    env, goals = env_of(run, stage), on_recordings(run)[1] if stage.recorded else 0.0
+    layout = Layout(goals=goals)
+    bank = jax.tree.map(jnp.asarray, host_bank([scenes.scenario(scenes.straight_road())], run.data.dt, layout))
+    episodes = jnp.arange(1)
+    if run.asked and not stage.recorded:
         town = replace(run.asked.town, agents=3, programmes=1, seconds=2.0)
         bank = town_bank([scenes.scenario(scenes.crossing(agents=()))], ["crossing"], run.data.dt, town, 0)
 
     def begun():
-        policy, keys = run.policy.build(run.env, jax.random.key(0)), (jax.random.key(1), jax.random.key(2))
-        return begin(run.env, stage, policy, bank, episodes, keys)
+        policy = stage.algorithm.begin(run.policy.build(env, jax.random.key(0)))
+        return begin(env, stage, policy, bank, episodes, (jax.random.key(1), jax.random.key(2)))
 
-    traced = update.trace(run.env, stage, bank, episodes, jax.eval_shape(begun))
+    traced = update.trace(env, stage, bank, episodes, jax.eval_shape(begun))
     text = traced.lower(lowering_platforms=("cuda",)).as_text()
     assert "stablehlo.while" in text
     assert ("bf16" in text) == (run.policy.dtype == "bfloat16")

@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from drivetrain.ending import TRAINING
 from drivetrain.recipes import RECIPES
-from drivetrain.runs.run import Run, Stage, load_run, open_run
-from drivetrain.types import InputError
+from drivetrain.runs.run import Run, Stage, env_of, load_run, open_run
+from drivetrain.sim.spawning.log import FromLog
+from drivetrain.sim.traffic.replay import Replay
+from drivetrain.types import InputError, replace
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -33,6 +36,31 @@ def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path):
     (tmp_path / "config.json").write_text('{"run": {"class": "drivetrain.reward.Reward"}}')
     with pytest.raises(InputError, match="not a run's configuration"):
         load_run(tmp_path)
+
+
+def refused(run, tmp_path, words):
+    with pytest.raises(InputError, match=words):
+        open_run(run, tmp_path / "run", resume=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_cloning_on_a_run_of_maps_wants_recordings(tmp_path):
+    run = RECIPES["self-play-anchored"]()
+    refused(replace(run, more=()), tmp_path, "more: none .*stage bc")
+
+
+def test_nothing_is_held_near_a_policy_that_learnt_nothing(tmp_path):
+    run = RECIPES["self-play-anchored"]()
+    refused(replace(run, stages=run.stages[1:]), tmp_path, "anchor: 0.075 .*no stage comes before")
+
+
+def test_a_recorded_stage_learns_among_recorded_traffic_in_the_cars_and_by_the_eyes_of_its_run():
+    run = RECIPES["self-play-anchored"]()
+    cloning, improvement = (env_of(run, stage) for stage in run.stages)
+    assert improvement == run.env
+    assert isinstance(cloning.traffic, Replay) and isinstance(cloning.spawning, FromLog)
+    assert (cloning.dynamics, cloning.observer, cloning.reward) == (run.env.dynamics, run.env.observer, run.env.reward)
+    assert cloning.ending == TRAINING
 
 
 def test_a_run_without_stages_is_refused_and_leaves_nothing(tmp_path):

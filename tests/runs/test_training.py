@@ -10,11 +10,12 @@ from fixtures_runs import silent
 from drivetrain.banks.part import Part
 from drivetrain.banks.streamed import Streaming
 from drivetrain.evaluate.benchmark import evaluate
+from drivetrain.policy.anchored import Anchored
 from drivetrain.runs import site
 from drivetrain.runs.checkpoints import finished
 from drivetrain.runs.journal import read_metrics
 from drivetrain.runs.run import on_recordings
-from drivetrain.runs.trained import load_policy
+from drivetrain.runs.trained import export, load_policy
 from drivetrain.runs.training import train
 from drivetrain.types import InputError, replace
 
@@ -126,6 +127,30 @@ def test_self_play_leaves_a_run_that_is_judged_in_worlds_and_among_recordings(er
     (lot,) = Part((str(dataset),), "test", goals=goals)
     outcome = evaluate(env, lot.bank, trained.driver).outcome
     assert outcome.exists.all() and np.isfinite(outcome.progress).all()
+
+
+def test_self_play_is_held_near_a_clone_of_recorded_drivers(run, errands, tmp_path, monkeypatch):
+    cloning, (learning,) = replace(run.stages[0], recorded=True), errands.stages
+    holding = replace(learning, algorithm=replace(learning.algorithm, anchor=0.075))
+    held = replace(errands, more=(run.data,), stages=(cloning, holding))
+    with monkeypatch.context() as patch:
+        kill_at_save(patch, 5, "before")  # the second of self-play
+        with pytest.raises(Killed):
+            train(held, tmp_path / "run", resume=False, progress=silent)
+    assert load_policy(tmp_path / "run").stage == "self_play"
+    train(held, tmp_path / "run", resume=True, progress=silent)
+    rows, figures = measured(tmp_path / "run")
+    assert {row["stage"] for row in rows} == {"bc", "self_play"} and set(figures) == {"self_play", "self_play_crossing"}
+    strayed = [row["strayed"] for row in rows if "strayed" in row]
+    assert len(strayed) == 2 and 0.0 <= strayed[0] < strayed[1]  # it begins as its clone
+    apart = json.loads((tmp_path / "run" / "evaluation-drawn.json").read_text())
+    assert set(apart) == {"log", "constant", "idm", "bc", "self_play"} and apart["log"]["scenarios"] == 4
+    assert "On drawn, apart" in (tmp_path / "run" / "report.html").read_text()
+    trained, other = load_policy(tmp_path / "run"), export(tmp_path / "run", tmp_path / "alone")
+    assert isinstance(trained.policy, type(load_policy(other).policy)) and not isinstance(trained.policy, Anchored)
+    assert (
+        "The maps ring; judged on crossing too." in trained.card and "drawn: 4 drives of 2 recordings" in trained.card
+    )
 
 
 def test_a_policy_of_recordings_is_judged_in_the_environment_that_it_learnt_in(run):

@@ -27,7 +27,7 @@ class Anywhere(Replacing):
     headway: float = 1.0  # s, that the faster of two has besides
     top_speed: float = 12.0  # m/s, to begin with
     length: tuple[float, float] = (4.0, 5.2)  # m, of bodies; wheels are 0.6 of it apart
-    width: tuple[float, float] = (1.7, 2.1)  # m
+    width: tuple[float, float] = (1.7, 2.1)  # m; nobody is wider than long
     aside: float = 0.3  # m from the middle of the lane, at most
     askew: float = 0.05  # rad, at most
     least: float = 10.0  # m to the first goal
@@ -92,12 +92,23 @@ class Anywhere(Replacing):
             speed = pace * jnp.minimum(self.top_speed, jnp.where(limit > 0.0, limit, self.top_speed))
             position = lane[PathRow.CENTRE_X : PathRow.CENTRE_Y + 1] + self.aside * (2.0 * aside - 1.0) * normal
             goal = jnp.clip(jnp.sum(arcs < lane[PathRow.ARC] + self.least), 1, last)
-            size = (_between(self.length, length), _between(self.width, width))
+            long, wide = _between(self.length, length), _between(self.width, width)
             errand, can = Errand(goal=goal, since=jnp.int32(0)), jnp.asarray(True)
             if self.chains is not None:
                 errand, can = self.chains.draw(bank, map_, position, heading, keys[2])
             traits = None if self.styles is None else self.styles.draw(keys[3])
-            return traits, route, station, errand, can, position, heading, speed * heading, *size
+            return (
+                traits,
+                route,
+                station,
+                errand,
+                can,
+                position,
+                heading,
+                speed * heading,
+                long,
+                jnp.minimum(wide, long),
+            )
 
         keys = jax.random.split(key, count)
         traits, route, station, errand, can, position, heading, velocity, length, width = jax.vmap(one)(keys)

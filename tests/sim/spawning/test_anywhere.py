@@ -51,6 +51,14 @@ def test_everyone_there_is_clear_of_everyone_else(states):
         assert (sizes >= RULE.length[0]).all() and (sizes <= RULE.length[1]).all()
 
 
+def test_bodies_of_all_sizes_are_never_wider_than_long(bank):
+    rule = replace(RULE, length=(0.8, 7.0), width=(0.8, 3.0))
+    spawn = jax.jit(jax.vmap(lambda key: rule(bank, 0, key)))(jax.random.split(jax.random.key(0), 20))
+    length, width = np.asarray(spawn.bodies.length), np.asarray(spawn.bodies.width)
+    assert (width <= length).all() and (width == length).any()  # some were drawn wider
+    assert length.min() < 1.2 and length.max() > 6.6 and width.max() > 2.8
+
+
 def test_everyone_is_on_a_drive_and_has_a_goal_ahead(bank, states):
     alive = np.asarray(states.alive)
     after, events = jax.jit(jax.vmap(lambda state: ENV.step(bank, state, jnp.zeros((COUNT, 2)))))(states)
