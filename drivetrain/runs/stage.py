@@ -7,6 +7,7 @@
 A stage that was interrupted goes on from its newest good checkpoint; one that had come to its end gives its best.
 """
 
+import math
 import time
 from collections.abc import Callable
 
@@ -24,7 +25,7 @@ from drivetrain.runs.criteria import Judge, Validation
 from drivetrain.runs.journal import Journal
 from drivetrain.runs.run import Stage
 from drivetrain.runs.site import NOTHING, Site
-from drivetrain.types import Key, record, replace
+from drivetrain.types import InputError, Key, record, replace
 
 OpenSource = Callable[[State | None], Source]
 """Where scenes come from, from where a state was taken."""
@@ -43,6 +44,7 @@ def run_stage(
     """Train from a policy until the budget is spent or patience is over: the best policy, and the journal's length.
 
     `lines` are those of the journal before the stage. The key is split in two: the scenes' and the training state's.
+    Raises `InputError` where a loss is no number: what was kept before stays.
     """
     policy, notes = stage.algorithm.begin(policy), site.notes(stage.name)
     if notes["done"]:
@@ -76,8 +78,14 @@ def _improve(
             state = source.renew(env, stage.algorithm, state)
             state, gathered, learnt = update(env, stage, source.bank, source.episodes, state)
             done += 1
+            described = stage.algorithm.describe_loss(learnt)
+            if not math.isfinite(described["loss"]):  # before anything of it is kept
+                raise InputError(
+                    f"{site.folder}: {stage.name}: loss: {described['loss']} after {done * steps:,} agent-steps (begin "
+                    "again with a lower optimiser.learning_rate or optimiser.clip)"
+                )
             if done % stage.evaluate_every == 0 or done == updates:
-                row = stage.algorithm.describe(gathered) | stage.algorithm.describe_loss(learnt)
+                row = stage.algorithm.describe(gathered) | described
                 row |= {"seconds": time.monotonic() - began}
                 state = _judged(stage, judge, state, journal, site, done * steps, row)
             over = done == updates or _enough(stage, state)

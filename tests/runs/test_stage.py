@@ -13,7 +13,7 @@ from drivetrain.runs.criteria import Criterion, Validation
 from drivetrain.runs.journal import read_metrics
 from drivetrain.runs.site import Site
 from drivetrain.runs.stage import run_stage
-from drivetrain.types import component, replace
+from drivetrain.types import InputError, component, replace
 
 SCORES = []
 """Outside of the criterion, so that all tests share one compiled program."""
@@ -90,6 +90,22 @@ def test_patience_ends_a_stage_early_and_the_best_is_kept(go, site, updates):
     best, lines = go(1.0, 0.9, 0.5, 0.7, 0.6, 0.1)
     assert len(updates) == 4 and lines == 5  # judged before the first update, and after each
     assert same(best, updates[1]) and not same(best, updates[3])
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_one_line_and_nothing_of_it_is_kept(go, site, monkeypatch):
+    made, update = [], stage_module.update
+
+    def broken(*arguments):
+        state, gathered, learnt = update(*arguments)
+        made.append(state)
+        loss = learnt.loss * jax.numpy.nan if len(made) == 3 else learnt.loss
+        return state, gathered, replace(learnt, loss=loss)
+
+    monkeypatch.setattr(stage_module, "update", broken)
+    with pytest.raises(InputError, match="bc_ppo: loss: nan after 96 agent-steps .*learning_rate"):
+        go(0.5, patience=0)
+    steps = [int(file.stem.rpartition("-")[2]) for file in finished(site.folder / "checkpoints" / "bc_ppo")]
+    assert max(steps) == 2 and [row["step"] for row in read_metrics(site.folder)] == [0, 32, 64]
 
 
 def test_what_a_stage_began_with_is_kept_where_nothing_is_better(go, updates):
