@@ -99,6 +99,11 @@ def anchored(policy: Policy, anchor: Policy, observation: Observation) -> Anchor
     return Anchored(policy, anchor)
 
 
+def acting(policy: Policy) -> Policy:
+    """What drives: the policy itself, without its anchor."""
+    return policy.policy if isinstance(policy, Anchored) else policy
+
+
 def _zeros(observation: Observation) -> Observation:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), observation)
 
