@@ -149,9 +149,7 @@ def _nothing(policy: Policy, others: Others | None, agents: int) -> Memory:
     """First memories of all agents [C], each its driver's."""
     if others is None:
         return first_memory(policy, agents)
-    return _one_after_another(
-        first_memory(policy, agents - others.agents), first_memory(others.policy, others.agents)
-    )
+    return _one_after_another(first_memory(policy, agents - others.agents), first_memory(others.policy, others.agents))
 
 
 def rollout(

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Batch, Carry, Figures, TrainState
+from drivetrain.learn.league import Ring
 from drivetrain.learn.update import Learning, learn
 from drivetrain.parallel import check_even, learner, mesh, on_each, over_learners, shared_out, total
 from drivetrain.policy.base import Policy
@@ -25,8 +26,7 @@ def begin(
     Raises `InputError` where the scenes cannot be shared out evenly among the devices, or dealt out to a league.
     """
     check_even(learning.scenes)
-    if learning.league:
-        learning.league.check(learning.scenes // mesh().size, bank.episodes.track.shape[1])
+    learning.league.check(learning.scenes // mesh().size, bank.episodes.track.shape[1])
 
     def copy(tree: Any) -> Any:  # what is trained is donated
         return jax.tree.map(jnp.copy, tree)
@@ -38,7 +38,7 @@ def begin(
         TrainState(
             policy=copy(policy),
             average=copy(policy) if learning.averaging else (),
-            past=learning.league.begin(policy) if learning.league else (),
+            past=learning.league.begin(policy),
             optimiser=state,
             step=count,
             key=keys[1],
@@ -92,7 +92,7 @@ def update(
         kept = learning.averaging
         average = jax.tree.map(lambda mean, new: kept * mean + (1.0 - kept) * new, average, policy)
     step = train.step + 1
-    past = learning.league.after(train.past, policy, step) if learning.league else ()
+    past = learning.league.after(train.past, policy, step)
     train = replace(
         train, policy=policy, average=average, past=past, optimiser=optimiser, step=step, key=key, carry=carry
     )
@@ -104,7 +104,7 @@ def _gathered(
     learning: Learning,
     bank: Bank,
     episodes: Int[Array, "E"],
-    policies: tuple[Policy, Any],
+    policies: tuple[Policy, Ring],
     version: Int[Array, ""],
     carry: Carry,
     keys: Key,
@@ -116,20 +116,20 @@ def _gathered(
     """
     (policy, past), algorithm, league = policies, learning.algorithm, learning.league
 
-    def of_scene(carry: Carry, key: Key, other: Policy | None):
+    def of_scene(carry: Carry, key: Key, other: Ring):
         given = env, policy, bank, episodes, carry, version
-        if other is None:
-            carry, segment, gathered = algorithm.gather(*given)
-        else:
+        if isinstance(other, Policy):
             others = Others(other, league.agents(bank.episodes.track.shape[1]))
             carry, segment, gathered = algorithm.gather_among(*given, others)
+        else:
+            carry, segment, gathered = algorithm.gather(*given)
         return carry, algorithm.prepare(env, policy, bank, segment, key), gathered
 
     if not league:
-        return jax.vmap(of_scene, (0, 0, None), (0, 1, 0))(carry, keys, None)
+        return jax.vmap(of_scene, (0, 0, None), (0, 1, 0))(carry, keys, past)
     once_each = jax.vmap(of_scene, (0, 0, 0), (0, 1, 0))
-    dealt = jax.tree.map(lambda leaf: leaf.reshape(-1, league.size, *leaf.shape[1:]), (carry, keys))
-    carry, batch, gathered = jax.vmap(once_each, (0, 0, None), (0, 1, 0))(*dealt, league.met(past, version))
+    carry, keys = jax.tree.map(lambda leaf: leaf.reshape(-1, league.size, *leaf.shape[1:]), (carry, keys))
+    carry, batch, gathered = jax.vmap(once_each, (0, 0, None), (0, 1, 0))(carry, keys, league.met(past, version))
     carry, gathered = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (carry, gathered))
     return carry, jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), batch), gathered
 

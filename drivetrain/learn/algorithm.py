@@ -61,7 +61,7 @@ class TrainState:
 
     policy: Policy
     average: Policy | tuple[()]  # running mean of the policies so far; () where none is kept
-    past: Policy | tuple[()]  # of a league: its ring, leaves [size]; () where there is none
+    past: Policy | tuple[()]  # those of a league, leaves [size]; () where there is none
     optimiser: Any  # optax's state
     step: Int[Array, ""]  # steps of the optimiser
     key: Key

@@ -13,8 +13,8 @@ from drivetrain.policy.anchored import acting
 from drivetrain.policy.base import Policy, remembers
 from drivetrain.types import Array, InputError, component
 
-Ring = Policy
-"""Past policies: the leaves of one, [size, …]; no gradient reaches them."""
+Ring = Policy | tuple[()]
+"""Past policies: the leaves of one, [size, …]; no gradient reaches them. () where there is no league."""
 
 
 @component
@@ -42,6 +42,8 @@ class League:
 
     def begin(self, policy: Policy) -> Ring:
         """So many times what drives of the policy. Raises `InputError` where it remembers."""
+        if not self:
+            return ()
         if remembers(policy):
             raise InputError("league.size: a policy that remembers would meet others' memories (set 0)")
         return jax.tree.map(lambda leaf: jnp.stack([leaf] * self.size), acting(policy))
@@ -55,9 +57,10 @@ class League:
 
     def check(self, scenes: int, agents: int) -> None:
         """Raise `InputError` unless one device's scenes, of so many agents each, can be dealt out evenly."""
-        if scenes % self.size:
+        if self and scenes % self.size:
             raise InputError(f"league.size: {self.size} for the {scenes} scenes of a device (choose a divisor)")
-        self.agents(agents)
+        if self:
+            self.agents(agents)
 
     def met(self, ring: Ring, updates: Int[Array, ""]) -> Ring:
         """The ring as it is dealt out after so many updates: turned on by one row with each."""
@@ -65,6 +68,8 @@ class League:
 
     def after(self, ring: Ring, policy: Policy, updates: Int[Array, ""]) -> Ring:
         """The ring after so many updates, the last of which made the policy: round robin, from the first row on."""
+        if not self:
+            return ()
         due, row = updates % self.every == 0, (updates // self.every - 1) % self.size
         row = jnp.where(due, row, self.size)  # beyond the end, where nothing is written
         return jax.tree.map(lambda leaf, new: leaf.at[row].set(new, mode="drop"), ring, acting(policy))
