@@ -96,7 +96,7 @@ class Others(eqx.Module):
     """
 
     policy: Policy
-    agents: int = eqx.field(static=True)  # how many: the others are the learner's
+    agents: int = eqx.field(static=True)  # how many; the rest are the learner's
 
 
 @record
