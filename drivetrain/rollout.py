@@ -14,6 +14,7 @@ steps.
 """
 
 from abc import abstractmethod
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -41,6 +42,8 @@ from drivetrain.types import (
     happened,
     record,
 )
+
+T = TypeVar("T")
 
 
 @record
@@ -86,15 +89,14 @@ class Carry:
     key: Key
 
 
-@record
-class Others:
-    """Policies that drive some of a scene's agents while another learns; nothing is learnt of what they do.
+class Others(eqx.Module):
+    """A policy that drives the last of a scene's agents while another learns; nothing is learnt of what they do.
 
-    They sample from the same grid of actions as the learner. Every policy is asked about every agent.
+    Each is asked about its own agents alone. Both sample from one grid of actions, and memories are of one shape.
     """
 
-    policies: tuple[Policy, ...]
-    driver: Int[Array, "*C"]  # of each controlled agent: 0 is the learner, k is `policies[k - 1]`
+    policy: Policy
+    agents: int = eqx.field(static=True)  # how many; the rest are the learner's
 
 
 @record
@@ -144,10 +146,10 @@ def open_again(
 
 
 def _nothing(policy: Policy, others: Others | None, agents: int) -> Memory:
-    """First memories of all agents: the policy's; or, where others drive too, a tuple of the policy's and theirs."""
+    """First memories of all agents [C], each its driver's."""
     if others is None:
         return first_memory(policy, agents)
-    return tuple(first_memory(each, agents) for each in (policy, *others.policies))
+    return _one_after_another(first_memory(policy, agents - others.agents), first_memory(others.policy, others.agents))
 
 
 def rollout(
@@ -166,10 +168,12 @@ def rollout(
     replaced one by one, by the spawning rule; without any episodes, it stays as it is, masked. The window's end is no
     ending: bootstrap from `Segment.final`.
 
-    With `others`, each agent is driven by the policy that `others.driver` names. Transitions hold what its driver
-    sampled; those of agents that the learner does not drive are masked. A scene is over where the learner's have ended.
+    With `others`, the last agents are driven by another policy, for good: also those that take their places.
+    Transitions hold what an agent's driver sampled; those of agents that the learner does not drive are masked. A scene
+    is over where the learner's have ended.
     """
-    mine = True if others is None else others.driver == 0
+    agents = carry.fresh.shape[0]
+    mine = True if others is None else jnp.arange(agents) < agents - others.agents
 
     def step(now: tuple[Carry, Reached], _: None) -> tuple[tuple[Carry, Reached], tuple[Transition, Figures, Array]]:
         carry, _reached = now
@@ -229,17 +233,21 @@ def ordinary(state: State) -> Bool[Array, "C"] | bool:
 def _sample_all(
     policy: Policy, others: Others | None, observation: Observation, memory: Memory, keys: Array
 ) -> tuple[Sample, Array, Array, Memory]:
-    """What each agent's driver samples, its log-probability and value, [C]; and the memories of all drivers."""
+    """What each agent's driver samples, its log-probability and value, and what its driver remembers, [C]."""
 
-    def ask(policy: Policy, memory: Memory) -> tuple[Sample, Array, Array, Memory]:
-        return jax.vmap(lambda o, m, k: _sample(policy, o, m, k))(observation, memory, keys)
+    def ask(policy: Policy, own: slice) -> tuple[Sample, Array, Array, Memory]:
+        rows = jax.tree.map(lambda leaf: leaf[own], (observation, memory, keys))
+        return jax.vmap(lambda o, m, k: _sample(policy, o, m, k))(*rows)
 
     if others is None:
-        return ask(policy, memory)
-    answers = [ask(each, own) for each, own in zip((policy, *others.policies), memory, strict=True)]
-    rows = jnp.arange(len(others.driver))
-    taken = [jnp.stack(parts)[others.driver, rows] for parts in zip(*(answer[:3] for answer in answers), strict=True)]
-    return taken[0], taken[1], taken[2], tuple(answer[3] for answer in answers)
+        return ask(policy, slice(None))
+    first = len(keys) - others.agents
+    return _one_after_another(ask(policy, slice(first)), ask(others.policy, slice(first, None)))
+
+
+def _one_after_another(first: T, then: T) -> T:
+    """Rows of one tree, then those of another."""
+    return jax.tree.map(lambda *rows: jnp.concatenate(rows), first, then)
 
 
 def _sample(policy: Policy, observation: Observation, memory: Memory, key: Key):

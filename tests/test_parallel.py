@@ -14,14 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scenes
-from policies import ENV, recurrent
+from policies import ENV, recurrent, table
 
 from drivetrain.fleet.local import begin, losses, update
+from drivetrain.learn.league import League
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Learning, Optimiser
-from drivetrain.parallel import check_even, mesh, shared_out, shares
+from drivetrain.parallel import check_even, mesh, on_each, shared_out, shares
 from drivetrain.sim.building import make_bank
-from drivetrain.types import InputError
+from drivetrain.types import InputError, replace
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = """
@@ -37,12 +38,32 @@ LEARNING = Learning(
     scenes=4,
     minibatches=1,  # then the order of steps is nothing
 )
+ONLY = jnp.zeros(1, int)
+
+
+CARS = (scenes.along_x(1.75, 20.0), scenes.along_x(8.75, 90.0))
+
+
+def among_past_ones() -> dict[str, np.ndarray]:
+    """Two updates of a league, which begins with policies that were never trained: what is learnt, and who is kept."""
+    bank = make_bank([scenes.scenario(scenes.straight_road(agents=CARS, steps=24))], 0.2, controlled=2)
+    learning = replace(LEARNING, league=League(size=2, share=0.5, every=1))
+    train = begin(ENV, learning, table(0.5), bank, ONLY, (jax.random.key(1), jax.random.key(2)))
+    tilted = [
+        jnp.stack([logits + jnp.arange(logits.size), logits - jnp.arange(logits.size)]) for logits in table().logits
+    ]
+    train = replace(train, past=on_each(replace(train.past, logits=tuple(tilted))))
+    said = {}
+    for number in range(2):
+        train, *_ = update(ENV, learning, bank, ONLY, train)
+        said[f"position {number}"] = np.array(train.carry.state.agents.position)  # a copy: what is trained is donated
+        said[f"past {number}"] = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(train.past)])
+    return said
 
 
 def learnt() -> dict[str, np.ndarray]:
     """What one update gives, and what is said of some episodes, by name."""
-    cars = (scenes.along_x(1.75, 20.0), scenes.along_x(8.75, 90.0))
-    bank = make_bank([scenes.scenario(scenes.straight_road(agents=cars, steps=24))], 0.2)
+    bank = make_bank([scenes.scenario(scenes.straight_road(agents=CARS, steps=24))], 0.2)
     episodes, policy = jnp.arange(2), recurrent(jax.random.key(0))
     train = begin(ENV, LEARNING, policy, bank, episodes, (jax.random.key(1), jax.random.key(2)))
     train, gathered, figures = update(ENV, LEARNING, bank, episodes, train)
@@ -78,6 +99,7 @@ def on_two_devices(folder: str) -> None:
     halves = [np.asarray(shard.data).tolist() for shard in shared_out(jnp.arange(4)).addressable_shards]
     Path(folder, "said.json").write_text(json.dumps({"refused": refused, "halves": halves}))
     np.savez(Path(folder, "learnt.npz"), **learnt())
+    np.savez(Path(folder, "among.npz"), **among_past_ones())
 
 
 @pytest.fixture(scope="module")
@@ -93,20 +115,28 @@ def two(tmp_path_factory):
         timeout=600,
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads((folder / "said.json").read_text()), dict(np.load(folder / "learnt.npz"))
+    said = json.loads((folder / "said.json").read_text())
+    return said, dict(np.load(folder / "learnt.npz")), dict(np.load(folder / "among.npz"))
 
 
 def test_scenes_that_do_not_come_out_even_are_refused(two):
-    said, _ = two
+    said, *_ = two
     assert said["refused"] == ["scenes: 3 on 2 devices (choose a multiple)"] * 2
     assert sorted(said["halves"]) == [[0, 1], [2, 3]]
 
 
 def test_two_learners_of_half_the_scenes_are_one_with_all(two):
     """Moments, mean gradient and figures are over both: after two updates the policies are the same."""
-    _, both = two
+    _, both, _ = two
     one = learnt()
     assert mesh().size == 1
     assert one["moved"].min() > 1e-5  # something was learnt, by every part
     for name, value in one.items():
         np.testing.assert_allclose(both[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_a_scene_meets_the_same_past_policy_wherever_it_is_driven(two):
+    one = among_past_ones()
+    assert np.abs(one["position 0"][0] - one["position 0"][1]).max() > 0.1
+    for name, value in one.items():
+        np.testing.assert_allclose(two[2][name], value, rtol=1e-4, atol=1e-4, err_msg=name)

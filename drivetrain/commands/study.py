@@ -60,12 +60,12 @@ def play_across(
     worlds: int = 4,
     seconds: float = 600.0,
 ) -> None:
-    """A policy of self-play outside its own world: among past ones, in dense long worlds, on recorded traffic.
+    """A policy of self-play outside its own world: among other policies, in long dense worlds, on recordings.
 
     Args:
         run: folder of a run of self-play
         data: folders of datasets of recordings, to drive on as the ego
-        beside: runs whose policies drive there too
+        beside: runs whose policies drive there too; those of self-play are met
         out: folder of results.json and report.html
         worlds: of each kind
         seconds: of a dense world, at 15 Hz with 50 agents

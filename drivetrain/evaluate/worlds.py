@@ -4,6 +4,8 @@
 - `summarise_worlds`: Lived → the object of `evaluation.json`
 """
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -127,7 +129,8 @@ def of_agents(lived: Lived, columns: Int[np.ndarray, "n"]) -> Lived:
     def some(leaf: Array) -> np.ndarray:
         return np.asarray(leaf)[:, :, columns]
 
-    return replace(jax.tree.map(some, replace(lived, lights=lived.alive)), lights=lived.lights)
+    of_each = {field.name: getattr(lived, field.name) for field in dataclasses.fields(lived) if field.name != "lights"}
+    return Lived(lights=lived.lights, **jax.tree.map(some, of_each))
 
 
 def causes(lived: Lived) -> dict[str, Bool[np.ndarray, "w T C"]]:

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from drivetrain.env import Env
-from drivetrain.learn.algorithm import Algorithm, Carry, Figures, TrainState
+from drivetrain.learn.algorithm import Algorithm, Batch, Carry, Figures, TrainState
+from drivetrain.learn.league import Ring
 from drivetrain.learn.update import Learning, learn
-from drivetrain.parallel import check_even, learner, on_each, over_learners, shared_out, total
+from drivetrain.parallel import check_even, learner, mesh, on_each, over_learners, shared_out, total
 from drivetrain.policy.base import Policy
+from drivetrain.rollout import Others
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, Key, replace
 
@@ -21,9 +23,10 @@ def begin(
 ) -> TrainState:
     """A stage before its first update. The first key opens the scenes, the second is carried.
 
-    Raises `InputError` where the scenes cannot be shared out evenly among the devices.
+    Raises `InputError` where the scenes cannot be shared out evenly among the devices, or dealt out to a league.
     """
     check_even(learning.scenes)
+    learning.league.check(learning.scenes // mesh().size, bank.episodes.track.shape[1])
 
     def copy(tree: Any) -> Any:  # what is trained is donated
         return jax.tree.map(jnp.copy, tree)
@@ -35,6 +38,7 @@ def begin(
         TrainState(
             policy=copy(policy),
             average=copy(policy) if learning.averaging else (),
+            past=learning.league.begin(policy),
             optimiser=state,
             step=count,
             key=keys[1],
@@ -69,33 +73,65 @@ def update(
 
     The key of the training state is split in three: for `prepare`, for the passes, and the one carried on.
     """
-    algorithm = learning.algorithm
     prepare_key, learn_key, key = jax.random.split(train.key, 3)
 
-    def of_share(bank, episodes, policy, optimiser, version, learn_key, carry, keys):
-        def of_scene(carry: Carry, key: Key):
-            carry, segment, gathered = algorithm.gather(env, policy, bank, episodes, carry, version)
-            return carry, algorithm.prepare(env, policy, bank, segment, key), gathered
-
-        carry, batch, gathered = jax.vmap(of_scene, out_axes=(0, 1, 0))(carry, keys)
+    def of_share(bank, episodes, policy, past, optimiser, version, learn_key, carry, keys):
+        carry, batch, gathered = _gathered(env, learning, bank, episodes, (policy, past), version, carry, keys)
         own_key = jax.random.fold_in(learn_key, learner())
         policy, optimiser, learnt = learn(learning, env, policy, optimiser, bank, batch, own_key, total)
         gathered = total(jax.tree.map(lambda rows: jnp.sum(rows, axis=0), gathered))
         return policy, optimiser, carry, gathered, learnt
 
-    run = over_learners(of_share, (False,) * 6 + (True, True), (False, False, True, False, False))
+    run = over_learners(of_share, (False,) * 7 + (True, True), (False, False, True, False, False))
     keys = jax.random.split(prepare_key, learning.scenes)
     policy, optimiser, carry, gathered, learnt = run(
-        bank, episodes, train.policy, train.optimiser, train.step, learn_key, train.carry, keys
+        bank, episodes, train.policy, train.past, train.optimiser, train.step, learn_key, train.carry, keys
     )
     average = train.average
     if learning.averaging:
         kept = learning.averaging
         average = jax.tree.map(lambda mean, new: kept * mean + (1.0 - kept) * new, average, policy)
+    step = train.step + 1
+    past = learning.league.after(train.past, policy, step)
     train = replace(
-        train, policy=policy, average=average, optimiser=optimiser, step=train.step + 1, key=key, carry=carry
+        train, policy=policy, average=average, past=past, optimiser=optimiser, step=step, key=key, carry=carry
     )
     return train, gathered, learnt
+
+
+def _gathered(
+    env: Env,
+    learning: Learning,
+    bank: Bank,
+    episodes: Int[Array, "E"],
+    policies: tuple[Policy, Ring],
+    version: Int[Array, ""],
+    carry: Carry,
+    keys: Key,
+) -> tuple[Carry, Batch, Figures]:
+    """What this device's scenes give: carries [scenes], a batch [N, scenes], figures [scenes].
+
+    `policies` are the present one, and the ring of those past. Scene s meets row s modulo the ring's size, wherever it
+    runs; a past policy's weights are read where they are, and not copied for each scene.
+    """
+    (policy, past), algorithm, league = policies, learning.algorithm, learning.league
+
+    def of_scene(carry: Carry, key: Key, other: Ring):
+        given = env, policy, bank, episodes, carry, version
+        if isinstance(other, Policy):
+            others = Others(other, league.agents(bank.episodes.track.shape[1]))
+            carry, segment, gathered = algorithm.gather_among(*given, others)
+        else:
+            carry, segment, gathered = algorithm.gather(*given)
+        return carry, algorithm.prepare(env, policy, bank, segment, key), gathered
+
+    if not league:
+        return jax.vmap(of_scene, (0, 0, None), (0, 1, 0))(carry, keys, past)
+    once_each = jax.vmap(of_scene, (0, 0, 0), (0, 1, 0))
+    carry, keys = jax.tree.map(lambda leaf: leaf.reshape(-1, league.size, *leaf.shape[1:]), (carry, keys))
+    carry, batch, gathered = jax.vmap(once_each, (0, 0, None), (0, 1, 0))(carry, keys, league.met(past, version))
+    carry, gathered = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (carry, gathered))
+    return carry, jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), batch), gathered
 
 
 def losses_of_episode(

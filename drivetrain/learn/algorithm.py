@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 
 from drivetrain.env import Env
 from drivetrain.policy.base import Distribution, Memory, Policy, remembers
+from drivetrain.rollout import Others
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, InputError, Key, Observation, Segment, component, record
 
@@ -60,6 +61,7 @@ class TrainState:
 
     policy: Policy
     average: Policy | tuple[()]  # running mean of the policies so far; () where none is kept
+    past: Policy | tuple[()]  # those of a league, leaves [size]; () where there is none
     optimiser: Any  # optax's state
     step: Int[Array, ""]  # steps of the optimiser
     key: Key
@@ -90,6 +92,22 @@ class Algorithm(ABC):
         self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], carry: Carry, version: Int[Array, ""]
     ) -> tuple[Carry, Segment, Figures]:
         """Drive one scene: what is carried on, what happened, and sums over it. `version` is the policy's."""
+
+    def gather_among(
+        self,
+        env: Env,
+        policy: Policy,
+        bank: Bank,
+        episodes: Int[Array, "E"],
+        carry: Carry,
+        version: Int[Array, ""],
+        others: Others,
+    ) -> tuple[Carry, Segment, Figures]:
+        """`gather` where another policy drives some of the scene's agents, whose steps are masked.
+
+        Raises `InputError` for an algorithm whose agents are all its own, as by default.
+        """
+        raise InputError(f"league.size: {type(self).__name__} drives every agent itself (set 0)")
 
     @abstractmethod
     def prepare(self, env: Env, policy: Policy, bank: Bank, segment: Segment, key: Key) -> Batch:

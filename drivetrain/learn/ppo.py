@@ -14,7 +14,7 @@ from drivetrain.learn.algorithm import Algorithm, Sequences, Total, by_sequence,
 from drivetrain.learn.returns import Fit, explained, fit, vtrace
 from drivetrain.policy.anchored import Anchored, strayed
 from drivetrain.policy.base import Memory, Policy, remembers
-from drivetrain.rollout import Carry, Figures, open_again, rates, rollout, start
+from drivetrain.rollout import Carry, Figures, Others, open_again, rates, rollout, start
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, InputError, Key, Segment, State, component, record, replace
 
@@ -91,6 +91,19 @@ class Ppo(Algorithm):
     ) -> tuple[Carry, Segment, Figures]:
         """A window of rollout."""
         return rollout(env, bank, policy, carry, self.window, episodes, version=version)
+
+    def gather_among(
+        self,
+        env: Env,
+        policy: Policy,
+        bank: Bank,
+        episodes: Int[Array, "E"],
+        carry: Carry,
+        version: Int[Array, ""],
+        others: Others,
+    ) -> tuple[Carry, Segment, Figures]:
+        """A window of rollout among others."""
+        return rollout(env, bank, policy, carry, self.window, episodes, others, version)
 
     def reopen(
         self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], carry: Carry, slots: Int[Array, "n"]

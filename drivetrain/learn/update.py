@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from drivetrain.env import Env
 from drivetrain.learn.algorithm import Algorithm, Batch, Figures, T, Total
+from drivetrain.learn.league import League
 from drivetrain.learn.ppo import Ppo
 from drivetrain.policy.anchored import Anchored
 from drivetrain.policy.base import Policy
@@ -89,6 +90,7 @@ class Learning:
     kept: float = 1.0  # share of what was gathered that is learnt from: that of the highest priority
     epochs: int = 1  # passes over it
     minibatches: int = 4  # of a pass
+    league: League = League()  # past policies among the scenes' drivers
     averaging: float = 0.0  # share of the running mean of policies that outlives an update; 0: none is kept
     part: int = 0  # steps whose gradient is taken at once; 0: `CACHED` on a CPU, else all
 

@@ -77,6 +77,6 @@ class Anchored(Policy):
         return Held(own, other), value, memory
 
 
-def plain(policy: Policy) -> Policy:
-    """The policy that acts, without its anchor where it has one."""
+def acting(policy: Policy) -> Policy:
+    """What drives: the policy itself, without its anchor where it has one."""
     return policy.policy if isinstance(policy, Anchored) else policy

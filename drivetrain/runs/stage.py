@@ -19,7 +19,7 @@ from drivetrain.data.store.streaming import State
 from drivetrain.env import Env
 from drivetrain.fleet.local import begin, placed, update
 from drivetrain.learn.algorithm import TrainState
-from drivetrain.policy.anchored import plain
+from drivetrain.policy.anchored import acting
 from drivetrain.policy.base import Policy
 from drivetrain.runs.criteria import Judge, Validation
 from drivetrain.runs.journal import Journal
@@ -49,7 +49,7 @@ def run_stage(
     policy, notes = stage.algorithm.begin(policy), site.notes(stage.name)
     if notes["done"]:
         restored, notes = site.restore(stage.name, lambda: Best(policy)) or (Best(policy), notes)
-        return plain(restored.best), notes["lines"]
+        return acting(restored.best), notes["lines"]
     source = sources(notes["stream"])
     keys = jax.random.split(key)
 
@@ -93,7 +93,7 @@ def _improve(
                 site.save(stage.name, done, state, journal.lines, source.state(), over)
             show(done * steps, f"best on validation {float(state.best_score):.4g}")
     journal.close()
-    return jax.tree.map(jnp.copy, plain(state.best)), journal.lines
+    return jax.tree.map(jnp.copy, acting(state.best)), journal.lines
 
 
 def _enough(stage: Stage, state: TrainState) -> bool:
@@ -106,7 +106,7 @@ def _judged(
     """Judge the present policy, write its figures, and keep it where none was better by more than the slack so far."""
     score, line = judge(state.judged)
     if stage.keep_judged:
-        site.keep(stage.name, step, Best(plain(state.judged)))
+        site.keep(stage.name, step, Best(acting(state.judged)))
     journal.write(stage.name, step, row | line)
     lowest = float(state.best_score)
     if score <= lowest:  # by operations on what there was, so that it stays where it lies and no program is made anew

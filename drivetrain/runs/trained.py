@@ -21,7 +21,7 @@ import jax
 from drivetrain.atomic import write_atomically
 from drivetrain.data.store.atomic_folder import fresh_folder
 from drivetrain.drivers.greedy import Greedy
-from drivetrain.policy.anchored import plain
+from drivetrain.policy.anchored import acting
 from drivetrain.policy.base import Policy, count_parameters
 from drivetrain.runs.card import model_card
 from drivetrain.runs.checkpoints import load_checkpoint, newest_good, pack_tree, read_tree
@@ -118,7 +118,7 @@ def _trained(path: Path) -> Trained:
         raise InputError(f"{file}: {stage}: no stage of its run (name a checkpoint where training left it)")
     like = jax.eval_shape(lambda: algorithms[stage].begin(run.policy.build(run.env, jax.random.key(0))))
     restored, notes = load_checkpoint(file, Best(like))
-    return Trained(run, plain(restored.best), stage, model_card(folder, stage, bool(notes.get("done"))))
+    return Trained(run, acting(restored.best), stage, model_card(folder, stage, bool(notes.get("done"))))
 
 
 def _exported(folder: Path) -> Trained:

@@ -1,17 +1,19 @@
 """A policy of self-play outside the world that it learnt in: `results.json` and `report.html`.
 
 checkpoints   a matrix of ego × traffic: some agents driven by one judged policy of the run, all others by another
+runs          the same of the run's policy and those of other runs of self-play; IDM as traffic besides
+styles        the same of the run's policy in one style and in another, where its agents have styles
 dense         50 agents at 15 Hz for ten minutes: kilometres between incidents (arXiv 2502.03349, section on robustness)
 recordings    zero-shot as the ego of recorded scenes, among replayed and among reactive traffic, beside other policies
 """
 
 import json
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from drivetrain.atomic import write_atomically
@@ -22,27 +24,24 @@ from drivetrain.drivers import BASELINES
 from drivetrain.drivers.greedy import Greedy
 from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import evaluate, portion_of, summarise, together
-from drivetrain.evaluate.tables import baseline_table, plain_table
+from drivetrain.evaluate.tables import baseline_table
 from drivetrain.evaluate.world_tables import world_table
-from drivetrain.evaluate.worlds import drive_worlds, of_agents, summarise_worlds
-from drivetrain.rollout import Driver, Shared
+from drivetrain.evaluate.worlds import as_judged, drive_worlds, summarise_worlds
+from drivetrain.rollout import Driver
 from drivetrain.runs.checkpoints import load_checkpoint
 from drivetrain.runs.run import Run, on_recordings
 from drivetrain.runs.site import Progress
 from drivetrain.runs.stage import Best
-from drivetrain.runs.trained import load_policy
+from drivetrain.runs.trained import Trained, load_policy
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.follow import Follow
 from drivetrain.sim.traffic.replay import Replay
+from drivetrain.studies.meetings import SEED, Meetings, matrix_table
 from drivetrain.types import InputError, component, replace
 from drivetrain.view.page import build_page
 
-EGOS = 8
-"""Agents of a world that the ego's policy drives, where others drive the rest."""
 DENSE, RATE = 50, 15.0
 """Agents of a dense world, and its steps a second."""
-SEED = 2000
-"""Of worlds, goals and lights; no run is trained or judged with it but by its own seed."""
 TRAFFIC: dict[str, Traffic] = {"replayed": Replay(), "reactive": Follow()}
 
 
@@ -59,17 +58,21 @@ class Across:
 
 def cross_play(across: Across, out: Path, progress: Progress) -> Path:
     """Measure, and write the page; its path. Raises `InputError` for a run that is not of self-play."""
-    trained = load_policy(across.run)
-    if not trained.run.asked:
-        raise InputError(f"{across.run}: asked.maps: none (name a run of self-play)")
+    policies = {Path(folder).name: load_policy(folder) for folder in (across.run, *across.beside)}
+    trained, egos = next(iter(policies.values())), entrants(across, policies)
     results: dict[str, Any] = {"run": across.run}
-    with progress("cross-play", total=3, unit="parts") as show:
-        results["checkpoints"] = _checkpoints(across, trained.run)
+    with progress("cross-play", total=5, unit="parts") as show:
+        meetings, past = Meetings(trained.run, across.worlds), kept(across.run, trained.run)
+        results["checkpoints"] = meetings.among(past, past)
         show(1, "checkpoints")
+        results["runs"] = meetings.among(egos, egos | {"idm": meetings.idm()})
+        show(2, "runs")
+        results["styles"] = meetings.conditioned(trained.driver)
+        show(3, "styles")
         results["dense"] = _dense(across, trained.run, trained.driver)
-        show(2, "dense worlds")
-        results["recordings"] = {data: _recordings(across, data) for data in across.data}
-        show(3, "recordings")
+        show(4, "dense worlds")
+        results["recordings"] = {data: _recordings(policies, data) for data in across.data}
+        show(5, "recordings")
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "results.json", (json.dumps(results, indent=1) + "\n").encode())
     page = out / "report.html"
@@ -77,7 +80,25 @@ def cross_play(across: Across, out: Path, progress: Progress) -> Path:
     return page
 
 
-def kept(folder: str | Path, run: Run) -> dict[int, Greedy]:
+def entrants(across: Across, policies: Mapping[str, Trained]) -> dict[str, Driver]:
+    """The policies that can meet, those of self-play. Raises `InputError` for one that sees or moves differently."""
+    if len(policies) <= len(across.beside):
+        raise InputError(f"{across.run}: beside: two runs of one name (name folders of different names)")
+    (first, *_), entrants = policies.values(), {}
+    if not first.run.asked:
+        raise InputError(f"{across.run}: asked.maps: none (name a run of self-play)")
+    for name, trained in policies.items():
+        if not trained.run.asked:
+            continue  # it drives on recordings alone
+        ours, its = (as_judged(each.run.env) for each in (first, trained))
+        for part in ("observer", "dynamics"):
+            if getattr(ours, part) != getattr(its, part):
+                raise InputError(f"{name}: env.{part}: not that of {across.run} (policies that meet share one)")
+        entrants[name] = trained.driver
+    return entrants
+
+
+def kept(folder: str | Path, run: Run) -> dict[str, Driver]:
     """The first third, the second and the last of the judged policies of a run's last stage, by agent-steps."""
     files = sorted((Path(folder) / "policies" / run.stages[-1].name).glob("*.safetensors"))
     files = [file for file in files if int(file.stem) > 0]
@@ -85,22 +106,8 @@ def kept(folder: str | Path, run: Run) -> dict[int, Greedy]:
         raise InputError(f"{folder}: policies: none is kept (train with keep_judged)")
     chosen = sorted({max(round(share * len(files)) - 1, 0) for share in (1 / 3, 2 / 3, 1.0)})
     like = jax.eval_shape(lambda: Best(run.policy.build(run.env, jax.random.key(0))))
-    return {int(files[row].stem): Greedy(load_checkpoint(files[row], like)[0].best, run.env.dynamics) for row in chosen}
-
-
-def _checkpoints(across: Across, run: Run) -> dict[str, dict[str, Any]]:
-    """Goals, collisions and incidents of the egos alone."""
-    bank = Worlds(run.data.dataset, run.asked.town, run.asked.maps, SEED).bank
-    rows, steps = np.resize(np.arange(len(bank.episodes.map)), across.worlds), round(run.asked.seconds / run.data.dt)
-    mine = np.arange(min(EGOS, run.asked.town.agents))
-    driver = jnp.where(jnp.arange(run.asked.town.agents) < len(mine), 0, 1)
-    policies, matrix = kept(across.run, run), {}
-    for ego, one in policies.items():
-        matrix[str(ego)] = {}
-        for others, other in policies.items():
-            lived = drive_worlds(run.env, bank, Shared((one, other), driver), rows, steps, jax.random.key(SEED))
-            matrix[str(ego)][str(others)] = summarise_worlds(of_agents(lived, mine), run.data.dt, SEED)
-    return matrix
+    past = {str(int(files[row].stem)): load_checkpoint(files[row], like)[0].best for row in chosen}
+    return {steps: Greedy(policy, run.env.dynamics) for steps, policy in past.items()}
 
 
 def _dense(across: Across, run: Run, driver: Driver) -> dict[str, Any]:
@@ -112,13 +119,12 @@ def _dense(across: Across, run: Run, driver: Driver) -> dict[str, Any]:
     return summarise_worlds(lived, 1.0 / RATE, SEED) | {"maps": list(run.asked.maps)}
 
 
-def _recordings(across: Across, data: str) -> dict[str, dict[str, Any]]:
+def _recordings(policies: Mapping[str, Trained], data: str) -> dict[str, dict[str, Any]]:
     """Every driver on the test drives, by what the others do."""
     drivers: dict[str, tuple[Env, Driver, float]] = {}
-    for folder in (across.run, *across.beside):
-        trained = load_policy(folder)
+    for name, trained in policies.items():
         env, goals = on_recordings(trained.run)
-        drivers[Path(folder).name] = (env, trained.driver, goals)
+        drivers[name] = (env, trained.driver, goals)
     drivers |= {name: (Env(), driver, 0.0) for name, driver in BASELINES.items()}
     tables: dict[str, dict[str, Any]] = {}
     for kind, traffic in TRAFFIC.items():
@@ -131,13 +137,13 @@ def _recordings(across: Across, data: str) -> dict[str, dict[str, Any]]:
 
 
 def _page(results: dict[str, Any]) -> str:
-    matrix = results["checkpoints"]
-    head = ["Ego, agent-steps", *(f"among {int(step):,}" for step in matrix)]
-    rows = [[f"{int(ego):,}", *(_cell(figures) for figures in row.values())] for ego, row in matrix.items()]
+    what = "Goals reached, and collisions per km, of the agents that the ego drives."
     parts = [
-        f"<h1>{escape(results['run'])}, outside its own world</h1>",
-        "<h2>Among past ones</h2><p>Goals reached, and collisions per km, of the agents that the ego drives.</p>",
-        plain_table(head, rows),
+        f"<h1>{escape(results['run'])}, outside its own world</h1><h2>Among past ones</h2><p>{what}</p>",
+        matrix_table("Ego, agent-steps", results["checkpoints"], lambda steps: f"{int(steps):,}"),
+        f"<h2>Among other runs</h2><p>{what} IDM goes along drives, whatever its goals.</p>",
+        matrix_table("Ego", results["runs"]),
+        f"<h2>In other styles</h2><p>{what}</p>{matrix_table('Ego', results['styles'])}" if results["styles"] else "",
         world_table({"dense": results["dense"]}, {"dense": "dense"}, "Dense and long, at 15 Hz"),
     ]
     for data, tables in results["recordings"].items():
@@ -145,13 +151,3 @@ def _page(results: dict[str, Any]) -> str:
         for kind, table in tables.items():
             parts.append(baseline_table(table, {}, ours, f"On {data}, among {kind} traffic"))
     return build_page("Cross-play", None, "".join(parts), "report")
-
-
-def _cell(figures: dict[str, Any]) -> str:
-    goals, collisions = figures["goals_reached"], figures["collision_per_km"]
-    if goals["value"] is None or collisions["value"] is None:
-        return "–"
-    return (
-        f"{100 * goals['value']:.1f} % ({100 * goals['low']:.1f} to {100 * goals['high']:.1f}), "
-        f"{collisions['value']:.2f} ({collisions['low']:.2f} to {collisions['high']:.2f})"
-    )

@@ -10,7 +10,7 @@ from policies import COLUMNS, ENV, NOWHERE, glimpse, recurrent, table
 from drivetrain.learn.algorithm import Sequences
 from drivetrain.learn.ppo import Experience, Ppo
 from drivetrain.learn.update import Learning, Optimiser, apply, gradient
-from drivetrain.policy.anchored import Anchored, plain
+from drivetrain.policy.anchored import Anchored, acting
 from drivetrain.policy.categorical import Categorical
 from drivetrain.policy.deep_sets import DeepSetsSizes
 from drivetrain.policy.separate import Separate
@@ -49,9 +49,9 @@ def test_divergence_is_that_of_the_columns():
 
 def test_ppo_holds_what_it_begins_with_near_itself_where_it_is_asked_to():
     policy = leaning(1)
-    assert Ppo().begin(policy) is policy and plain(policy) is policy
+    assert Ppo().begin(policy) is policy and acting(policy) is policy
     held = Ppo(anchor=0.075).begin(policy)
-    assert plain(held) is policy
+    assert acting(held) is policy
     (own, *_), (its, *_) = policy(SEEN, (), KEY), held(SEEN, (), KEY)
     np.testing.assert_array_equal(its.anchor.logits[0], own.logits[0])
     assert held.anchor.logits[0] is not policy.logits[0]  # either may be donated without the other

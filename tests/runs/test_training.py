@@ -6,10 +6,12 @@ import shutil
 import numpy as np
 import pytest
 from fixtures_runs import silent
+from safetensors import safe_open
 
 from drivetrain.banks.part import Part
 from drivetrain.banks.streamed import Streaming
 from drivetrain.evaluate.benchmark import evaluate
+from drivetrain.learn.league import League
 from drivetrain.policy.anchored import Anchored
 from drivetrain.runs import site
 from drivetrain.runs.checkpoints import finished
@@ -151,6 +153,30 @@ def test_self_play_is_held_near_a_clone_of_recorded_drivers(run, errands, tmp_pa
     assert (
         "The maps ring; judged on crossing too." in trained.card and "drawn: 4 drives of 2 recordings" in trained.card
     )
+
+
+@pytest.mark.parametrize(("count", "when"), [pytest.param(2, "before", marks=pytest.mark.long), (3, "after")])
+def test_a_league_survives_a_kill_to_the_bit(errands, tmp_path, monkeypatch, count, when):
+    """The last checkpoint holds the ring, into which three of four updates have written, and is the same file."""
+    (stage,) = errands.stages
+    league, steps = League(size=2, share=0.25, every=1), 4 * 2 * 4 * 8
+    run = replace(errands, stages=(replace(stage, league=league, agent_steps=steps, evaluate_every=2),))
+    train(run, tmp_path / "whole", resume=False, progress=silent)
+    with monkeypatch.context() as patch:
+        kill_at_save(patch, count, when)
+        with pytest.raises(Killed):
+            train(run, tmp_path / "killed", resume=False, progress=silent)
+    train(run, tmp_path / "killed", resume=True, progress=silent)
+    assert measured(tmp_path / "killed") == measured(tmp_path / "whole")
+    files = [finished(tmp_path / name / "checkpoints" / "self_play")[0] for name in ("whole", "killed")]
+    assert files[0].name == "000000004.safetensors" and files[0].read_bytes() == files[1].read_bytes()
+    with safe_open(files[0], framework="numpy") as stored:
+        kept = [stored.get_tensor(name) for name in sorted(stored.keys()) if name.startswith(".past.")]
+        now = [stored.get_tensor(name) for name in sorted(stored.keys()) if name.startswith(".policy.")]
+    assert len(kept) == len(now) > 0
+    for ring, leaf in zip(kept, now, strict=True):
+        np.testing.assert_array_equal(ring[1], leaf)  # the fourth update's
+    assert any(not np.array_equal(ring[0], leaf) for ring, leaf in zip(kept, now, strict=True))
 
 
 def test_a_policy_of_recordings_is_judged_in_the_environment_that_it_learnt_in(run):
