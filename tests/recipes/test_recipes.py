@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import pytest
 import scenes
 
+from drivetrain.commands import train as command
 from drivetrain.fleet.local import begin, update
+from drivetrain.learn.league import League
 from drivetrain.policy.base import count_parameters
 from drivetrain.recipes import RECIPES
 from drivetrain.runs.configuration import from_json, to_json
@@ -30,6 +32,14 @@ def test_a_recipe_goes_by_its_name_and_survives_its_file(name):
     run = RECIPES[name]()
     assert run.name == name and len({stage.name for stage in run.stages}) == len(run.stages) > 0
     assert from_json(to_json(run), "config.json") == run
+
+
+def test_a_league_is_an_option_of_the_command_line(monkeypatch):
+    runs = []
+    monkeypatch.setattr(command, "train", lambda run, *_, **__: runs.append(run))
+    command.run(["self-play", "--stages.0.league.size", "4", "--stages.0.league.share", "0.25"])
+    (stage,), (plain,) = runs[0].stages, RECIPES["self-play"]().stages
+    assert stage == replace(plain, league=League(size=4, share=0.25)) and not plain.league
 
 
 @pytest.mark.parametrize(("name", "number"), STAGES)
