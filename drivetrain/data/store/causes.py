@@ -81,6 +81,52 @@ def table(rows: dict[str, Figures]) -> str:
 _SAID = ("count", "least_seconds", "least_metres")
 
 
+def recorders(manifest: Manifest) -> dict[str, Figures]:
+    """Figures of the egos that recorded, apart from those of all others; empty where no recording names them.
+
+    `drives` counts egos whose log was checked. Off route and collisions are those that keep an ego out; off road counts
+    every ego that is known to be off it at some step.
+    """
+    own, others = [], []
+    for entry in manifest.recordings:
+        for ego in entry.egos:
+            (own if ego.track_id == entry.recorder else others).append(ego)
+    named = sum(entry.recorder is not None for entry in manifest.recordings)
+    if not named:
+        return {}
+    about: Figures = {"named": named, "not_named": len(manifest.recordings) - named}
+    return {"recorders": about | _judged(own), "others": _judged(others)}
+
+
+def recorders_table(rows: dict[str, Figures]) -> str:
+    """What `recorders` finds, as lines of text; empty where no recording names them."""
+    if not rows:
+        return ""
+    own, lines = rows["recorders"], []
+    for title, row in (("recorded ego vehicles", own), ("all others", rows["others"])):
+        drives = max(int(row["drives"]), 1)
+        shares = ", ".join(
+            f"{name.replace('_', ' ')} {row[name]:g} ({100.0 * row[name] / drives:.1f} %)" for name in _JUDGED
+        )
+        lines.append(f"{title}: {row['drives']:g} drives, {shares}")
+    return "\n".join([*lines, f"recorded ego vehicles are named in {own['named']} recordings, not in {own['not_named']}"])
+
+
+_JUDGED = ("off_route", "off_road", "collision", "road_unknown")
+
+
+def _judged(egos: Sequence[EgoEntry]) -> Figures:
+    """How many of some egos were checked, and of how many the log does what."""
+    checked = [(ego.cause, ego.worst) for ego in egos if ego.worst]
+    return {
+        "drives": len(checked),
+        "off_route": sum(cause == "off_route" for cause, _ in checked),
+        "off_road": sum(worst.off_road < 0.0 for _, worst in checked),
+        "collision": sum(cause == "collision" for cause, _ in checked),
+        "road_unknown": sum(worst.road_unknown for _, worst in checked),
+    }
+
+
 def worst_cases(manifest: Manifest, number: int) -> list[tuple[Entry, int, str]]:
     """Recording, row of its egos and what is wrong, of the worst so many egos of each cause, and off the road."""
     found: list[tuple[str, float, Entry, int]] = []
