@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from jaxtyping import Bool, Float
 
+from drivetrain.data.compile.coupled import coupled
 from drivetrain.data.compile.track_heights import with_heights
 from drivetrain.data.recordings.recording import Lane, Recording
 from drivetrain.data.recordings.series import runs
@@ -45,7 +46,7 @@ class Candidate:
     kind: AgentKind
     first: int
     last: int
-    cause: str  # short, parked, no_lane, no_route, other_kinds, or empty
+    cause: str  # short, parked, coupled, no_lane, no_route, other_kinds, or empty
     moved: float = 0.0  # m
     trimmed: int = 0  # steps before it comes on to the road and after it leaves it, which are left out
     widened: bool = False  # the drive needs the corridor: it does not keep to the lanes of its route
@@ -95,7 +96,7 @@ def draft(recording: Recording, told: Told = silent) -> Draft:
 
 
 def _candidates(recording: Recording) -> list[Candidate]:
-    """Every vehicle with its longest unbroken stretch; short and parked ones say so."""
+    """Every vehicle with its longest unbroken stretch; short, parked and coupled ones say so."""
     tracks, candidates = recording.tracks, []
     for row in np.flatnonzero(np.isin(tracks.kind, VEHICLES) & tracks.valid.any(axis=1)):
         longest = max(runs(tracks.valid[row]), key=lambda run: run.stop - run.start)
@@ -104,7 +105,9 @@ def _candidates(recording: Recording) -> list[Candidate]:
         cause = _too_little(path, recording.dt)
         kind, moved = AgentKind(int(tracks.kind[row])), _moved(path)
         candidates.append(Candidate(int(row), int(tracks.id[row]), kind, first, last, cause, moved))
-    return candidates
+    driving = [candidate.track for candidate in candidates if not candidate.cause]
+    two = coupled(tracks, driving, round(SEEN / recording.dt)).tolist()
+    return [dataclasses.replace(c, cause="coupled") if c.track in two else c for c in candidates]
 
 
 def _too_little(path: Float[np.ndarray, "t 2"], dt: float) -> str:

@@ -25,6 +25,7 @@ TITLES = {
     "other_kinds": "drives on lanes for other kinds",
     "short": f"seen for less than {SEEN:g} s without a gap",
     "parked": f"stands still: moves less than {MOVED:g} m",
+    "coupled": "tows or is towed: two tracks are one vehicle",
     "no_room": "beyond the capacity",
     "off_road": "its own log leaves the road (keeps nobody out)",
     "road_unknown": "whether it is on the road is unknown at some step (keeps nobody out)",
@@ -51,7 +52,7 @@ def causes(manifest: Manifest) -> dict[str, Figures]:
         **{cause: _unrouted(entries, cause) for cause in UNROUTED},
         **{
             cause: {"count": sum(entry.notes.get(NOT_DRIVEN + cause, 0) for entry in entries)}
-            for cause in ("short", "parked", "no_room")
+            for cause in ("short", "parked", "coupled", "no_room")
         },
         "off_road": _beyond([ego.worst.off_road for ego in egos if ego.worst]),
         "road_unknown": {"count": sum(ego.worst.road_unknown for ego in egos if ego.worst)},
