@@ -15,6 +15,7 @@ from drivetrain.types import RouteFlag
 
 REACH = 5
 """A chord ends at most so many stations before and after the place from which one looks: 20 m in all."""
+_OPEN = (RouteFlag.OPEN_LEFT, RouteFlag.OPEN_RIGHT)
 
 
 def chord_depths(
@@ -22,7 +23,7 @@ def chord_depths(
 ) -> Float[np.ndarray, "Q 2"]:
     """How far beyond the left and right border of each station the farthest chord of some route's outer border lies.
 
-    At most `most`, m; 0 where no chord lies beyond it, and where no route is. `outward` are the unit vectors along which
+    At most `most`, m; 0 where no chord lies beyond it, and where it is open on no route. `outward` are the unit vectors along which
     one looks from the left, and from the right border. No farther than where the lines of sight of neighbouring
     stations meet: borders moved so far do not cross.
     """
@@ -40,8 +41,8 @@ def chord_depths(
 def _outermost(
     lanes: Lanes, path: Path, side: int
 ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Int[np.ndarray, "r"]]:
-    """Of the rows of a route that have a lane: the place among them of every station, the stations, and in each row
-    the station that is the outermost on a side.
+    """Of the rows of a route that have a lane: the place among them of every station whose border on a side is open,
+    these stations, and in each row the station that is the outermost.
     """
     linked = (path.flags & int(RouteFlag.LINKED)) != 0
     linked[1:] |= linked[:-1]
@@ -52,7 +53,9 @@ def _outermost(
     normal = np.stack([-lanes.tangent[on, 1], lanes.tangent[on, 0]], axis=1) * (1.0 if side == 0 else -1.0)
     border = (lanes.left if side == 0 else lanes.right)[stations]
     away = np.where(linked, np.einsum("pld,pd->pl", border - lanes.centre[on][:, None], normal), -np.inf)
-    row, slot = np.nonzero(linked)
+    opened = (path.flags & int(_OPEN[side])) != 0
+    opened[1:] |= opened[:-1]  # as of the piece before or after it
+    row, slot = np.nonzero(linked & opened[kept])
     return row, stations[row, slot], stations[np.arange(len(kept)), away.argmax(axis=1)]
 
 
