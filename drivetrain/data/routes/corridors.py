@@ -38,7 +38,7 @@ class Rule(IntEnum):
     SURFACE = 4  # no lane, on a surface that the map knows: shoulders, bays, parking, the space between lanes
     UNPAINTED = 5  # nothing that the map knows, beyond a border that nobody painted: how wide the lane is, is not given
     PAINTED = 6  # nothing that the map knows, beyond a painted border
-    CHORD = 7  # as SAME_WAY, JUNCTION and SURFACE, further on: as far as a straight line between two places of the border
+    CHORD = 7  # as SAME_WAY, JUNCTION and SURFACE, farther out: up to straight lines between places of the border
 
 
 LIMITS = {

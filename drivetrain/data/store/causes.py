@@ -110,7 +110,8 @@ def recorders_table(rows: dict[str, Figures]) -> str:
             f"{name.replace('_', ' ')} {row[name]:g} ({100.0 * row[name] / drives:.1f} %)" for name in _JUDGED
         )
         lines.append(f"{title}: {row['drives']:g} drives, {shares}")
-    return "\n".join([*lines, f"recorded ego vehicles are named in {own['named']} recordings, not in {own['not_named']}"])
+    lines.append(f"recorded ego vehicles are named in {own['named']} recordings, not in {own['not_named']}")
+    return "\n".join(lines)
 
 
 _JUDGED = ("off_route", "off_road", "collision", "road_unknown")
