@@ -23,9 +23,9 @@ def chord_depths(
 ) -> Float[np.ndarray, "Q 2"]:
     """How far beyond the left and right border of each station the farthest chord of some route's outer border lies.
 
-    At most `most`, m; 0 where no chord lies beyond it, and where it is open on no route. `outward` are the unit vectors along which
-    one looks from the left, and from the right border. No farther than where the lines of sight of neighbouring
-    stations meet: borders moved so far do not cross.
+    At most `most`, m; 0 where no chord lies beyond it, and where it is open on no route. `outward` are the unit vectors
+    along which one looks from the left, and from the right border. No farther than where the lines of sight of
+    neighbouring stations meet: borders moved so far do not cross.
     """
     depth = np.zeros((len(lanes.left), 2))
     for path in paths:

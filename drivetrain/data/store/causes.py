@@ -54,7 +54,7 @@ def causes(manifest: Manifest) -> dict[str, Figures]:
             cause: {"count": sum(entry.notes.get(NOT_DRIVEN + cause, 0) for entry in entries)}
             for cause in ("short", "parked", "coupled", "no_room")
         },
-        "off_road": _beyond([ego.worst.off_road for ego in egos if ego.worst]),
+        "off_road": _beyond([ego.worst.off_road for ego in egos if ego.worst and ego.worst.off_road < 0.0]),
         "road_unknown": {"count": sum(ego.worst.road_unknown for ego in egos if ego.worst)},
     }
     if "off_route" in rows:
@@ -157,11 +157,11 @@ def _unrouted(entries: Sequence[Entry], cause: str) -> Figures:
 
 
 def _beyond(margins: Sequence[float]) -> Figures:
-    """How many margins are below zero, and by how much."""
-    below = [-margin for margin in margins if margin < 0.0]
-    figures: Figures = {"count": len(below)}
-    low = 0.0
+    """How many margins there are, none above zero, and by how much they are below it: 0 is less than a millimetre."""
+    by = [-margin for margin in margins]
+    figures: Figures = {"count": len(by)}
+    low = -1.0
     for high in BEYOND:
-        figures[f"to_{high:g}_m"] = sum(low < by <= high for by in below)
+        figures[f"to_{high:g}_m"] = sum(low < each <= high for each in by)
         low = high
-    return figures | {f"beyond_{BEYOND[-1]:g}_m": sum(by > low for by in below)}
+    return figures | {f"beyond_{BEYOND[-1]:g}_m": sum(each > low for each in by)}

@@ -109,3 +109,11 @@ def test_where_nobody_is_named_nothing_stands_apart_and_the_manifest_says_nothin
     assert recorders(whole) == {} and recorders_table({}) == ""
     assert b"recorder" not in encode(whole)
     assert b'"recorder": 7' in encode(dataclasses.replace(whole, recordings=(recorded_by(7, ego(None)),)))
+
+
+def test_who_leaves_the_route_by_less_than_a_millimetre_counts():
+    """Margins are kept to the millimetre."""
+    whole = Manifest(VERSION, 0.2, NOTHING, (recorded_by(None, ego("off_route", -0.0), ego("off_route", -0.3)),))
+    rows = causes(whole)
+    assert rows["vehicles"]["count"] == rows["off_route"]["count"] == 2
+    assert (rows["off_route"]["to_0.25_m"], rows["off_route"]["to_0.5_m"]) == (1, 1)
