@@ -41,8 +41,8 @@ def chord_depths(
 def _outermost(
     lanes: Lanes, path: Path, side: int
 ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Int[np.ndarray, "r"]]:
-    """Of the rows of a route that have a lane: the place among them of every station whose border on a side is open,
-    these stations, and in each row the station that is the outermost.
+    """Of the rows of a route that have a lane: in each the station that is the outermost on a side; and all such stations
+    whose border is open, with their rows. Where the outermost lane begins or ends, the one inside it counts too.
     """
     linked = (path.flags & int(RouteFlag.LINKED)) != 0
     linked[1:] |= linked[:-1]
@@ -55,8 +55,12 @@ def _outermost(
     away = np.where(linked, np.einsum("pld,pd->pl", border - lanes.centre[on][:, None], normal), -np.inf)
     opened = (path.flags & int(_OPEN[side])) != 0
     opened[1:] |= opened[:-1]  # as of the piece before or after it
-    row, slot = np.nonzero(linked & opened[kept])
-    return row, stations[row, slot], stations[np.arange(len(kept)), away.argmax(axis=1)]
+    outer = np.arange(stations.shape[1]) == away.argmax(axis=1)[:, None]
+    near = outer.copy()  # in this row, the one before or the one after
+    near[1:] |= outer[:-1]
+    near[:-1] |= outer[1:]
+    row, slot = np.nonzero(linked & opened[kept] & near)
+    return row, stations[row, slot], stations[outer]
 
 
 def _beyond(

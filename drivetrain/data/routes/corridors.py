@@ -198,8 +198,8 @@ def _looked(
     """Along one side: how far the corridor goes, and by which rule at last."""
     (same, crossing, oncoming), middle = _covered(lanes, looks, tree)
     edge = edges.met(lanes, looks)
-    free, seen = ~(same | crossing | oncoming), looks.reach[:, None] + 1e-9 >= DELTA
-    beyond = np.flip(np.maximum.accumulate(np.flip(~free & seen, axis=1), axis=1), axis=1)  # a lane follows
+    free = ~(same | crossing | oncoming)
+    beyond = np.flip(np.maximum.accumulate(np.flip(~free, axis=1), axis=1), axis=1)  # a lane follows
     known = np.isfinite(edge)[:, None] | beyond
     solid, bare = ((looks.painted == kind)[:, None] for kind in (ElementKind.LINE_SOLID, ElementKind.LINE_VIRTUAL))
     cases = {
