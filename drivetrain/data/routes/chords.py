@@ -41,8 +41,10 @@ def chord_depths(
 def _outermost(
     lanes: Lanes, path: Path, side: int
 ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Int[np.ndarray, "r"]]:
-    """Of the rows of a route that have a lane: in each the station that is the outermost on a side; and all such stations
-    whose border is open, with their rows. Where the outermost lane begins or ends, the one inside it counts too.
+    """Of the rows of a route that have a lane: which of them, and the stations from which one looks; all the outermost.
+
+    One looks from the outermost stations on a side whose border is open, and from those next to them along their lane:
+    where another lane begins outside of it, or ends.
     """
     linked = (path.flags & int(RouteFlag.LINKED)) != 0
     linked[1:] |= linked[:-1]
