@@ -27,6 +27,16 @@ def test_a_straight_road_has_none():
     assert depths(draft(scenes.straight_road(lanes=3, length=200.0))).max() < 1e-9
 
 
+def test_between_two_lanes_of_a_route_there_are_none():
+    """Where borders along a gap between lanes are open: a chord of the outer lane's border is none of the inner's."""
+    drafted = draft(scenes.straight_road(lanes=2, length=200.0))
+    gaps = tuple(
+        dataclasses.replace(path, flags=np.where(path.flags > 0, path.flags | int(RouteFlag.OPEN_LEFT), 0))
+        for path in drafted.paths
+    )
+    assert chord_depths(drafted.lanes, outward_of(drafted.lanes), gaps, MOST).max() < 1e-9
+
+
 @pytest.mark.parametrize("radius", [12.0, 25.0, 60.0])
 def test_inside_of_a_turn_they_are_as_deep_as_a_circle_says(radius):
     """The sagitta of the inner border's longest chord, ten stations long; outside of the turn there is none."""
