@@ -183,7 +183,7 @@ def test_a_full_disk_is_said_in_one_line(capsys, monkeypatch):
 def test_info_as_json(dataset, capsys):
     assert main(["data", "info", str(dataset), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["scenes"] == 2
+    assert figures["scenes"] == 2 and figures["recorders"] == {}
     assert figures["admitted"] == sum(len(entry.egos) for entry in read_manifest(dataset).recordings)
 
 

@@ -89,12 +89,18 @@ def admit(
     admit_dataset(folder, progress)
     manifest = shards.read_manifest(folder)
     rows = causes.causes(manifest)
-    print(causes.table(rows))
+    _print_causes(rows, causes.recorders(manifest))
     if page is not None:
         write_page(Path(page), cases_page(folder, manifest, worst))
     if control:
         with progress("control", total=int(rows.get("admitted", {}).get("count", 0)), unit="egos") as show:
             print(control_table(run_control(folder, show)))
+
+
+def _print_causes(rows: dict[str, causes.Figures], recorders: dict[str, causes.Figures]) -> None:
+    print(causes.table(rows))
+    if recorders:
+        print(causes.recorders_table(recorders))
 
 
 def write_page(file: Path, page: str) -> None:
@@ -179,10 +185,10 @@ def info(
     if as_json:
         print(json.dumps(figures, indent=1))
         return
-    skipped, rows = figures.pop("skipped"), figures.pop("causes")
+    skipped, rows, apart = (figures.pop(name) for name in ("skipped", "causes", "recorders"))
     for name, value in figures.items():
         print(f"{name.replace('_', ' '):>18}  {spoken(value)}")
-    print(causes.table(rows))
+    _print_causes(rows, apart)
     for reason in skipped.values():
         print(f"{'skipped':>18}  {reason}")
 

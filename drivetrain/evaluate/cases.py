@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drivetrain.data.store.causes import TITLES, causes, worst_cases
+from drivetrain.data.store.causes import TITLES, causes, recorders, recorders_table, worst_cases
 from drivetrain.data.store.manifest import Entry, Manifest
 from drivetrain.data.store.shards import read_scenarios
 from drivetrain.drivers.log import LogDriver
@@ -37,6 +37,7 @@ def cases_page(folder: str | Path, manifest: Manifest, number: int) -> str:
         for cause, row in causes(manifest).items()
     ]
     body = f"<h1>{Path(folder).resolve().name}</h1>" + plain_table(["Vehicles", "Count", ""], rows)
+    body += "".join(f"<p>{line}</p>" for line in recorders_table(recorders(manifest)).splitlines())
     body += f"<h2>The worst {number} of each cause</h2>"
     replay = page_data(scenes, [episode for _, episode in episodes], {"log": "Recorded"}) if scenes else None
     return build_page("Causes", replay, body, "report")

@@ -58,6 +58,7 @@ class CompileReport:
         words = {
             "short": f"seen for less than {SEEN:g} s without a gap",
             "parked": f"moving less than {MOVED:g} m",
+            "coupled": "towing or towed",
             "no_lane": "on no lane",
             "no_route": "without a route along the lanes",
             "other_kinds": "on lanes for other kinds",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
+from drivetrain.data.compile.coupled import coupled
 from drivetrain.data.compile.track_heights import with_heights
 from drivetrain.data.recordings.recording import Lane, Recording
 from drivetrain.data.recordings.series import runs
@@ -23,7 +24,7 @@ from drivetrain.data.routes.corridors import Corridors, corridors_of
 from drivetrain.data.routes.drives import drives
 from drivetrain.data.routes.map_matching import thin
 from drivetrain.data.routes.routing import Path, route
-from drivetrain.data.routes.staying import corners_of, kept_steps, on_lanes, on_route
+from drivetrain.data.routes.staying import Corners, corners_of, kept_steps, on_lanes, on_route
 from drivetrain.types import VEHICLES, AgentKind
 
 SEEN = 4.0
@@ -45,7 +46,7 @@ class Candidate:
     kind: AgentKind
     first: int
     last: int
-    cause: str  # short, parked, no_lane, no_route, other_kinds, or empty
+    cause: str  # short, parked, coupled, no_lane, no_route, other_kinds, or empty
     moved: float = 0.0  # m
     trimmed: int = 0  # steps before it comes on to the road and after it leaves it, which are left out
     widened: bool = False  # the drive needs the corridor: it does not keep to the lanes of its route
@@ -95,7 +96,7 @@ def draft(recording: Recording, told: Told = silent) -> Draft:
 
 
 def _candidates(recording: Recording) -> list[Candidate]:
-    """Every vehicle with its longest unbroken stretch; short and parked ones say so."""
+    """Every vehicle with its longest unbroken stretch; short, parked and coupled ones say so."""
     tracks, candidates = recording.tracks, []
     for row in np.flatnonzero(np.isin(tracks.kind, VEHICLES) & tracks.valid.any(axis=1)):
         longest = max(runs(tracks.valid[row]), key=lambda run: run.stop - run.start)
@@ -104,7 +105,9 @@ def _candidates(recording: Recording) -> list[Candidate]:
         cause = _too_little(path, recording.dt)
         kind, moved = AgentKind(int(tracks.kind[row])), _moved(path)
         candidates.append(Candidate(int(row), int(tracks.id[row]), kind, first, last, cause, moved))
-    return candidates
+    driving = [candidate.track for candidate in candidates if not candidate.cause]
+    two = coupled(tracks, driving, round(SEEN / recording.dt)).tolist()
+    return [dataclasses.replace(c, cause="coupled") if c.track in two else c for c in candidates]
 
 
 def _too_little(path: Float[np.ndarray, "t 2"], dt: float) -> str:
@@ -173,7 +176,7 @@ def _on_the_road(
     inside = on_route(lanes, wide, corridors, corners)
     inside[0] |= inside[1]  # where a drive begins nobody judges
     if not (inside[0] and inside[-1]):
-        kept = kept_steps(inside, on_lanes(lanes, corners))
+        kept = kept_steps(inside, _began_on_lanes(recording, lanes, candidate, corners))
         first, last = candidate.first + kept.start, candidate.first + kept.stop - 1
         position = recording.tracks.position[candidate.track, first : last + 1]
         if last - first < candidate.last - candidate.first and not _too_little(position, recording.dt):
@@ -184,6 +187,16 @@ def _on_the_road(
                 candidate, path = dataclasses.replace(less, trimmed=trimmed), found
                 wide, corners = corridors.widened(lanes, path), corners[kept]
     return dataclasses.replace(candidate, widened=not on_route(lanes, path, None, corners[1:]).all()), wide
+
+
+def _began_on_lanes(
+    recording: Recording, lanes: Lanes, candidate: Candidate, corners: Corners
+) -> Bool[np.ndarray, "t"]:
+    """Whether it is on lanes of the map; not at an end where the drive was cut because it goes on beside all lanes."""
+    on, valid = on_lanes(lanes, corners, ~lanes.added), recording.tracks.valid[candidate.track]
+    on[0] &= not valid[: candidate.first][-1:].any()
+    on[-1] &= not valid[candidate.last + 1 :][:1].any()
+    return on
 
 
 def route_lines(drafted: Draft, path: Path) -> list[tuple[float, int]]:

@@ -102,7 +102,7 @@ class Recording:
     split: str = ""  # train, val or test where the source fixes it; empty: by a hash of the group
     source: str = ""
     licence: str = ""
-    marked: tuple[int, ...] = ()  # ids of tracks that the source marks as the ego
+    marked: tuple[int, ...] = ()  # ids of tracks that the source marks as the vehicle that recorded
     origin: tuple[float, float] = (0.0, 0.0)  # what was subtracted from the source's coordinates
     notes: dict[str, int] = field(default_factory=dict)  # what was left out, derived or mended: counts by name
 

@@ -2,13 +2,14 @@
 
 From every cross-section of a lane one looks outward over what lies beside it, in steps of 0.1 m. Each step falls under
 one `Rule`, by what is there, and is part of the corridor as long as the distance from the border is at most that
-rule's `LIMITS` and the steps before it are part too. The road's given edge ends it whatever the rule. A border that two
-permissible lanes share is not moved, and nothing is widened beyond 2 m: a lane's width to the side is outside.
+rule's `LIMITS` and the steps before it are part too; the last one in part. The road's given edge ends it whatever the
+rule. A border that two permissible lanes share is not moved. Nothing is widened beyond 2 m but where a route turns, or
+its lanes begin and end, and there up to the chords of its border (`chords`): a lane's width to the side is outside.
 """
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -21,6 +22,7 @@ from drivetrain.data.roads.elements import Elements
 from drivetrain.data.roads.lanes import Lanes
 from drivetrain.data.roads.levels import apart
 from drivetrain.data.roads.map_extension import polygons
+from drivetrain.data.routes.chords import chord_depths
 from drivetrain.data.routes.route_outline import route_flags
 from drivetrain.data.routes.routing import Path
 from drivetrain.types import ElementKind, RouteFlag
@@ -36,6 +38,7 @@ class Rule(IntEnum):
     SURFACE = 4  # no lane, on a surface that the map knows: shoulders, bays, parking, the space between lanes
     UNPAINTED = 5  # nothing that the map knows, beyond a border that nobody painted: how wide the lane is, is not given
     PAINTED = 6  # nothing that the map knows, beyond a painted border
+    CHORD = 7  # as SAME_WAY, JUNCTION and SURFACE, farther out: up to straight lines between places of the border
 
 
 LIMITS = {
@@ -46,8 +49,14 @@ LIMITS = {
     Rule.SURFACE: 2.0,
     Rule.UNPAINTED: 0.7,
     Rule.PAINTED: 0.5,
+    Rule.CHORD: 3.5,
 }
-"""From the border, m."""
+"""From the border, m; chords end sooner where they lie nearer."""
+CHORDS_OF = (Rule.SAME_WAY, Rule.JUNCTION, Rule.SURFACE)
+"""What a chord may lead across: never lanes of those who come, and nothing that the map does not know."""
+AGAINST_US = (Rule.ONCOMING, Rule.SOLID_LINE)
+BESIDE = 2.0
+"""Another lane follows where it begins so far from the border, m; as far as a chord where there is one."""
 PAST_MIDDLE = 0.5
 """Over an oncoming lane a corridor ends so far, m, beyond its middle at the latest: who drives in it is outside."""
 STEP = 0.1
@@ -113,14 +122,16 @@ def moved_borders(
     return left + by[0] * unit, right - by[1] * unit
 
 
-def corridors_of(recording: Recording, lanes: Lanes, elements: Elements, paths: Iterable[Path]) -> Corridors:
+def corridors_of(recording: Recording, lanes: Lanes, elements: Elements, paths: Sequence[Path]) -> Corridors:
     """How far a corridor may go, on either side, at every station that some route uses; 0 at others."""
     width, rule = np.zeros((len(lanes.left), 2)), np.full((len(lanes.left), 2), NONE)
     used = np.unique(np.concatenate([np.zeros(0, int), *(path.stations[path.stations >= 0] for path in paths)]))
     if len(used):
         beside, painted = (shapely.STRtree(polygons(lanes)), _Edges(recording, elements)), _painted(recording, lanes)
+        outward = (_outward(lanes, 0), _outward(lanes, 1))
+        chord = chord_depths(lanes, outward, paths, LIMITS[Rule.CHORD])
         for side, border in enumerate((lanes.left, lanes.right)):
-            looks = _Looks(used, border[used], _outward(lanes, side)[used], painted[used, side])
+            looks = _Looks(used, border[used], outward[side][used], painted[used, side], chord[used, side])
             width[used, side], rule[used, side] = _looked(lanes, looks, *beside)
     return Corridors(width, rule)
 
@@ -133,6 +144,12 @@ class _Looks:
     border: Float[np.ndarray, "n 2"]
     outward: Float[np.ndarray, "n 2"]
     painted: Int[np.ndarray, "n"]  # ElementKind
+    chord: Float[np.ndarray, "n"]  # m, from the border to the farthest chord
+
+    @property
+    def reach(self) -> Float[np.ndarray, "n"]:
+        """So far one looks, m."""
+        return np.maximum(self.chord, BESIDE)
 
 
 class _Edges:
@@ -194,14 +211,21 @@ def _looked(
         Rule.UNPAINTED: free & bare,
     }
     rule = np.select(list(cases.values()), [int(name) for name in cases], int(Rule.PAINTED))
-    limit = np.array([LIMITS[each] for each in Rule])[rule]
-    against = (rule == Rule.ONCOMING) | (rule == Rule.SOLID_LINE)
-    allowed = (
-        (limit + 1e-9 >= DELTA) & (edge[:, None] + 1e-9 >= DELTA) & ~(against & (middle[:, None] + PAST_MIDDLE < DELTA))
-    )
-    steps = np.cumprod(allowed, axis=1).sum(axis=1)
-    last = rule[np.arange(len(rule)), np.maximum(steps - 1, 0)]
-    return STEP * steps, np.where(steps > 0, last, NONE)
+    against, further = np.isin(rule, AGAINST_US), np.isin(rule, CHORDS_OF)
+    until = np.array([LIMITS[each] for each in Rule])[rule]
+    until = np.where(further, np.maximum(until, looks.chord[:, None]), until)
+    until = np.where(against, np.minimum(until, middle[:, None] + PAST_MIDDLE), until)
+    width = _until(np.minimum(until, edge[:, None]))
+    rule = np.where(further & (DELTA > BESIDE + 1e-9), int(Rule.CHORD), rule)
+    last = rule[np.arange(len(rule)), np.maximum(np.ceil(width / STEP - 1e-6).astype(int) - 1, 0)]
+    return width, np.where(width > 0.0, last, NONE)
+
+
+def _until(until: Float[np.ndarray, "n K"]) -> Float[np.ndarray, "n"]:
+    """How far one gets, m, where each step of `DELTA` allows to go until so far: within the first that ends it."""
+    ended = np.concatenate([until + 1e-9 < DELTA, np.ones((len(until), 1), bool)], axis=1).argmax(axis=1)
+    inside = until[np.arange(len(until)), np.minimum(ended, len(DELTA) - 1)]
+    return np.where(ended < len(DELTA), np.maximum(STEP * ended, inside), DELTA[-1])
 
 
 def _covered(
@@ -210,7 +234,8 @@ def _covered(
     """Which steps lie on another lane of the same direction, of one across, and of the opposite direction; and how far
     away the middle of the nearest of the latter is.
     """
-    rays = np.asarray(shapely.linestrings(np.stack([looks.border, looks.border + DELTA[-1] * looks.outward], axis=1)))
+    ends = looks.border + looks.reach[:, None] * looks.outward
+    rays = np.asarray(shapely.linestrings(np.stack([looks.border, ends], axis=1)))
     look, lane = tree.query(rays, predicate="intersects")
     other = lanes.lane[looks.station[look]] != lane
     look, lane = look[other], lane[other]

@@ -40,9 +40,10 @@ def on_route(lanes: Lanes, path: Path, corridors: Corridors | None, corners: Cor
     return _all_on(np.asarray(shapely.make_valid(shapely.polygons(quads))), corners)
 
 
-def on_lanes(lanes: Lanes, corners: Corners) -> Bool[np.ndarray, "t"]:
-    """Whether all corners are on lanes, of whatever direction."""
-    return _all_on(polygons(lanes), corners)
+def on_lanes(lanes: Lanes, corners: Corners, which: Bool[np.ndarray, "N"] | None = None) -> Bool[np.ndarray, "t"]:
+    """Whether all corners are on lanes, of whatever direction; with `which`, on one of these."""
+    shapes = polygons(lanes)
+    return _all_on(shapes if which is None else shapes[which], corners)
 
 
 def _all_on(shapes: np.ndarray, corners: Corners) -> Bool[np.ndarray, "t"]:

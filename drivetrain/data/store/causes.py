@@ -25,6 +25,7 @@ TITLES = {
     "other_kinds": "drives on lanes for other kinds",
     "short": f"seen for less than {SEEN:g} s without a gap",
     "parked": f"stands still: moves less than {MOVED:g} m",
+    "coupled": "tows or is towed: two tracks are one vehicle",
     "no_room": "beyond the capacity",
     "off_road": "its own log leaves the road (keeps nobody out)",
     "road_unknown": "whether it is on the road is unknown at some step (keeps nobody out)",
@@ -51,9 +52,9 @@ def causes(manifest: Manifest) -> dict[str, Figures]:
         **{cause: _unrouted(entries, cause) for cause in UNROUTED},
         **{
             cause: {"count": sum(entry.notes.get(NOT_DRIVEN + cause, 0) for entry in entries)}
-            for cause in ("short", "parked", "no_room")
+            for cause in ("short", "parked", "coupled", "no_room")
         },
-        "off_road": _beyond([ego.worst.off_road for ego in egos if ego.worst]),
+        "off_road": _beyond([ego.worst.off_road for ego in egos if ego.worst and ego.worst.off_road < 0.0]),
         "road_unknown": {"count": sum(ego.worst.road_unknown for ego in egos if ego.worst)},
     }
     if "off_route" in rows:
@@ -79,6 +80,53 @@ def table(rows: dict[str, Figures]) -> str:
 
 
 _SAID = ("count", "least_seconds", "least_metres")
+
+
+def recorders(manifest: Manifest) -> dict[str, Figures]:
+    """Figures of the egos that recorded, apart from those of all others; empty where no recording names them.
+
+    `drives` counts egos whose log was checked. Off route and collisions are those that keep an ego out; off road counts
+    every ego that is known to be off it at some step.
+    """
+    own, others = [], []
+    for entry in manifest.recordings:
+        for ego in entry.egos:
+            (own if ego.track_id == entry.recorder else others).append(ego)
+    named = sum(entry.recorder is not None for entry in manifest.recordings)
+    if not named:
+        return {}
+    about: Figures = {"named": named, "not_named": len(manifest.recordings) - named}
+    return {"recorders": about | _judged(own), "others": _judged(others)}
+
+
+def recorders_table(rows: dict[str, Figures]) -> str:
+    """What `recorders` finds, as lines of text; empty where no recording names them."""
+    if not rows:
+        return ""
+    own, lines = rows["recorders"], []
+    for title, row in (("recorded ego vehicles", own), ("all others", rows["others"])):
+        drives = max(int(row["drives"]), 1)
+        shares = ", ".join(
+            f"{name.replace('_', ' ')} {row[name]:g} ({100.0 * row[name] / drives:.1f} %)" for name in _JUDGED
+        )
+        lines.append(f"{title}: {row['drives']:g} drives, {shares}")
+    lines.append(f"recorded ego vehicles are named in {own['named']} recordings, not in {own['not_named']}")
+    return "\n".join(lines)
+
+
+_JUDGED = ("off_route", "off_road", "collision", "road_unknown")
+
+
+def _judged(egos: Sequence[EgoEntry]) -> Figures:
+    """How many of some egos were checked, and of how many the log does what."""
+    checked = [(ego.cause, ego.worst) for ego in egos if ego.worst]
+    return {
+        "drives": len(checked),
+        "off_route": sum(cause == "off_route" for cause, _ in checked),
+        "off_road": sum(worst.off_road < 0.0 for _, worst in checked),
+        "collision": sum(cause == "collision" for cause, _ in checked),
+        "road_unknown": sum(worst.road_unknown for _, worst in checked),
+    }
 
 
 def worst_cases(manifest: Manifest, number: int) -> list[tuple[Entry, int, str]]:
@@ -109,11 +157,11 @@ def _unrouted(entries: Sequence[Entry], cause: str) -> Figures:
 
 
 def _beyond(margins: Sequence[float]) -> Figures:
-    """How many margins are below zero, and by how much."""
-    below = [-margin for margin in margins if margin < 0.0]
-    figures: Figures = {"count": len(below)}
-    low = 0.0
+    """How many margins there are, none above zero, and by how much they are below it: 0 is less than a millimetre."""
+    by = [-margin for margin in margins]
+    figures: Figures = {"count": len(by)}
+    low = -1.0
     for high in BEYOND:
-        figures[f"to_{high:g}_m"] = sum(low < by <= high for by in below)
+        figures[f"to_{high:g}_m"] = sum(low < each <= high for each in by)
         low = high
-    return figures | {f"beyond_{BEYOND[-1]:g}_m": sum(by > low for by in below)}
+    return figures | {f"beyond_{BEYOND[-1]:g}_m": sum(each > low for each in by)}

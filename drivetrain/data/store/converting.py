@@ -227,6 +227,7 @@ def _describe(
         smoothing=smoothing,
         egos=tuple(EgoEntry(c.id, int(c.kind), c.first, c.last, widened=c.widened, trimmed=c.trimmed) for c in driven),
         unrouted=tuple(Unrouted(c.id, c.cause, round(c.moved, 1)) for c in compiled.candidates if c.cause in UNROUTED),
+        recorder=next(iter(recording.marked), None),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from drivetrain.data.recordings.recording import SPLITS
-from drivetrain.data.store.causes import causes
+from drivetrain.data.store.causes import causes, recorders
 from drivetrain.data.store.manifest import Scalar
 from drivetrain.data.store.shards import read_manifest
 
@@ -32,6 +32,7 @@ class Info:
     kept_out: dict[str, int]  # egos by cause
     unchecked: int
     causes: dict[str, dict[str, int | float]]  # every vehicle by why it may be driven or not: see `causes`
+    recorders: dict[str, dict[str, int | float]]  # egos that recorded apart from all others; empty: none is named
     agents: dict[str, int]  # by kind
     capacity: dict[str, int]
     cropped: dict[str, int]  # what exceeded the capacity and was left out; nothing is where nothing did
@@ -67,6 +68,7 @@ def info(folder: str | Path) -> Info:
         admitted_by_split={split: sum(cause is None and where == split for where, cause in egos) for split in SPLITS},
         kept_out=count(cause for _, cause in egos if cause),
         causes=causes(manifest),
+        recorders=recorders(manifest),
         unchecked=sum(cause == "" for _, cause in egos),
         agents=total(entry.agents for entry in entries),
         capacity=dict(vars(manifest.capacity)),

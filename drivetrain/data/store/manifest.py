@@ -18,7 +18,7 @@ VERSION = 3
 
 Scalar = str | int | float
 
-LATER: dict[str, int | None] = {"levels": 0, "driven": None}
+LATER: dict[str, int | None] = {"levels": 0, "driven": None, "recorder": None}
 """Keys that came after the version: left out at these values, so that what needs them not is as it was."""
 
 
@@ -80,6 +80,7 @@ class Entry:
     sha256: str = ""  # of the record's bytes
     unrouted: tuple[Unrouted, ...] = ()
     area: tuple[float, ...] = ()  # what its road elements that are observed span along x and y, m
+    recorder: int | None = None  # track id of the vehicle that recorded; None: the source does not name it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +135,7 @@ def encode(manifest: Manifest) -> bytes:
     """The manifest as JSON with its digest: the same manifest gives the same bytes."""
     body = dataclasses.asdict(manifest)
     body["capacity"] = _without_later(body["capacity"])
+    body["recordings"] = [_without_later(entry) for entry in body["recordings"]]
     return seal(_without_later(body))
 
 

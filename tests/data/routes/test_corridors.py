@@ -60,6 +60,7 @@ OWN = painted(along(1, 0.0, WIDTH))
         ([OWN], (), RIGHT, LIMITS[Rule.PAINTED], Rule.PAINTED),
         ([painted(OWN, right=ElementKind.LINE_VIRTUAL)], (), RIGHT, LIMITS[Rule.UNPAINTED], Rule.UNPAINTED),
         ([OWN], edges(-1.2, 9.0), RIGHT, 1.2, Rule.SURFACE),  # to the edge
+        ([OWN], edges(-1.234, 9.0), RIGHT, 1.234, Rule.SURFACE),  # not to the step before it
         ([OWN], edges(-6.0, 9.0), RIGHT, LIMITS[Rule.SURFACE], Rule.SURFACE),  # and no further than the rule
         ([OWN], edges(0.0, 9.0), RIGHT, 0.0, None),
         ([OWN], edges(1.0, 9.0), RIGHT, 0.0, None),  # the lane itself reaches over the edge
@@ -70,6 +71,7 @@ OWN = painted(along(1, 0.0, WIDTH))
             LIMITS[Rule.SOLID_LINE], Rule.SOLID_LINE,
         ),
         ([OWN, along(2, WIDTH, WIDTH + 1.0, False)], (), LEFT, 1.0, Rule.ONCOMING),  # half a metre beyond its middle
+        ([OWN, along(2, WIDTH, WIDTH + 1.1, False)], (), LEFT, 1.05, Rule.ONCOMING),
         ([OWN, along(2, WIDTH + 1.0, 2 * WIDTH)], (), LEFT, LIMITS[Rule.SAME_WAY], Rule.SAME_WAY),  # over the gap
         ([OWN, along(2, WIDTH + 1.0, 2 * WIDTH, False)], (), LEFT, LIMITS[Rule.ONCOMING], Rule.ONCOMING),
     ],

@@ -72,3 +72,32 @@ def test_who_pulls_out_of_a_driveway_begins_on_the_road(start):
 def test_who_needs_the_corridor_says_so():
     (straddling, inside) = drafted_of(scenes.along_x(0.8, 20.0), scenes.along_x(1.75, 20.0)).candidates
     assert straddling.widened and not inside.widened
+
+
+def two_way(points, speed=8.0, steps=50):
+    """A street of 200 m, 0 < y < 3.5 forth and 3.5 < y < 7 back, and the drive of one car, at 0.2 s."""
+    low, middle, high = (np.array([[0.0, y], [200.0, y]]) for y in (0.0, WIDTH, 2 * WIDTH))
+    lanes = (scenes.lane_along(1, middle, low), scenes.lane_along(2, middle[::-1], high[::-1]))
+    return draft(scenes.recording(lanes, (scenes.Agent(points, speed),), steps))
+
+
+def test_who_comes_out_of_a_driveway_across_the_other_lane_begins_on_its_own():
+    """It is on lanes sooner, on those of the others: there nobody begins who was on no lane before."""
+    drafted = two_way([(40.0, 25.0), (46.0, 12.0), (52.0, 5.0), (58.0, 2.0), (64.0, 1.75), (190.0, 1.75)])
+    (drive,) = drafted.candidates
+    assert drive.cause == "" and drive.trimmed == drive.first > 0
+    corners = corners_of(drafted.recording.tracks, 0, slice(0, drive.last + 1))
+    assert on_route(drafted.lanes, drafted.paths[0], drafted.corridors, corners[drive.first :]).all()
+    assert not on_route(drafted.lanes, drafted.paths[0], drafted.corridors, corners[: drive.first]).any()
+    assert on_lanes(drafted.lanes, corners)[drive.first - 1]
+
+
+@pytest.mark.parametrize(("start", "trimmed"), [(130.0, True), (90.0, False)])
+def test_beyond_the_map_a_drive_ends_where_it_leaves_its_route(start, trimmed):
+    """A car goes over into the other lane. Within the map that is off its route; beyond it nobody knows the lanes."""
+    wide = [(start, 1.75), (start + 70.0, 1.75), (start + 80.0, 5.5), (start + 120.0, 5.5)]
+    drafted = two_way(wide, 10.0)
+    (drive,) = drafted.candidates
+    assert drive.cause == "" and (drive.trimmed > 0) == trimmed
+    corners = corners_of(drafted.recording.tracks, 0, slice(drive.first, drive.last + 1))
+    assert on_route(drafted.lanes, drafted.paths[0], drafted.corridors, corners).all() == trimmed

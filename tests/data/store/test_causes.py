@@ -3,7 +3,7 @@ import dataclasses
 from fixtures_runs import recorded
 
 from drivetrain.data.compile.capacity import NOTHING
-from drivetrain.data.store.causes import causes, table, worst_cases
+from drivetrain.data.store.causes import causes, recorders, recorders_table, table, worst_cases
 from drivetrain.data.store.manifest import VERSION, EgoEntry, Manifest, Unrouted, Worst, decode, encode
 
 
@@ -76,3 +76,44 @@ def test_the_manifest_keeps_it():
     body = dataclasses.asdict(manifest())["recordings"][0]
     assert body["unrouted"][0] == {"track_id": 7, "cause": "no_route", "metres": 68.0}
     assert body["egos"][4]["worst"]["off_road"] == -1.5
+
+
+def recorded_by(recorder, *egos):
+    return dataclasses.replace(recorded(f"by-{recorder}-{len(egos)}", "train", 0)[0], egos=egos, recorder=recorder)
+
+
+def test_those_that_recorded_stand_apart_from_all_others():
+    seven, eight = (lambda *a, id=id, **k: dataclasses.replace(ego(*a, **k), track_id=id) for id in (7, 8))
+    scenes = (
+        recorded_by(7, seven("off_route", -0.5), eight("collision"), eight(None)),
+        recorded_by(8, seven("off_route", -0.5), eight(None, 1.0, -0.2), seven("")),  # the last was not checked
+        recorded_by(9, seven(None)),  # the one that recorded stood still
+        recorded_by(None, seven("collision")),
+    )
+    whole = Manifest(VERSION, 0.2, NOTHING, scenes)
+    nothing = {"off_route": 0, "off_road": 0, "collision": 0, "road_unknown": 0}
+    assert recorders(whole) == {
+        "recorders": {"named": 3, "not_named": 1, "drives": 2} | nothing | {"off_route": 1, "off_road": 1},
+        "others": {"drives": 5} | nothing | {"off_route": 1, "collision": 2},
+    }
+    assert recorders_table(recorders(whole)).splitlines() == [
+        "recorded ego vehicles: 2 drives, off route 1 (50.0 %), off road 1 (50.0 %), collision 0 (0.0 %), "
+        "road unknown 0 (0.0 %)",
+        "all others: 5 drives, off route 1 (20.0 %), off road 0 (0.0 %), collision 2 (40.0 %), road unknown 0 (0.0 %)",
+        "recorded ego vehicles are named in 3 recordings, not in 1",
+    ]
+
+
+def test_where_nobody_is_named_nothing_stands_apart_and_the_manifest_says_nothing_of_it():
+    whole = Manifest(VERSION, 0.2, NOTHING, (recorded_by(None, ego(None)),))
+    assert recorders(whole) == {} and recorders_table({}) == ""
+    assert b"recorder" not in encode(whole)
+    assert b'"recorder": 7' in encode(dataclasses.replace(whole, recordings=(recorded_by(7, ego(None)),)))
+
+
+def test_who_leaves_the_route_by_less_than_a_millimetre_counts():
+    """Margins are kept to the millimetre."""
+    whole = Manifest(VERSION, 0.2, NOTHING, (recorded_by(None, ego("off_route", -0.0), ego("off_route", -0.3)),))
+    rows = causes(whole)
+    assert rows["vehicles"]["count"] == rows["off_route"]["count"] == 2
+    assert (rows["off_route"]["to_0.25_m"], rows["off_route"]["to_0.5_m"]) == (1, 1)

@@ -160,6 +160,19 @@ def test_info_sums_up(tmp_path):
     assert told.hours == pytest.approx(2 * 30 * 0.2 / 3600) and told.licences == {"CC0": 2}
 
 
+def test_the_vehicle_that_recorded_is_kept_where_the_source_names_it(tmp_path, monkeypatch):
+    class Marking(Drawn):
+        def read(self, file):
+            return dataclasses.replace(drive(file), marked=(5, 6) if file == "named" else ())
+
+    monkeypatch.setitem(READERS, "drawn", Marking())
+    convert("drawn", ["named", "other"], tmp_path / "data")
+    assert {entry.name: entry.recorder for entry in read_manifest(tmp_path / "data").recordings} == {
+        "named": 5,
+        "other": None,
+    }
+
+
 def test_padding_on_reading_is_padding_on_compiling():
     recording = drive("one")
     small = measure([recording])

@@ -3,7 +3,7 @@
 Format: B. Wilson et al.: Argoverse 2: Next generation datasets for self-driving perception and forecasting, NeurIPS
 2021. A row is one object at one of up to 110 steps of 0.1 s: the centre of its box, heading and velocity in the city's
 frame. There are no sizes: `body_sizes` says what is usual for a kind (counted), and the recording vehicle's own is
-known. The recording vehicle, then the focal track, are marked. `background` objects are left out: no road users.
+known. The recording vehicle is marked. `background` objects are left out: no road users.
 """
 
 import os
@@ -51,7 +51,6 @@ COLUMNS = {
     "velocity_y": "measure",
 }
 OF_THE_SCENE = {
-    "focal_track_id": "text",
     "scenario_id": "text",
     "slice_id": "text",
     "start_timestamp": "number",
@@ -86,7 +85,6 @@ def read(file: str) -> Recording:
     tracks, ids = _tracks(file, table, notes)
     tracks, origin = centred(f"{file}: position_x", tracks)
     road = read_map(os.path.join(os.path.dirname(file), f"log_map_archive_{named[1]}.json"), origin, notes)
-    marked = [ids[name] for name in (AV, _first(table, "focal_track_id")) if name in ids]
     return Recording(
         name=f"scenario_{named[1]}",
         file=file,
@@ -97,7 +95,7 @@ def read(file: str) -> Recording:
         group=_first(table, "slice_id") or _first(table, "scenario_id"),
         source="Argoverse 2 motion forecasting",
         licence="CC BY-NC-SA 4.0",
-        marked=tuple(dict.fromkeys(marked)),
+        marked=(ids[AV],) if AV in ids else (),
         origin=(float(origin[0]), float(origin[1])),
         notes={name: count for name, count in sorted(notes.items()) if count},
     )
