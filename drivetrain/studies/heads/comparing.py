@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from drivetrain.banks.part import Lot, Part
@@ -69,6 +70,7 @@ class Comparison:
         with progress("test", total=len(parts), unit="tables") as show:
             for done, (name, make) in enumerate(parts.items()):
                 show(done, name)
+                jax.clear_caches()  # a process may map only so many programs, and training has left many
                 results[name] = make()
             show(len(parts), "measured")
         return results
