@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import UInt
 
 from drivetrain.types import InputError
 
@@ -37,7 +37,7 @@ class Window:
 
     actor: int
     version: int  # of the policy that drove: updates before it
-    ids: Int[np.ndarray, "scenes words"]  # of its segments
+    ids: UInt[np.ndarray, "scenes words"]  # of its segments
     data: Any  # whole: nothing of it is still being computed
 
 
