@@ -18,6 +18,8 @@ from drivetrain.types import InputError
 LEARNERS = "learners"
 """The axis of the devices."""
 T = TypeVar("T")
+Device = Any
+"""One of `jax.devices()`."""
 
 
 def one_device_a_core() -> None:
@@ -41,7 +43,7 @@ def leave(count: int) -> None:
         mesh.cache_clear()
 
 
-def left() -> list[jax.Device]:
+def left() -> list[Device]:
     """The devices that are left out of the row."""
     devices = jax.devices()
     return devices[len(devices) - _LEFT[0] :]
@@ -59,7 +61,7 @@ def on_each(tree: T) -> T:
     return jax.device_put(tree, NamedSharding(mesh(), P()))
 
 
-def on_one(tree: T, device: jax.Device) -> T:
+def on_one(tree: T, device: Device) -> T:
     """The same on one device: what stands on each, where it stands there already, else a copy."""
 
     def of_leaf(leaf: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@
 
     an actor waits     for room in the table; synchronously, for a policy that it has not driven a window with
     the learner waits  for as many windows as there are actors
-    nobody waits       for an actor to learn of a new policy: it drives each window to its end with the one it began with
+    nobody waits       for an actor to learn of a new policy: it ends each window with the one that it began with
 
 A group is driven as the fused program is (`local.update`). The carry of its training state is that of the windows that
 were *learnt*: one that was driven and not yet taken is driven again after a restart, by the policy that was saved.
@@ -31,7 +31,7 @@ from drivetrain.fleet.local import averaged
 from drivetrain.fleet.table import Closed, Table, Window
 from drivetrain.learn.algorithm import Algorithm, Carry, Figures, TrainState
 from drivetrain.learn.update import Learning, learn
-from drivetrain.parallel import check_even, learner, left, mesh, on_one, over_learners, shared_out, total
+from drivetrain.parallel import Device, check_even, learner, left, mesh, on_one, over_learners, shared_out, total
 from drivetrain.policy.base import Policy
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, InputError, Key, Segment, component, replace
@@ -45,7 +45,7 @@ class Fleet:
     """Who gathers and who learns. Without actors both are one fused program."""
 
     actors: int = 0  # threads that gather, beside the learner; 0: the fused program
-    capacity: int = 2  # windows of an actor that wait to be learnt, at most
+    capacity: int = 2  # windows that wait to be learnt, at most, for each actor
     oldest_out: bool = False  # of a full table the oldest window makes room; else its actor waits
     synchronous: bool = False  # every policy drives one window in each scene, and is learnt from before the next
     delay: int = 0  # actors are given policies so many updates old
@@ -162,9 +162,7 @@ class Group:
         for thread in self._threads:
             thread.join(GRACE)
 
-    def _begin(
-        self, env: Env, learning: Learning, bank: Bank, episodes: Int[Array, "E"], train: TrainState
-    ) -> None:
+    def _begin(self, env: Env, learning: Learning, bank: Bank, episodes: Int[Array, "E"], train: TrainState) -> None:
         self.fleet.check(learning)
         share = learning.scenes // self.fleet.actors
         check_even(share, "fleet.actors: scenes of each")
@@ -180,23 +178,27 @@ class Group:
         for thread in self._threads:
             thread.start()
 
-    def _drive(self, actor: int, device: Any, given: tuple[Any, ...], carry: Carry) -> None:
+    def _drive(self, actor: int, device: Device, given: tuple[Any, ...], carry: Carry) -> None:
         """An actor's life: window after window, each with the policy that is due when it begins."""
         turn = 0
         try:
             while True:
                 policy, version, now = self.board.read(turn)
                 turn = now if self.fleet.synchronous else 0
-                self.table.begin(actor)
-                driven = _gathered(*given, on_one(policy, device), np.int32(version), carry)
-                carry, segments, gathered = jax.block_until_ready(driven)
-                data = jax.block_until_ready(shared_out((segments, gathered)))
-                self.table.add(Window(actor, version, np.asarray(segments.id), (carry, data)))
+                carry = self._drive_window(actor, given, on_one(policy, device), version, carry)
         except Closed:
             return
         except BaseException as error:
             error.add_note(f"in actor {actor}")
             self.table.fail(actor, error)
+
+    def _drive_window(self, actor: int, given: tuple[Any, ...], policy: Policy, version: int, carry: Carry) -> Carry:
+        """One window into the table, whole: where it ended."""
+        self.table.begin(actor)
+        carry, *driven = jax.block_until_ready(_gathered(*given, policy, np.int32(version), carry))
+        segments, gathered = jax.block_until_ready(shared_out(driven))
+        self.table.add(Window(actor, version, np.asarray(segments.id), (carry, (segments, gathered))))
+        return carry
 
 
 @partial(jax.jit, static_argnames=("env", "algorithm"))

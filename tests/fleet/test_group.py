@@ -101,7 +101,9 @@ def test_actors_that_run_ahead_learn_everything_once_and_the_carry_is_of_what_wa
     assert all(version >= window.version >= 0 for version, window in taken) and said["staleness_p95"] <= 5.0
     assert float(gathered.steps) == stage.scenes * stage.algorithm.steps()
     last = {window.actor: window.data[0] for _, window in taken}
-    assert_same(train.carry, jax.tree.map(lambda *rows: jnp.concatenate(rows), *(last[actor] for actor in sorted(last))))
+    assert_same(
+        train.carry, jax.tree.map(lambda *rows: jnp.concatenate(rows), *(last[actor] for actor in sorted(last)))
+    )
     for actor in last:  # windows of an actor follow one another without a gap, but for new beginnings
         times = [window.data[1][0].steps.state.time for _, window in taken if window.actor == actor]
         fresh = [window.data[1][0].steps.fresh for _, window in taken if window.actor == actor]

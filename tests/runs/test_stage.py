@@ -169,6 +169,7 @@ def test_in_step_a_group_keeps_the_same_best_and_journal_and_goes_on_after_an_in
     for one, other in zip(jax.tree.leaves(fused), jax.tree.leaves(best), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     for one, other in zip(figures(site.folder), figures(apart.folder), strict=True):
+        assert one.pop("stage") == other.pop("stage")
         assert other == pytest.approx(one | {name: 0.0 for name in other if name not in one}, rel=1e-4, abs=1e-5)
 
     killed = dataclasses.replace(apart, folder=site.folder / "killed")
