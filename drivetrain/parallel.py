@@ -18,6 +18,8 @@ from drivetrain.types import InputError
 LEARNERS = "learners"
 """The axis of the devices."""
 T = TypeVar("T")
+Device = Any
+"""One of `jax.devices()`."""
 
 
 def one_device_a_core() -> None:
@@ -25,15 +27,50 @@ def one_device_a_core() -> None:
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 
+_LEFT = [0]  # devices that are not of the row
+
+
+def leave(count: int) -> None:
+    """Leave the last `count` devices out of the row, for others; before any program runs on it.
+
+    Raises `InputError` where none would remain.
+    """
+    devices = len(jax.devices())
+    if count >= devices:
+        raise InputError(f"fleet.devices: {count} of {devices} devices (leave one to the learner, or set 0)")
+    if count != _LEFT[0]:
+        _LEFT[0] = count
+        mesh.cache_clear()
+
+
+def left() -> list[Device]:
+    """The devices that are left out of the row."""
+    devices = jax.devices()
+    return devices[len(devices) - _LEFT[0] :]
+
+
 @functools.cache
 def mesh() -> Mesh:
     """The devices."""
-    return Mesh(np.array(jax.devices()), (LEARNERS,))
+    devices = jax.devices()
+    return Mesh(np.array(devices[: len(devices) - _LEFT[0]]), (LEARNERS,))
 
 
 def on_each(tree: T) -> T:
     """A copy of everything on each device."""
     return jax.device_put(tree, NamedSharding(mesh(), P()))
+
+
+def on_one(tree: T, device: Device) -> T:
+    """The same on one device: what stands on each, where it stands there already, else a copy."""
+
+    def of_leaf(leaf: jax.Array) -> jax.Array:
+        for shard in leaf.addressable_shards:
+            if shard.device == device and shard.data.shape == leaf.shape:
+                return shard.data
+        return jax.device_put(leaf, device)
+
+    return jax.tree.map(of_leaf, tree)
 
 
 def shared_out(tree: T) -> T:

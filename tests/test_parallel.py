@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import jax
@@ -16,11 +17,13 @@ import pytest
 import scenes
 from policies import ENV, recurrent, table
 
+from drivetrain.fleet import group as group_module
+from drivetrain.fleet.group import Fleet, Group
 from drivetrain.fleet.local import begin, losses, update
 from drivetrain.learn.league import League
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Learning, Optimiser
-from drivetrain.parallel import check_even, mesh, on_each, shared_out, shares
+from drivetrain.parallel import check_even, leave, left, mesh, on_each, on_one, shared_out, shares
 from drivetrain.sim.building import make_bank
 from drivetrain.types import InputError, replace
 
@@ -86,6 +89,42 @@ def learnt() -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in said.items()}
 
 
+def apart(fleet: Fleet) -> np.ndarray:
+    """The policy after two updates of a group, all in one row."""
+    bank = on_each(make_bank([scenes.scenario(scenes.straight_road(agents=CARS, steps=24))], 0.2))
+    episodes, policy = jnp.arange(2), recurrent(jax.random.key(0))
+    train = begin(ENV, LEARNING, policy, bank, episodes, (jax.random.key(1), jax.random.key(2)))
+    with closing(Group(fleet)) as group:
+        for _ in range(2):
+            train, *_ = group.update(ENV, LEARNING, bank, episodes, train)
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(train.policy)])
+
+
+def on_a_device_of_its_own() -> dict[str, np.ndarray]:
+    """A group whose actors share the learner's devices; then one that has the last device to itself."""
+    shared = apart(Fleet(actors=1, synchronous=True))
+    first, second = jax.devices()
+    everywhere = on_each(jnp.arange(3))
+    assert (
+        on_one(everywhere, second).unsafe_buffer_pointer()
+        == everywhere.addressable_shards[1].data.unsafe_buffer_pointer()
+    )
+    leave(1)
+    assert left() == [second] and mesh().devices.tolist() == [first]
+    moved = on_one(on_each(jnp.arange(3)), second)
+    assert moved.devices() == {second} and moved.tolist() == [0, 1, 2]
+    driven = []
+    gathered = group_module._gathered
+    group_module._gathered = lambda *given: driven.append(gathered(*given)) or driven[-1]
+    own = apart(Fleet(actors=1, synchronous=True, devices=1))
+    assert len(driven) == 2 and driven[0][1].id.devices() == {second}
+    try:
+        leave(2)
+    except InputError as error:
+        return {"shared": shared, "own": own, "refused": np.array(str(error))}
+    raise AssertionError("no device was left to the learner")
+
+
 def on_two_devices(folder: str) -> None:
     """Runs in a process of its own."""
     assert mesh().size == 2 and shares(3) == 4 and shares(4) == 4
@@ -100,6 +139,7 @@ def on_two_devices(folder: str) -> None:
     Path(folder, "said.json").write_text(json.dumps({"refused": refused, "halves": halves}))
     np.savez(Path(folder, "learnt.npz"), **learnt())
     np.savez(Path(folder, "among.npz"), **among_past_ones())
+    np.savez(Path(folder, "apart.npz"), **on_a_device_of_its_own())
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +156,7 @@ def two(tmp_path_factory):
     )
     assert run.returncode == 0, run.stderr[-3000:]
     said = json.loads((folder / "said.json").read_text())
-    return said, dict(np.load(folder / "learnt.npz")), dict(np.load(folder / "among.npz"))
+    return said, dict(np.load(folder / "learnt.npz")), dict(np.load(folder / "among.npz")), folder
 
 
 def test_scenes_that_do_not_come_out_even_are_refused(two):
@@ -127,7 +167,7 @@ def test_scenes_that_do_not_come_out_even_are_refused(two):
 
 def test_two_learners_of_half_the_scenes_are_one_with_all(two):
     """Moments, mean gradient and figures are over both: after two updates the policies are the same."""
-    _, both, _ = two
+    _, both, *_ = two
     one = learnt()
     assert mesh().size == 1
     assert one["moved"].min() > 1e-5  # something was learnt, by every part
@@ -140,3 +180,11 @@ def test_a_scene_meets_the_same_past_policy_wherever_it_is_driven(two):
     assert np.abs(one["position 0"][0] - one["position 0"][1]).max() > 0.1
     for name, value in one.items():
         np.testing.assert_allclose(two[2][name], value, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_a_group_learns_the_same_whether_its_actor_shares_the_learners_devices_or_has_its_own(two):
+    *_, folder = two
+    apart, fused = dict(np.load(folder / "apart.npz")), learnt()["policy"]
+    for name in ("shared", "own"):
+        np.testing.assert_allclose(apart[name], fused, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert str(apart["refused"]) == "fleet.devices: 2 of 2 devices (leave one to the learner, or set 0)"

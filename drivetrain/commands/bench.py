@@ -48,7 +48,7 @@ def run(words: list[str]) -> None:
 
 def bench(
     cases: Annotated[
-        tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load", "fresh", "head", "apg"], ...],
+        tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load", "fresh", "head", "apg", "fleet"], ...],
         tyro.conf.Positional,
     ] = (),
     on: Annotated[On, tyro.conf.arg(name="")] = ON,
@@ -61,7 +61,8 @@ def bench(
 
     Args:
         cases: what to measure; `simulator` is the table of full-size scenes, `head` that of losses over a large
-            vocabulary, `apg` that of gradients through the simulator; without a name, all the others
+            vocabulary, `apg` that of gradients through the simulator, `fleet` that of learners and actors apart, on the
+            largest number of scenes; without a name, all the others
         on: what is measured
         update: how `train` and `fresh` learn from a window
         seconds: spent on each measurement, at least
@@ -142,7 +143,15 @@ def _tables(cases: tuple[str, ...], data: Path, scenes: tuple[int, ...], measure
         for row in measure_agents(measured.seconds):
             print(gradient_line(row), flush=True)
             yield row
-    chosen = tuple(case for case in cases if case not in ("simulator", "head", "apg"))
+    if "fleet" in cases:
+        from drivetrain.bench.groups import HEADING as GROUPS
+        from drivetrain.bench.groups import group_line, measure_groups
+
+        print(GROUPS)
+        for row in measure_groups(measured, max(scenes)):
+            print(group_line(row), flush=True)
+            yield row
+    chosen = tuple(case for case in cases if case not in ("simulator", "head", "apg", "fleet"))
     if chosen or not cases:
         print(f"{'case':>13} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}")
         for row in run_cases(data, chosen or CASES, scenes, measured):

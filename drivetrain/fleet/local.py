@@ -87,16 +87,21 @@ def update(
     policy, optimiser, carry, gathered, learnt = run(
         bank, episodes, train.policy, train.past, train.optimiser, train.step, learn_key, train.carry, keys
     )
-    average = train.average
-    if learning.averaging:
-        kept = learning.averaging
-        average = jax.tree.map(lambda mean, new: kept * mean + (1.0 - kept) * new, average, policy)
+    average = averaged(learning, train.average, policy)
     step = train.step + 1
     past = learning.league.after(train.past, policy, step)
     train = replace(
         train, policy=policy, average=average, past=past, optimiser=optimiser, step=step, key=key, carry=carry
     )
     return train, gathered, learnt
+
+
+def averaged(learning: Learning, average: Policy | tuple[()], policy: Policy) -> Policy | tuple[()]:
+    """The running mean with another policy in it, where one is kept."""
+    kept = learning.averaging
+    if not kept:
+        return average
+    return jax.tree.map(lambda mean, new: kept * mean + (1.0 - kept) * new, average, policy)
 
 
 def _gathered(

@@ -79,6 +79,13 @@ class Algorithm(ABC):
         """What is learnt, of the policy that a stage begins with: that policy itself, by default."""
         return policy
 
+    def behind(self) -> "Algorithm":
+        """The same rules for windows that may be an older policy's.
+
+        Raises `InputError` where they hold only for the policy that learns, as by default.
+        """
+        raise InputError(f"fleet: {type(self).__name__} learns from its present policy alone (set fleet.synchronous)")
+
     @abstractmethod
     def steps(self) -> int:
         """Steps of a scene that one call of `gather` drives."""

@@ -63,6 +63,10 @@ class Bc(Algorithm):
     smoothing: float = 0.0  # probability that the target gives to the two neighbouring values of each column
     horizon: int = 6  # steps of the log that the inverse tracks at once
 
+    def behind(self) -> Algorithm:
+        """The same: the expert drives, whatever the policy."""
+        return self
+
     def steps(self) -> int:
         """A whole episode."""
         return self.longest

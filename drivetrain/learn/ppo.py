@@ -78,6 +78,10 @@ class Ppo(Algorithm):
             raise InputError("anchor: the policy remembers (clone one that does not)")
         return Anchored(policy, jax.tree.map(jnp.copy, policy))
 
+    def behind(self) -> Algorithm:
+        """Corrected by V-trace."""
+        return replace(self, lagging=True)
+
     def steps(self) -> int:
         """A window."""
         return self.window

@@ -1,6 +1,6 @@
 """A run's measurements: a line of JSON each in `metrics.jsonl`, the same for TensorBoard, and for whoever else listens.
 
-Times are in fields that end in `_seconds`, apart from figures, which repeat bit for bit.
+Times are in fields that end in `_seconds`, apart from figures, which repeat bit for bit (but where actors run ahead).
 """
 
 import json

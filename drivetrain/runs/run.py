@@ -24,6 +24,7 @@ from drivetrain.atomic import write_atomically
 from drivetrain.banks.streamed import Streaming
 from drivetrain.ending import EVALUATION, TRAINING
 from drivetrain.env import Env
+from drivetrain.fleet.group import Fleet
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Learning
 from drivetrain.policy.base import Architecture
@@ -99,6 +100,7 @@ class Run:
     stages: tuple[Stage, ...] = ()
     seed: int = 0
     stream: Streaming = Streaming()
+    fleet: Fleet = Fleet()
     wandb: Wandb = Wandb()
 
 
@@ -134,9 +136,12 @@ def open_run(run: Run, folder: Path, resume: bool) -> Run:
         raise InputError(f"{run.name}: controlled: {run.controlled} (a stream has one agent an episode: leave out one)")
     if run.asked and run.stream.slots:
         raise InputError(f"{run.name}: stream: maps without traffic are not streamed (leave out one)")
+    if run.fleet and run.stream.slots:
+        raise InputError(f"{run.name}: fleet.actors: {run.fleet.actors} on a stream (leave out one)")
     if not run.stages:
         raise InputError(f"{run.name}: stages: none (name at least one in the recipe)")
     for stage in run.stages:
+        run.fleet.check(stage)
         if run.asked and stage.recorded and not run.more:
             raise InputError(f"{run.name}: more: none (name the recordings that stage {stage.name} learns from)")
     first = run.stages[0].algorithm

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from drivetrain.data.store.streaming import State
+from drivetrain.fleet.group import Fleet
 from drivetrain.runs.checkpoints import load_checkpoint, newest_good, read_notes, save_checkpoint
 from drivetrain.runs.wandb import Sink
 from drivetrain.types import InputError
@@ -24,12 +25,13 @@ NOTHING: dict[str, Any] = {"step": 0, "lines": 0, "stream": None, "done": False}
 
 @dataclass(frozen=True)
 class Site:
-    """A run's folder, the digest of its datasets, and what its journal is also written to."""
+    """A run's folder, the digest of its datasets, what its journal is also written to, and who gathers and learns."""
 
     folder: Path
     digest: str
     progress: Progress
     sinks: tuple[Sink, ...] = ()
+    fleet: Fleet = Fleet()
 
     def notes(self, stage: str) -> dict[str, Any]:
         """The notes of a stage's newest checkpoint that is whole; `NOTHING` where there is none."""

@@ -10,6 +10,7 @@ A stage that was interrupted goes on from its newest good checkpoint; one that h
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 from drivetrain.banks.source import Source
 from drivetrain.data.store.streaming import State
 from drivetrain.env import Env
+from drivetrain.fleet.group import Group
 from drivetrain.fleet.local import begin, placed, update
 from drivetrain.learn.algorithm import TrainState
 from drivetrain.policy.anchored import acting
@@ -72,11 +74,15 @@ def _improve(
     updates = -(-stage.agent_steps // steps)
     if done == 0:
         state = _judged(stage, judge, state, journal, site, 0, {})
-    with site.progress(stage.name, total=updates * steps, unit="agent-steps", done=done * steps) as show:
+    with (
+        closing(Group(site.fleet)) as group,
+        site.progress(stage.name, total=updates * steps, unit="agent-steps", done=done * steps) as show,
+    ):
+        advance = group.update if site.fleet else update
         while done < updates and not _enough(stage, state):
             began = time.monotonic()
             state = source.renew(env, stage.algorithm, state)
-            state, gathered, learnt = update(env, stage, source.bank, source.episodes, state)
+            state, gathered, learnt = advance(env, stage, source.bank, source.episodes, state)
             done += 1
             described = stage.algorithm.describe_loss(learnt)
             if not math.isfinite(described["loss"]):  # before anything of it is kept
@@ -86,7 +92,7 @@ def _improve(
                 )
             if done % stage.evaluate_every == 0 or done == updates:
                 row = stage.algorithm.describe(gathered) | described
-                row |= {"seconds": time.monotonic() - began}
+                row |= {"seconds": time.monotonic() - began} | group.figures()
                 state = _judged(stage, judge, state, journal, site, done * steps, row)
             over = done == updates or _enough(stage, state)
             if done % stage.checkpoint_every == 0 or over:

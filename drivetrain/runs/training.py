@@ -33,6 +33,7 @@ from drivetrain.evaluate.replay import write_replay
 from drivetrain.evaluate.report import describe_data, write_report
 from drivetrain.evaluate.world_replay import write_world
 from drivetrain.evaluate.worlds import drive_worlds, summarise_worlds
+from drivetrain.parallel import leave
 from drivetrain.policy.base import Policy, count_parameters
 from drivetrain.progress import counting
 from drivetrain.rollout import Driver
@@ -58,10 +59,11 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
     """
     run.wandb.client()  # a folder is not begun where it is asked for in vain
     run = open_run(run, folder, resume)
+    leave(run.fleet.devices)
     digest = "+".join(prepare_dataset(data, progress) for data in datasets(run))
     names = [stage.name for stage in run.stages]
     with open_sinks(run.wandb, folder, run.name, names, to_json(run)) as sinks:
-        site = Site(folder, digest, progress, sinks)
+        site = Site(folder, digest, progress, sinks, run.fleet)
         policies = run_stages(run, site)
         figures = (evaluate_worlds if run.asked else evaluate_run)(run, policies, site)
         for sink in sinks:

@@ -106,7 +106,7 @@ def train_cell(cell: Cell, out: Path, digest: str, progress: Progress) -> None:
     resume = (folder / "config.json").exists()
     if resume and to_json(load_run(folder)) != json.loads(json.dumps(to_json(cell.run))):
         raise InputError(f"{folder}: config.json: trained with other options (give the same ones, or another --out)")
-    run_stages(open_run(cell.run, folder, resume), Site(folder, digest, progress))
+    run_stages(open_run(cell.run, folder, resume), Site(folder, digest, progress, fleet=cell.run.fleet))
 
 
 def judged(cell: Cell, out: Path) -> list[Judged]:

@@ -115,3 +115,25 @@ def test_fits_of_parts_add_up_and_of_nothing_are_zero():
     whole = jax.tree.map(lambda mean: mean * mask.sum(), fit(value, target, mask))
     np.testing.assert_allclose(jax.tree.leaves(total), jax.tree.leaves(whole), rtol=1e-5)
     assert not any(jax.tree.leaves(fit(value, target, jnp.zeros(9, bool))))
+
+
+def test_values_of_a_stale_policys_rewards_come_nearer_to_the_learners_with_the_correction():
+    """A choice of two, one reward of 1: the fixed points in closed form (Espeholt et al. 2018, eq. 5)."""
+    drove, learns, reward = np.array([0.5, 0.5]), np.array([0.9, 0.1]), jnp.array([1.0, 0.0])
+    zero = jnp.zeros(1)
+
+    def settled(ratio):
+        ratio = jnp.asarray(ratio, jnp.float32)
+
+        def nearer(_, value):  # to the expected target, over what the stale policy chose
+            chosen = reward[:, None], ratio[:, None]
+            target = jax.vmap(lambda reward, ratio: vtrace(value[None], zero, reward, zero, ratio, zero)[0][0])(*chosen)
+            return value + 0.1 * (jnp.dot(jnp.asarray(drove, jnp.float32), target) - value)
+
+        return float(jax.lax.fori_loop(0, 300, nearer, jnp.float32(0.0)))
+
+    corrected, plain = settled(learns / drove), settled(np.ones(2))
+    least = np.minimum(drove, learns)
+    assert corrected == pytest.approx(least[0] / least.sum(), abs=1e-3)
+    assert plain == pytest.approx(drove[0], abs=1e-3)
+    assert abs(corrected - learns[0]) < 0.2 * abs(plain - learns[0])

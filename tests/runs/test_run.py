@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from drivetrain.banks.streamed import Streaming
 from drivetrain.ending import TRAINING
+from drivetrain.fleet.group import Fleet
+from drivetrain.learn.loop import Loop
 from drivetrain.recipes import RECIPES
 from drivetrain.runs.run import Run, Stage, env_of, load_run, open_run
 from drivetrain.sim.spawning.log import FromLog
@@ -47,6 +50,14 @@ def refused(run, tmp_path, words):
 def test_cloning_on_a_run_of_maps_wants_recordings(tmp_path):
     run = RECIPES["self-play-anchored"]()
     refused(replace(run, more=()), tmp_path, "more: none .*stage bc")
+
+
+def test_a_group_that_cannot_learn_is_refused_before_anything_is_begun(tmp_path):
+    run = replace(RECIPES["quickstart"](), fleet=Fleet(actors=2))
+    refused(replace(run, stream=Streaming(slots=8)), tmp_path, "fleet.actors: 2 on a stream")
+    refused(replace(run, stages=(replace(run.stages[1], scenes=3),)), tmp_path, "fleet.actors: 2 for 3 scenes")
+    refused(replace(run, stages=(replace(run.stages[0], algorithm=Loop()),)), tmp_path, "fleet: Loop learns from")
+    assert open_run(run, tmp_path / "run", resume=False) == load_run(tmp_path / "run") == run
 
 
 def test_nothing_is_held_near_a_policy_that_learnt_nothing(tmp_path):

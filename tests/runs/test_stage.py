@@ -1,5 +1,8 @@
 """The loop of a stage: patience ends it, its best is kept, and one that is over is not trained again."""
 
+import dataclasses
+import threading
+
 import jax
 import numpy as np
 import pytest
@@ -7,6 +10,8 @@ from fixtures_runs import silent
 
 from drivetrain.banks.part import Part
 from drivetrain.banks.resident import Resident
+from drivetrain.fleet.group import Fleet
+from drivetrain.fleet.table import Table
 from drivetrain.runs import stage as stage_module
 from drivetrain.runs.checkpoints import finished
 from drivetrain.runs.criteria import Criterion, Validation
@@ -44,7 +49,7 @@ def go(run, site):
     policy = run.policy.build(run.env, jax.random.key(0))
     source = Resident(Part((run.data.dataset,), "train"))
 
-    def go(*scores, patience=2, slack=0.0):
+    def go(*scores, patience=2, slack=0.0, site=site):
         SCORES[:] = scores
         criterion = Scripted(patience=patience, slack=slack)
         stage = replace(run.stages[1], criterion=criterion, agent_steps=4 * 8 * 8, evaluate_every=1)
@@ -131,3 +136,61 @@ def test_a_stage_whose_last_checkpoint_is_damaged_goes_on_to_the_same_end(go, si
     assert newest.name in capsys.readouterr().err
     drop = [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
     assert [{n: v for n, v in row.items() if n != "seconds"} for row in read_metrics(site.folder)] == drop
+
+
+def figures(folder):
+    """What the journal says, but for times."""
+    return [{n: v for n, v in row.items() if not n.endswith("seconds")} for row in read_metrics(folder)]
+
+
+def interrupt(monkeypatch, count):
+    """Ctrl-C while the learner waits for its count-th window."""
+    take, taken = Table.take, []
+
+    def interrupted(self, version):
+        taken.append(version)
+        if len(taken) == count:
+            raise KeyboardInterrupt
+        return take(self, version)
+
+    monkeypatch.setattr(Table, "take", interrupted)
+
+
+def test_in_step_a_group_keeps_the_same_best_and_journal_and_goes_on_after_an_interrupt_as_if_there_was_none(
+    go, site, monkeypatch
+):
+    scores = 0.5, 0.6, 0.7, 0.1, 0.2
+    fused, lines = go(*scores, patience=0)
+    group = Fleet(actors=1, synchronous=True)
+    apart = dataclasses.replace(site, folder=site.folder / "apart", fleet=group)
+    apart.folder.mkdir()
+    best, same_lines = go(*scores, patience=0, site=apart)
+    assert lines == same_lines
+    for one, other in zip(jax.tree.leaves(fused), jax.tree.leaves(best), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    for one, other in zip(figures(site.folder), figures(apart.folder), strict=True):
+        assert one.pop("stage") == other.pop("stage")
+        assert other == pytest.approx(one | {name: 0.0 for name in other if name not in one}, rel=1e-4, abs=1e-5)
+
+    killed = dataclasses.replace(apart, folder=site.folder / "killed")
+    killed.folder.mkdir()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, 6)
+        go(*scores, patience=0, site=killed)
+    assert int(finished(killed.folder / "checkpoints" / "bc_ppo")[0].stem) == 5
+    again, _ = go(0.2, patience=0, site=killed)
+    assert same(again, best) and figures(killed.folder) == figures(apart.folder)
+
+
+def test_a_group_that_runs_ahead_says_how_stale_it_was_and_ends_cleanly_when_interrupted(go, site, monkeypatch):
+    ahead = dataclasses.replace(site, fleet=Fleet(actors=2, capacity=1))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, 10)  # of the fifth update, the second
+        go(0.5, patience=0, site=ahead)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("actor-")]
+    assert int(finished(site.folder / "checkpoints" / "bc_ppo")[0].stem) == 4
+    go(0.5, patience=0, site=ahead)
+    rows = read_metrics(site.folder)
+    assert [row["step"] for row in rows] == [32 * update for update in range(9)]
+    assert all(0.0 <= row["staleness_mean"] <= row["staleness_p95"] <= 5.0 for row in rows[1:])
+    assert all(0.0 <= row["waiting_share_of_seconds"] <= 1.0 for row in rows[1:])

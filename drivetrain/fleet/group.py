@@ -1,0 +1,255 @@
+"""A group: one learner, its own table, its own actors, in one process (Podracer's Sebulba, arXiv 2104.06272).
+
+                  ┌─────────────── policy and its version ────────────────┐
+                  ▼                                                       │
+    actor 0   ┌ read ─▶ gather a window ─▶ add ┐                          │
+    actor 1   │  ⋮                             ├─▶ table ─▶ take, from    │
+      ⋮       └ (each a thread, with its share ┘          each one ─▶ prepare ─▶ learn
+                of the scenes, on one device)             (the thread that calls `update`)
+
+    an actor waits     for room in the table; synchronously, for a policy that it has not driven a window with
+    the learner waits  for as many windows as there are actors
+    nobody waits       for an actor to learn of a new policy: it ends each window with the one that it began with
+
+A group is driven as the fused program is (`local.update`). The carry of its training state is that of the windows that
+were *learnt*: one that was driven and not yet taken is driven again after a restart, by the policy that was saved.
+Trajectories do not leave the process; an actor's go to the learner's devices once.
+"""
+
+import collections
+import threading
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from drivetrain.env import Env
+from drivetrain.fleet.local import averaged
+from drivetrain.fleet.table import Closed, Table, Window
+from drivetrain.learn.algorithm import Algorithm, Carry, Figures, TrainState
+from drivetrain.learn.update import Learning, learn
+from drivetrain.parallel import Device, check_even, learner, left, mesh, on_one, over_learners, shared_out, total
+from drivetrain.policy.base import Policy
+from drivetrain.sim.bank import Bank
+from drivetrain.types import Array, InputError, Key, Segment, component, replace
+
+GRACE = 30.0
+"""Seconds that a group which closes gives an actor to end its window; one that is stuck dies with the process."""
+
+
+@component
+class Fleet:
+    """Who gathers and who learns. Without actors both are one fused program."""
+
+    actors: int = 0  # threads that gather, beside the learner; 0: the fused program
+    capacity: int = 2  # windows that wait to be learnt, at most, for each actor
+    oldest_out: bool = False  # of a full table the oldest window makes room; else its actor waits
+    synchronous: bool = False  # every policy drives one window in each scene, and is learnt from before the next
+    delay: int = 0  # actors are given policies so many updates old
+    devices: int = 0  # of this process, the last ones: the actors' own; 0: they are on the learner's
+    patience: float = 600.0  # s that an actor may take for a window, compilation included
+
+    def __post_init__(self):
+        for name, least in (("actors", 0), ("capacity", 1), ("delay", 0), ("devices", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"fleet.{name}: {getattr(self, name)} (at least {least})")
+        if self.patience <= 0.0:
+            raise InputError(f"fleet.patience: {self.patience} (seconds above 0)")
+        if self.devices and not self.actors:
+            raise InputError(f"fleet.devices: {self.devices} for no actor (set fleet.actors too)")
+
+    def __bool__(self) -> bool:
+        return self.actors > 0
+
+    def rules(self, algorithm: Algorithm) -> Algorithm:
+        """The algorithm as the learner applies it. Raises `InputError` for one that needs the policy that drove."""
+        exact = not self or (self.synchronous and self.delay == 0)
+        return algorithm if exact else algorithm.behind()
+
+    def check(self, learning: Learning) -> None:
+        """Raise `InputError` unless a group can learn so."""
+        if not self:
+            return
+        self.rules(learning.algorithm)
+        if learning.league:
+            raise InputError(f"fleet.actors: {self.actors} with a league (leave out one)")
+        if learning.scenes % self.actors:
+            raise InputError(f"fleet.actors: {self.actors} for {learning.scenes} scenes (choose a divisor)")
+
+
+class Board:
+    """Where the learner hangs its policy, and actors read it; the last `delay` ones wait there for their turn."""
+
+    def __init__(self, delay: int):
+        self._changed = threading.Condition()
+        self._policies: collections.deque[tuple[Policy, int]] = collections.deque(maxlen=delay + 1)
+        self._turn, self._closed = 0, False
+
+    def write(self, policy: Policy, version: int) -> None:
+        """Hang up the policy of so many updates."""
+        with self._changed:
+            self._policies.append((policy, version))
+            self._turn += 1
+            self._changed.notify_all()
+
+    def read(self, turn: int) -> tuple[Policy, int, int]:
+        """The policy that is due, its version, and the number of the present turn; waits for one above `turn`.
+
+        Until as many as the delay have been hung up, it is the first. Raises `Closed`.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._turn > turn)
+            if self._closed:
+                raise Closed
+            return *self._policies[0], self._turn
+
+    def close(self) -> None:
+        """Let go of everyone who waits."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class Group:
+    """The learner's side, and its actors' threads; they begin with the first update and end with `close`."""
+
+    def __init__(self, fleet: Fleet):
+        self.fleet, self.board = fleet, Board(fleet.delay)
+        self.table = Table(fleet.capacity * max(fleet.actors, 1), fleet.oldest_out, fleet.patience)
+        self._threads: list[threading.Thread] = []
+        self._carries: list[Carry] = []  # of each actor, after the last of its windows that was learnt
+        self._version = 0
+
+    def update(
+        self, env: Env, learning: Learning, bank: Bank, episodes: Int[Array, "E"], train: TrainState
+    ) -> tuple[TrainState, Figures, Figures]:
+        """As `local.update`: a window of every scene is learnt (of an actor that is ahead, maybe two of some scenes).
+
+        The environment, the bank and the episodes are those of the first call, and the training state what the last
+        one gave. Raises what an actor raised, and `InputError` where one is stuck, or a group cannot learn so.
+        """
+        begins = not self._threads
+        if begins:
+            self._begin(env, learning, bank, episodes, train)
+        if begins or self.fleet.synchronous:
+            self.board.write(train.policy, self._version)
+        windows = sorted((self.table.take(self._version) for _ in self._threads), key=lambda window: window.actor)
+        for window in windows:  # of two by the same actor, the later one stays
+            self._carries[window.actor] = window.data[0]
+        segments, gathered = zip(*(window.data[1] for window in windows), strict=True)
+        rest = train.average, train.optimiser, train.step, train.key
+        learning = replace(learning, algorithm=self.fleet.rules(learning.algorithm))
+        policy, rest, summed, learnt = _learnt(env, learning, bank, segments, gathered, train.policy, rest)
+        average, optimiser, step, key = rest
+        self._version += 1
+        if not self.fleet.synchronous:
+            self.board.write(policy, self._version)
+        carry = shared_out(_joined([jax.device_put(carry, mesh().devices[0]) for carry in self._carries]))
+        train = replace(train, policy=policy, average=average, optimiser=optimiser, step=step, key=key, carry=carry)
+        return train, summed, learnt
+
+    def figures(self) -> dict[str, float]:
+        """What the journal says of the updates since it was last asked; nothing where there are no actors."""
+        return self.table.figures() if self.fleet else {}
+
+    def close(self) -> None:
+        """End the actors' threads. What they drove and nobody learnt is left behind."""
+        self.table.close()
+        self.board.close()
+        for thread in self._threads:
+            thread.join(GRACE)
+
+    def _begin(self, env: Env, learning: Learning, bank: Bank, episodes: Int[Array, "E"], train: TrainState) -> None:
+        self.fleet.check(learning)
+        share = learning.scenes // self.fleet.actors
+        check_even(share, "fleet.actors: scenes of each")
+        self._version = int(train.step)
+        devices = left() or list(mesh().devices)
+        for actor in range(self.fleet.actors):
+            device, own = devices[actor % len(devices)], slice(actor * share, (actor + 1) * share)
+            carry = jax.device_put(jax.tree.map(lambda leaf, own=own: leaf[own], train.carry), device)
+            given = env, learning.algorithm, on_one(bank, device), on_one(episodes, device)
+            drive = partial(self._drive, actor, device, given, carry)
+            self._carries.append(carry)
+            self._threads.append(threading.Thread(target=drive, name=f"actor-{actor}", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def _drive(self, actor: int, device: Device, given: tuple[Any, ...], carry: Carry) -> None:
+        """An actor's life: window after window, each with the policy that is due when it begins."""
+        turn = 0
+        try:
+            while True:
+                policy, version, now = self.board.read(turn)
+                turn = now if self.fleet.synchronous else 0
+                carry = self._drive_window(actor, given, on_one(policy, device), version, carry)
+        except Closed:
+            return
+        except BaseException as error:
+            error.add_note(f"in actor {actor}")
+            self.table.fail(actor, error)
+
+    def _drive_window(self, actor: int, given: tuple[Any, ...], policy: Policy, version: int, carry: Carry) -> Carry:
+        """One window into the table, whole: where it ended."""
+        self.table.begin(actor)
+        carry, *driven = jax.block_until_ready(_gathered(*given, policy, np.int32(version), carry))
+        segments, gathered = jax.block_until_ready(shared_out(driven))
+        self.table.add(Window(actor, version, np.asarray(segments.id), (carry, (segments, gathered))))
+        return carry
+
+
+@partial(jax.jit, static_argnames=("env", "algorithm"))
+def _gathered(
+    env: Env,
+    algorithm: Algorithm,
+    bank: Bank,
+    episodes: Int[Array, "E"],
+    policy: Policy,
+    version: Int[Array, ""],
+    carry: Carry,
+) -> tuple[Carry, Segment, Figures]:
+    """A window of some scenes on one device: carries, segments and figures, [scenes]."""
+    return jax.vmap(lambda carry: algorithm.gather(env, policy, bank, episodes, carry, version))(carry)
+
+
+@partial(jax.jit, static_argnames=("env", "learning"), donate_argnames=("rest",))
+def _learnt(
+    env: Env,
+    learning: Learning,
+    bank: Bank,
+    segments: tuple[Segment, ...],
+    gathered: tuple[Figures, ...],
+    policy: Policy,
+    rest: tuple[Any, Any, Int[Array, ""], Key],
+) -> tuple[Policy, tuple[Any, Any, Int[Array, ""], Key], Figures, Figures]:
+    """The learner's half of `local.update`, its keys split in the same way: of the segments [scenes] of some windows.
+
+    `rest` of the training state are the mean, the optimiser's state, the step and the key. The policy is not donated:
+    actors drive by it.
+    """
+    average, optimiser, step, key = rest
+    prepare_key, learn_key, key = jax.random.split(key, 3)
+
+    def of_share(bank, segments, gathered, policy, optimiser, learn_key, keys):
+        prepare = partial(learning.algorithm.prepare, env, policy, bank)
+        batch = jax.vmap(prepare, (0, 0), 1)(_after(segments), keys)
+        own_key = jax.random.fold_in(learn_key, learner())
+        policy, optimiser, learnt = learn(learning, env, policy, optimiser, bank, batch, own_key, total)
+        summed = total(jax.tree.map(lambda rows: jnp.sum(rows, axis=0), _after(gathered)))
+        return policy, optimiser, summed, learnt
+
+    run = over_learners(of_share, (False, True, True, False, False, False, True), (False, False, False, False))
+    keys = jax.random.split(prepare_key, learning.scenes)
+    policy, optimiser, summed, learnt = run(bank, segments, gathered, policy, optimiser, learn_key, keys)
+    return policy, (averaged(learning, average, policy), optimiser, step + 1, key), summed, learnt
+
+
+def _after(trees: Any) -> Any:
+    """Rows of several trees, one tree's after the other's."""
+    return trees[0] if len(trees) == 1 else jax.tree.map(lambda *rows: jnp.concatenate(rows), *trees)
+
+
+_joined = jax.jit(_after)
