@@ -28,11 +28,12 @@ class Weights:
 
 @record
 class Scales:
-    """Factors on what an agent's actions do, after their limits, and on its top speed; 1 leaves all as it is."""
+    """Factors on what an agent's actions do, after their limits, and on what its car can; 1 leaves all as it is."""
 
     acceleration: Float[Array, ""]  # of the longitudinal column of an action
     steering: Float[Array, ""]  # of the lateral column
     speed: Float[Array, ""]  # of its top speed, where its dynamics or its kind has one
+    power: Float[Array, ""]  # of its largest acceleration, where its dynamics or its kind has one
 
 
 @record

@@ -88,7 +88,7 @@ def test_a_factor_scales_its_own_term_alone(term):
     facts["manner"] = Manner(*map(jnp.float32, (0.9, 0.5, -3.0, 8.0)))
     priced = Reward(off_road=3.0, goal=0.5, time=0.1, alignment=0.3, centre=0.2, reverse=0.1, comfort=0.4)
     factors = Weights(**{name: jnp.float32(3.0 if name == term else 1.0) for name in TERMS})
-    scales = Scales(*(jnp.float32(1.0) for _ in range(3)))
+    scales = Scales(*(jnp.float32(1.0) for _ in Scales.__dataclass_fields__))
     weighed = float(priced(events(**facts), Traits(factors, scales), 0.2))
     whole = float(priced(events(**facts), None, 0.2))
     own = whole - float(replace(priced, **{term: 0.0})(events(**facts), None, 0.2))

@@ -128,7 +128,7 @@ def traits(acceleration, steering):
     ones = jnp.ones(len(acceleration))
     return Traits(
         jax.vmap(Weights)(*[ones] * len(Weights.__dataclass_fields__)),
-        jax.vmap(Scales)(jnp.array(acceleration), jnp.array(steering), ones),
+        jax.vmap(Scales)(jnp.array(acceleration), jnp.array(steering), ones, ones),
     )
 
 
@@ -146,7 +146,7 @@ def test_what_an_action_does_is_scaled_after_its_limits(scenario):
 @pytest.mark.parametrize("model", [Bicycle(), Curvature(), Jerk()], ids=lambda model: type(model).__name__)
 def test_who_is_scaled_asks_for_the_inverse_of_it(model):
     pose = Pose(jnp.zeros(2), jnp.array([1.0, 0.0]), Motion(*(jnp.float32(x) for x in (8.0, 0.0, 0.0, 0.0))))
-    body = Body(4.5, 1, Scales(jnp.float32(0.5), jnp.float32(1.25), jnp.float32(1.0)))
+    body = Body(4.5, 1, Scales(*map(jnp.float32, (0.5, 1.25, 1.0, 1.0))))
     wanted, places = jnp.array([0.4, 0.02]), []
     after = pose
     for _ in range(4):
@@ -154,6 +154,16 @@ def test_who_is_scaled_asks_for_the_inverse_of_it(model):
         places.append((after.position, after.heading, after.motion.speed * after.heading, jnp.array(True)))
     targets = jax.vmap(Placement)(*(jnp.stack(rows) for rows in zip(*places, strict=True)))
     np.testing.assert_allclose(jax.jit(model.inverse)(pose, body, targets, DT), wanted, atol=0.05)
+
+
+@pytest.mark.parametrize("by_kind", [False, True])
+def test_a_stronger_car_accelerates_as_much_more(by_kind):
+    model, drive = Jerk(by_kind=by_kind), jnp.array([4.0, 0.0])
+    for power in (0.7, 1.0, 1.4):
+        pose = Pose(jnp.zeros(2), jnp.array([1.0, 0.0]), Motion(*map(jnp.float32, (5.0, 0.0, 0.0, 0.0))))
+        for _ in range(6):
+            pose, _ = model.forward(pose, Body(4.5, 1, Scales(*map(jnp.float32, (1.0, 1.0, 1.0, power)))), drive, DT)
+        np.testing.assert_allclose(pose.motion.acceleration, 2.5 * power, rtol=1e-5)
 
 
 def test_padding_of_the_controlled_changes_nothing(straight):

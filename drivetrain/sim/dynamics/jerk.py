@@ -78,7 +78,7 @@ class Jerk(Dynamics):
         pull = jnp.clip(
             change(motion.acceleration, action[0] * dt),
             braking,
-            jnp.minimum(self.acceleration_limit, able.acceleration),
+            jnp.minimum(self._most(body), able.acceleration),
         )
         aside = jnp.clip(change(motion.lateral, action[1] * dt), -self.lateral_limit, self.lateral_limit)
         speed = change(motion.speed, 0.5 * (motion.acceleration + pull) * dt)
@@ -94,6 +94,9 @@ class Jerk(Dynamics):
 
     def _top(self, body: Body) -> Scalar:
         return self.top_speed if body.scales is None else self.top_speed * body.scales.speed
+
+    def _most(self, body: Body) -> Scalar:
+        return self.acceleration_limit if body.scales is None else self.acceleration_limit * body.scales.power
 
     def inverse(self, pose: Pose, body: Body, targets: Placement, dt: Scalar) -> Float[Array, "2"]:
         """The constant jerks that keep to the targets; found without the stop at 0, which no slope leads out of."""

@@ -47,7 +47,10 @@ ANY = Abilities(wheelbase=WHEELBASE, braking=1e9, acceleration=1e9, speed=1e9, s
 def abilities(body: Body, by_kind: bool) -> Abilities:
     """What one agent can do; `ANY` where kinds do not count."""
     able = jax.tree.map(lambda column: jax.numpy.asarray(column)[body.kind], ABILITIES) if by_kind else ANY
-    return able if body.scales is None else replace(able, speed=able.speed * body.scales.speed)
+    if body.scales is None:
+        return able
+    own = body.scales
+    return replace(able, speed=able.speed * own.speed, acceleration=able.acceleration * own.power)
 
 
 def wheelbase_of(body: Body, able: Abilities) -> Scalar:

@@ -40,6 +40,7 @@ class Styles:
     throttle: float = 1.25  # half of all jerk or accelerate up to so many times as much, half down to 1 / as much
     wheel: float = 1.25
     top_speed: float = 1.5
+    power: float = 1.5  # of the largest acceleration
     blind: float = 0.05  # share of agents that see nobody
     brakes: float = 0.1  # share of agents that brake at random
 
@@ -47,12 +48,12 @@ class Styles:
         """The traits of one agent. The key is consumed."""
         names = [field.name for field in dataclasses.fields(Weights)]
         low, high = np.array([getattr(self, name) for name in names], np.float32).T
-        shares = jax.random.uniform(key, (len(names) + 5,))
+        shares = jax.random.uniform(key, (len(names) + 6,))
         weights = low + (high - low) * shares[: len(names)]
-        throttle, wheel, speed, blind, brakes = shares[len(names) :]
+        *car, blind, brakes = shares[len(names) :]
         return Traits(
             weights=Weights(*weights),
-            scales=Scales(*map(_scaled, (self.throttle, self.wheel, self.top_speed), (throttle, wheel, speed))),
+            scales=Scales(*map(_scaled, (self.throttle, self.wheel, self.top_speed, self.power), car)),
             odd=Odd(blind < self.blind, brakes < self.brakes, jax.random.bits(jax.random.fold_in(key, 1))),
         )
 
@@ -79,6 +80,7 @@ def _point(collision: float, manners: float, comfort: float) -> Styles:
         throttle=1.0,
         wheel=1.0,
         top_speed=1.0,
+        power=1.0,
         blind=0.0,
         brakes=0.0,
     )

@@ -29,8 +29,8 @@ def test_weights_are_uniform_in_their_ranges():
 
 
 def test_scales_are_half_below_one_and_half_above():
-    scales = drawn(Styles(throttle=1.25, top_speed=1.5)).scales
-    for values, most in ((scales.acceleration, 1.25), (scales.speed, 1.5)):
+    scales = drawn(Styles(throttle=1.25, top_speed=1.5, power=1.4)).scales
+    for values, most in ((scales.acceleration, 1.25), (scales.speed, 1.5), (scales.power, 1.4)):
         values = np.asarray(values)
         assert values.min() >= 1.0 / most and values.max() <= most
         assert abs((values < 1.0).mean() - 0.5) < 4.0 * 0.5 / np.sqrt(COUNT)
