@@ -129,7 +129,9 @@ def test_step_is_a_function_of_its_arguments_and_batches(straight):
 @pytest.mark.parametrize("gap", [4.5, 0.0, 300.0])
 def test_gradients_through_a_step_are_finite(speed, gap):
     """Standing and driving; touching the next car, coincident with it, alone."""
-    drawn = scenes.straight_road(agents=[scenes.along_x(1.75, 20.0), scenes.along_x(1.75, 20.0 + gap)], length=400.0)
+    aside = 1.1 if gap == 4.5 else 0.0  # straight behind the other it would be its trailer
+    cars = [scenes.along_x(1.2, 20.0), scenes.along_x(1.2 + aside, 20.0 + gap)]
+    drawn = scenes.straight_road(agents=cars, length=400.0)
     slopes = slopes_of_step(bank_of(drawn), jnp.zeros((1, 2)), jnp.array([speed]))
     assert all(np.isfinite(np.asarray(leaf)).all() for leaf in slopes)
 

@@ -87,7 +87,7 @@ def test_a_further_dataset_has_a_table_of_its_own(run):
     more = {"bologna": {"splits": {"train": split}, "left_out": {"collision": 2}, "sources": ["SUMO"]}}
     (run / "facts.json").write_text(json.dumps({"data": {"splits": {"train": split}}, "more": more}))
     text = text_of(build_report(run))
-    assert "On bologna, apart" in text and "trained on 7 drives and 7 of bologna" in text
+    assert "On bologna, apart" in text and "trained on 7 drives and 7 drives of bologna" in text
     assert "Split train · bologna 7 of 9 egos, 2 recordings, 1 groups" in text
 
 

@@ -267,7 +267,8 @@ def test_slopes_are_finite_moving_standing_touching_and_overlapping():
         return jax.grad(reach, argnums=(0, 1))(actions, state.traffic.speed)
 
     for gap in (4.5, 0.0, 15.0):  # bumper to bumper, one in the other, apart
-        bank = road([scenes.along_x(1.75, 10.0), scenes.along_x(1.75, 10.0 + gap)])
+        aside = 1.1 if gap == 4.5 else 0.0  # straight behind the other it would be its trailer
+        bank = road([scenes.along_x(1.2, 10.0), scenes.along_x(1.2 + aside, 10.0 + gap)])
         state = begin(bank, 0)
         for speed in (0.0, 10.0):
             still = jnp.full_like(state.traffic.speed, speed)
