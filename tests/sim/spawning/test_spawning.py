@@ -46,7 +46,8 @@ class Anywhere(Spawning):
             route=route,
             cursor=cursor,
             traits=Traits(
-                jax.vmap(Weights)(*[ones] * len(Weights.__dataclass_fields__)), jax.vmap(Scales)(ones, steering, ones)
+                jax.vmap(Weights)(*[ones] * len(Weights.__dataclass_fields__)),
+                jax.vmap(Scales)(ones, steering, ones, ones),
             ),
         )
 
