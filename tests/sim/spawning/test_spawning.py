@@ -81,7 +81,8 @@ def test_a_rule_of_ones_own_is_reset_and_driven_in_a_batch(bank):
     np.testing.assert_allclose(events.progress, DT * state.motion.speed, atol=1e-3)
     assert bool((events.off_route > 0.0).all()) and rewards.shape == (6, COUNT)
     assert seen.ego.shape[-1] == ENV.observer.widths.ego == Sight().widths.ego + traits.FEATURES
-    np.testing.assert_allclose(seen.ego[..., -2], state.traits.scales.steering - 1.0)
+    place = list(Scales.__dataclass_fields__).index("steering") - len(Scales.__dataclass_fields__)
+    np.testing.assert_allclose(seen.ego[..., place], state.traits.scales.steering - 1.0)
     plain = ENV.observe(bank, replace(jax.tree.map(lambda leaf: leaf[0], after), traits=None))
     np.testing.assert_array_equal(plain.ego[:, -traits.FEATURES :], 0.0)  # nobody has any: as an agent like any other
     again = spawned(bank, keys)[0]
