@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from drivetrain.bench.learning import Bench
 from drivetrain.bench.synthetic import Grid, grid_scenario
 from drivetrain.fleet.group import Fleet, Group
-from drivetrain.fleet.local import begin, update
+from drivetrain.fleet.local import begin
 from drivetrain.parallel import on_each
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import make_bank
@@ -55,15 +55,14 @@ def measure_group(bench: Bench, bank: Bank, scenes: int, fleet: Fleet) -> GroupR
     policy = on_each(bench.policy.build(bench.env, jax.random.key(0)))
     train = begin(bench.env, learning, policy, bank, episodes, (jax.random.key(1), jax.random.key(2)))
     with closing(Group(fleet)) as group:
-        advance = group.update if fleet else update
         begun = time.perf_counter()
         for _ in range(2):
-            train, *_ = jax.block_until_ready(advance(bench.env, learning, bank, episodes, train))
+            train, *_ = jax.block_until_ready(group.update(bench.env, learning, bank, episodes, train))
         compile_seconds = time.perf_counter() - begun
         group.figures()  # those of compilation are dropped
         begun, cpu, updates = time.perf_counter(), time.process_time(), 0
         while updates < LEAST or time.perf_counter() - begun < bench.seconds:
-            train, *_ = jax.block_until_ready(advance(bench.env, learning, bank, episodes, train))
+            train, *_ = jax.block_until_ready(group.update(bench.env, learning, bank, episodes, train))
             updates += 1
         elapsed, cpu, said = time.perf_counter() - begun, time.process_time() - cpu, group.figures()
     steps = updates * scenes * bank.episodes.track.shape[1] * bench.steps

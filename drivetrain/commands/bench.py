@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -124,39 +124,34 @@ def _tables(cases: tuple[str, ...], data: Path, scenes: tuple[int, ...], measure
     if "head" in cases:
         from drivetrain.bench.head import HEADING, PAPER, SIZES, head_line, measure_heads
 
-        print(HEADING)
         sizes = SIZES if jax.default_backend() == "cpu" else (*SIZES, PAPER)
-        for row in measure_heads(sizes, measured.seconds, TRAINED):
-            print(head_line(row), flush=True)
-            yield row
+        yield from _printed(HEADING, measure_heads(sizes, measured.seconds, TRAINED), head_line)
     if "apg" in cases:
         from drivetrain.bench.gradients import HEADING as GRADIENTS
         from drivetrain.bench.gradients import gradient_line, measure_agents, measure_gradients
         from drivetrain.bench.learning import resident
 
         for count in scenes:
-            print(f"{count} scenes\n{GRADIENTS}")
-            for row in measure_gradients(resident(data), count, measured.seconds):
-                print(gradient_line(row), flush=True)
-                yield row
-        print(GRADIENTS)
-        for row in measure_agents(measured.seconds):
-            print(gradient_line(row), flush=True)
-            yield row
+            measuring = measure_gradients(resident(data), count, measured.seconds)
+            yield from _printed(f"{count} scenes\n{GRADIENTS}", measuring, gradient_line)
+        yield from _printed(GRADIENTS, measure_agents(measured.seconds), gradient_line)
     if "fleet" in cases:
         from drivetrain.bench.groups import HEADING as GROUPS
         from drivetrain.bench.groups import group_line, measure_groups
 
-        print(GROUPS)
-        for row in measure_groups(measured, max(scenes)):
-            print(group_line(row), flush=True)
-            yield row
+        yield from _printed(GROUPS, measure_groups(measured, max(scenes)), group_line)
     chosen = tuple(case for case in cases if case not in ("simulator", "head", "apg", "fleet"))
     if chosen or not cases:
-        print(f"{'case':>13} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}")
-        for row in run_cases(data, chosen or CASES, scenes, measured):
-            print(_line(row))
-            yield row
+        heading = f"{'case':>13} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}"
+        yield from _printed(heading, run_cases(data, chosen or CASES, scenes, measured), _line)
+
+
+def _printed(heading: str, rows: Iterable, line: Callable[[Any], str]) -> Iterator:
+    """Rows as they are measured, each printed as a line of one table."""
+    print(heading)
+    for row in rows:
+        print(line(row), flush=True)
+        yield row
 
 
 def _line(row) -> str:

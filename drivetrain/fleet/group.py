@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Int
 
 from drivetrain.env import Env
-from drivetrain.fleet.local import averaged
+from drivetrain.fleet.local import averaged, update
 from drivetrain.fleet.table import Closed, Table, Window
 from drivetrain.learn.algorithm import Algorithm, Carry, Figures, TrainState
 from drivetrain.learn.update import Learning, learn
@@ -126,11 +126,14 @@ class Group:
     def update(
         self, env: Env, learning: Learning, bank: Bank, episodes: Int[Array, "E"], train: TrainState
     ) -> tuple[TrainState, Figures, Figures]:
-        """As `local.update`: a window of every scene is learnt (of an actor that is ahead, maybe two of some scenes).
+        """As `local.update`, which it is without actors: a window of every scene is learnt (of an actor that is ahead,
+        maybe two of some scenes).
 
         The environment, the bank and the episodes are those of the first call, and the training state what the last
         one gave. Raises what an actor raised, and `InputError` where one is stuck, or a group cannot learn so.
         """
+        if not self.fleet:
+            return update(env, learning, bank, episodes, train)
         begins = not self._threads
         if begins:
             self._begin(env, learning, bank, episodes, train)

@@ -75,17 +75,17 @@ def update(
     """
     prepare_key, learn_key, key = jax.random.split(train.key, 3)
 
-    def of_share(bank, episodes, policy, past, optimiser, version, learn_key, carry, keys):
-        carry, batch, gathered = _gathered(env, learning, bank, episodes, (policy, past), version, carry, keys)
+    def of_share(bank, episodes, policies, optimiser, version, learn_key, carry, keys):
+        carry, batch, gathered = _gathered(env, learning, bank, episodes, policies, version, carry, keys)
         own_key = jax.random.fold_in(learn_key, learner())
-        policy, optimiser, learnt = learn(learning, env, policy, optimiser, bank, batch, own_key, total)
+        policy, optimiser, learnt = learn(learning, env, policies[0], optimiser, bank, batch, own_key, total)
         gathered = total(jax.tree.map(lambda rows: jnp.sum(rows, axis=0), gathered))
         return policy, optimiser, carry, gathered, learnt
 
-    run = over_learners(of_share, (False,) * 7 + (True, True), (False, False, True, False, False))
+    run = over_learners(of_share, (False,) * 6 + (True, True), (False, False, True, False, False))
     keys = jax.random.split(prepare_key, learning.scenes)
     policy, optimiser, carry, gathered, learnt = run(
-        bank, episodes, train.policy, train.past, train.optimiser, train.step, learn_key, train.carry, keys
+        bank, episodes, (train.policy, train.past), train.optimiser, train.step, learn_key, train.carry, keys
     )
     average = averaged(learning, train.average, policy)
     step = train.step + 1

@@ -19,7 +19,7 @@ from drivetrain.banks.source import Source
 from drivetrain.data.store.streaming import State
 from drivetrain.env import Env
 from drivetrain.fleet.group import Group
-from drivetrain.fleet.local import begin, placed, update
+from drivetrain.fleet.local import begin, placed
 from drivetrain.learn.algorithm import TrainState
 from drivetrain.policy.anchored import acting
 from drivetrain.policy.base import Policy
@@ -78,20 +78,19 @@ def _improve(
         closing(Group(site.fleet)) as group,
         site.progress(stage.name, total=updates * steps, unit="agent-steps", done=done * steps) as show,
     ):
-        advance = group.update if site.fleet else update
         while done < updates and not _enough(stage, state):
             began = time.monotonic()
             state = source.renew(env, stage.algorithm, state)
-            state, gathered, learnt = advance(env, stage, source.bank, source.episodes, state)
+            state, gathered, learnt = group.update(env, stage, source.bank, source.episodes, state)
             done += 1
-            described = stage.algorithm.describe_loss(learnt)
-            if not math.isfinite(described["loss"]):  # before anything of it is kept
+            loss = float(learnt.loss)
+            if not math.isfinite(loss):  # before anything of it is kept
                 raise InputError(
-                    f"{site.folder}: {stage.name}: loss: {described['loss']} after {done * steps:,} agent-steps (begin "
-                    "again with a lower optimiser.learning_rate or optimiser.clip)"
+                    f"{site.folder}: {stage.name}: loss: {loss} after {done * steps:,} agent-steps (begin again with a "
+                    "lower optimiser.learning_rate or optimiser.clip)"
                 )
             if done % stage.evaluate_every == 0 or done == updates:
-                row = stage.algorithm.describe(gathered) | described
+                row = stage.algorithm.describe(gathered) | stage.algorithm.describe_loss(learnt)
                 row |= {"seconds": time.monotonic() - began} | group.figures()
                 state = _judged(stage, judge, state, journal, site, done * steps, row)
             over = done == updates or _enough(stage, state)

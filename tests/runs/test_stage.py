@@ -10,9 +10,9 @@ from fixtures_runs import silent
 
 from drivetrain.banks.part import Part
 from drivetrain.banks.resident import Resident
+from drivetrain.fleet import group as group_module
 from drivetrain.fleet.group import Fleet
 from drivetrain.fleet.table import Table
-from drivetrain.runs import stage as stage_module
 from drivetrain.runs.checkpoints import finished
 from drivetrain.runs.criteria import Criterion, Validation
 from drivetrain.runs.journal import read_metrics
@@ -63,14 +63,14 @@ def go(run, site):
 @pytest.fixture
 def updates(monkeypatch):
     """Counts updates, and keeps the policy after each."""
-    policies, update = [], stage_module.update
+    policies, update = [], group_module.update
 
     def counted(*arguments):
         result = update(*arguments)
         policies.append(jax.tree.map(np.array, result[0].policy))
         return result
 
-    monkeypatch.setattr(stage_module, "update", counted)
+    monkeypatch.setattr(group_module, "update", counted)
     return policies
 
 
@@ -98,7 +98,7 @@ def test_patience_ends_a_stage_early_and_the_best_is_kept(go, site, updates):
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_one_line_and_nothing_of_it_is_kept(go, site, monkeypatch):
-    made, update = [], stage_module.update
+    made, update = [], group_module.update
 
     def broken(*arguments):
         state, gathered, learnt = update(*arguments)
@@ -106,7 +106,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_one_line_and_nothing_of_it_i
         loss = learnt.loss * jax.numpy.nan if len(made) == 3 else learnt.loss
         return state, gathered, replace(learnt, loss=loss)
 
-    monkeypatch.setattr(stage_module, "update", broken)
+    monkeypatch.setattr(group_module, "update", broken)
     with pytest.raises(InputError, match="bc_ppo: loss: nan after 96 agent-steps .*learning_rate"):
         go(0.5, patience=0)
     steps = [int(file.stem.rpartition("-")[2]) for file in finished(site.folder / "checkpoints" / "bc_ppo")]
