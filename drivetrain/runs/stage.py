@@ -83,14 +83,14 @@ def _improve(
             state = source.renew(env, stage.algorithm, state)
             state, gathered, learnt = group.update(env, stage, source.bank, source.episodes, state)
             done += 1
-            loss = float(learnt.loss)
-            if not math.isfinite(loss):  # before anything of it is kept
+            told = stage.algorithm.describe_loss(jax.device_get(learnt))
+            if not math.isfinite(told["loss"]):  # before anything of it is kept
                 raise InputError(
-                    f"{site.folder}: {stage.name}: loss: {loss} after {done * steps:,} agent-steps (begin again with a "
-                    "lower optimiser.learning_rate or optimiser.clip)"
+                    f"{site.folder}: {stage.name}: loss: {told['loss']} after {done * steps:,} agent-steps "
+                    "(begin again with a lower optimiser.learning_rate or optimiser.clip)"
                 )
             if done % stage.evaluate_every == 0 or done == updates:
-                row = stage.algorithm.describe(gathered) | stage.algorithm.describe_loss(learnt)
+                row = stage.algorithm.describe(gathered) | told
                 row |= {"seconds": time.monotonic() - began} | group.figures()
                 state = _judged(stage, judge, state, journal, site, done * steps, row)
             over = done == updates or _enough(stage, state)
