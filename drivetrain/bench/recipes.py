@@ -16,8 +16,9 @@ from drivetrain.bench.learning import Bench
 from drivetrain.bench.measuring import Case, median_seconds
 from drivetrain.parallel import on_each
 from drivetrain.policy.base import count_parameters, first_memory
+from drivetrain.runs.learning import datasets, training_part, worlds_of
 from drivetrain.runs.run import Run
-from drivetrain.runs.training import datasets, prepare_dataset, training_part, worlds_of
+from drivetrain.runs.training import prepare_dataset
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Key
 

@@ -8,8 +8,8 @@ import tyro
 from drivetrain.data.store.shards import read_manifest
 from drivetrain.progress import progress
 from drivetrain.recipes.quickstart import quickstart
+from drivetrain.runs.learning import datasets
 from drivetrain.runs.run import Data
-from drivetrain.runs.training import datasets
 from drivetrain.studies.cross_play import Across, cross_play
 from drivetrain.studies.heads.plan import Budget as HeadsBudget
 from drivetrain.studies.heads.plan import Plan as HeadsPlan

@@ -52,7 +52,7 @@ def run(words: list[str]) -> None:
     if chosen.resume is not None and (chosen.out is not None or chosen.run != default.run):
         raise InputError(f"{chosen.resume}: resume: a run keeps its folder and configuration (give no other option)")
     folder = Path(chosen.resume or chosen.out or f"runs/{chosen.run.name}")
-    train(chosen.run, folder, resume=chosen.resume is not None, progress=progress)
+    train(chosen.run, folder, chosen.resume is not None, progress, words[0])
 
 
 def recipe(word: str) -> Run:

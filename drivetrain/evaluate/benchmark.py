@@ -18,7 +18,7 @@ from drivetrain.ending import EVALUATION
 from drivetrain.env import Env
 from drivetrain.evaluate.intervals import METHOD, mean, ratio
 from drivetrain.evaluate.metrics import LEAST_DISTANCE, RATES, Outcome, outcome
-from drivetrain.parallel import over_learners, shares
+from drivetrain.parallel import fetched, over_learners, shares
 from drivetrain.rollout import Considered, Driver, drive
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, Events, InputError, Key, record, replace
@@ -92,7 +92,7 @@ def evaluate(
     for start in range(0, len(rows), each):
         part = rows[start : start + each]
         padded = jnp.asarray(np.resize(part, each), jnp.int32)
-        result = _drive_chunk(env, bank, driver, padded, draw, steps)
+        result = fetched(_drive_chunk(env, bank, driver, padded, draw, steps))
         parts.append(_first(len(part), result))
         if progress is not None:
             progress(start + len(part), len(rows))

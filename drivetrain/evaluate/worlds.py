@@ -16,7 +16,7 @@ from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.evaluate.intervals import ratio
 from drivetrain.observe.sight import Sight
-from drivetrain.parallel import over_learners, shares
+from drivetrain.parallel import fetched, over_learners, shares
 from drivetrain.policy.base import Memory
 from drivetrain.rollout import Driver
 from drivetrain.sim.bank import Bank
@@ -74,7 +74,7 @@ def drive_worlds(env: Env, bank: Bank, driver: Driver, worlds: Int[np.ndarray, "
         jax.vmap(lambda n: jax.random.fold_in(key, n))(np.arange(len(rows))),
         steps,
     )
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(worlds)], lived)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(worlds)], fetched(lived))
 
 
 @eqx.filter_jit

@@ -31,7 +31,19 @@ from drivetrain.fleet.local import averaged, update
 from drivetrain.fleet.table import Closed, Table, Window
 from drivetrain.learn.algorithm import Algorithm, Carry, Figures, TrainState
 from drivetrain.learn.update import Learning, learn
-from drivetrain.parallel import Device, check_even, learner, left, mesh, on_one, over_learners, shared_out, total
+from drivetrain.parallel import (
+    Device,
+    check_even,
+    home,
+    learner,
+    left,
+    mesh,
+    on_one,
+    over_learners,
+    own_part,
+    own_shared_out,
+    total,
+)
 from drivetrain.policy.base import Policy
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, InputError, Key, Segment, component, replace
@@ -42,24 +54,32 @@ GRACE = 30.0
 
 @component
 class Fleet:
-    """Who gathers and who learns. Without actors both are one fused program."""
+    """Who gathers and who learns. Without actors both are one fused program; without groups there is one, in place."""
 
-    actors: int = 0  # threads that gather, beside the learner; 0: the fused program
+    groups: int = 0  # processes that learn together, each from its share of the scenes; 0: the one that was started
+    address: str = ""  # of the Ray cluster whose machines have them; empty: this one, which nobody else can reach
+    cores: int = 0  # of each group; 0: its share of this machine's
+    gpus: int = 0  # of each group
+    restarts: int = 5  # of all groups, at most, without an update between them
+    actors: int = 0  # of a group: threads that gather, beside the learner; 0: the fused program
     capacity: int = 2  # windows that wait to be learnt, at most, for each actor
     oldest_out: bool = False  # of a full table the oldest window makes room; else its actor waits
     synchronous: bool = False  # every policy drives one window in each scene, and is learnt from before the next
     delay: int = 0  # actors are given policies so many updates old
-    devices: int = 0  # of this process, the last ones: the actors' own; 0: they are on the learner's
-    patience: float = 600.0  # s that an actor may take for a window, compilation included
+    devices: int = 0  # of a process, the last ones: the actors' own; 0: they are on the learner's
+    patience: float = 600.0  # s that an actor may take for a window, and groups for an update, compilation included
 
     def __post_init__(self):
-        for name, least in (("actors", 0), ("capacity", 1), ("delay", 0), ("devices", 0)):
+        for name in ("groups", "cores", "gpus", "restarts", "actors", "capacity", "delay", "devices"):
+            least = 1 if name == "capacity" else 0
             if getattr(self, name) < least:
                 raise InputError(f"fleet.{name}: {getattr(self, name)} (at least {least})")
         if self.patience <= 0.0:
             raise InputError(f"fleet.patience: {self.patience} (seconds above 0)")
         if self.devices and not self.actors:
             raise InputError(f"fleet.devices: {self.devices} for no actor (set fleet.actors too)")
+        if self.address and not self.groups:
+            raise InputError(f"fleet.address: {self.address} for no group (set fleet.groups too)")
 
     def __bool__(self) -> bool:
         return self.actors > 0
@@ -70,14 +90,18 @@ class Fleet:
         return algorithm if exact else algorithm.behind()
 
     def check(self, learning: Learning) -> None:
-        """Raise `InputError` unless a group can learn so."""
+        """Raise `InputError` unless groups can learn so."""
+        groups = max(self.groups, 1)
+        if learning.scenes % groups:
+            raise InputError(f"fleet.groups: {groups} for {learning.scenes} scenes (choose a divisor)")
         if not self:
             return
         self.rules(learning.algorithm)
         if learning.league:
             raise InputError(f"fleet.actors: {self.actors} with a league (leave out one)")
-        if learning.scenes % self.actors:
-            raise InputError(f"fleet.actors: {self.actors} for {learning.scenes} scenes (choose a divisor)")
+        if learning.scenes // groups % self.actors:
+            of = "scenes" if groups == 1 else "scenes of each group"
+            raise InputError(f"fleet.actors: {self.actors} for {learning.scenes // groups} {of} (choose a divisor)")
 
 
 class Board:
@@ -150,7 +174,7 @@ class Group:
         self._version += 1
         if not self.fleet.synchronous:
             self.board.write(policy, self._version)
-        carry = shared_out(_joined([jax.device_put(carry, mesh().devices[0]) for carry in self._carries]))
+        carry = own_shared_out(_joined([jax.device_put(carry, home()) for carry in self._carries]))
         train = replace(train, policy=policy, average=average, optimiser=optimiser, step=step, key=key, carry=carry)
         return train, summed, learnt
 
@@ -167,13 +191,14 @@ class Group:
 
     def _begin(self, env: Env, learning: Learning, bank: Bank, episodes: Int[Array, "E"], train: TrainState) -> None:
         self.fleet.check(learning)
-        share = learning.scenes // self.fleet.actors
-        check_even(share, "fleet.actors: scenes of each")
+        groups = max(self.fleet.groups, 1)
+        share = learning.scenes // groups // self.fleet.actors
+        check_even(share * groups, "fleet.actors: scenes of each")
         self._version = int(train.step)
-        devices = left() or list(mesh().devices)
+        devices, carries = left() or list(mesh().local_devices), own_part(train.carry)
         for actor in range(self.fleet.actors):
             device, own = devices[actor % len(devices)], slice(actor * share, (actor + 1) * share)
-            carry = jax.device_put(jax.tree.map(lambda leaf, own=own: leaf[own], train.carry), device)
+            carry = jax.device_put(jax.tree.map(lambda leaf, own=own: leaf[own], carries), device)
             given = env, learning.algorithm, on_one(bank, device), on_one(episodes, device)
             drive = partial(self._drive, actor, device, given, carry)
             self._carries.append(carry)
@@ -199,8 +224,8 @@ class Group:
         """One window into the table, whole: where it ended."""
         self.table.begin(actor)
         carry, *driven = jax.block_until_ready(_gathered(*given, policy, np.int32(version), carry))
-        segments, gathered = jax.block_until_ready(shared_out(driven))
-        self.table.add(Window(actor, version, np.asarray(segments.id), (carry, (segments, gathered))))
+        ids = np.asarray(driven[0].id)
+        self.table.add(Window(actor, version, ids, (carry, jax.block_until_ready(own_shared_out(driven)))))
         return carry
 
 

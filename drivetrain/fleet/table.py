@@ -31,6 +31,10 @@ class Closed(Exception):
     """The table was closed: there is nobody to drive or learn for."""
 
 
+class Stuck(InputError):
+    """Nothing has come for too long: whoever watches may begin again."""
+
+
 @dataclass(frozen=True)
 class Window:
     """What one actor drove at a stretch."""
@@ -100,7 +104,7 @@ class Table:
     def take(self, version: int) -> Window:
         """The oldest window, for a learner whose policy is of that version; waits for one.
 
-        Raises `Closed`, the error of an actor that failed, and `InputError` where an actor has driven one window for
+        Raises `Closed`, the error of an actor that failed, and `Stuck` where an actor has driven one window for
         longer than `patience`, or nobody has added one for so long.
         """
         with self._changed:
@@ -159,5 +163,5 @@ class Table:
         left = self.patience - (self.clock() - since)
         if left <= 0.0:
             who = "no actor drives" if actor is None else f"actor {actor} is stuck"
-            raise InputError(f"fleet.patience: {who}: no window for {self.patience:g} s (go on with --resume)")
+            raise Stuck(f"fleet.patience: {who}: no window for {self.patience:g} s (go on with --resume)")
         return left

@@ -15,20 +15,26 @@ from drivetrain.types import InputError
 
 
 class Journal:
-    """Appends measurements. Opened with `keep`, it drops every line after that many: what a checkpoint has not seen."""
+    """Appends measurements. Opened with `keep`, it drops every line after that many: what a checkpoint has not seen.
 
-    def __init__(self, folder: Path, keep: int = 0, sinks: Sequence[Sink] = ()):
+    One that does not write counts its lines alone: of several processes of a run, one has the journal.
+    """
+
+    def __init__(self, folder: Path, keep: int = 0, sinks: Sequence[Sink] = (), writes: bool = True):
         self.file = folder / "metrics.jsonl"
         lines = read_metrics_text(self.file)[:keep]
-        write_atomically(self.file, "".join(line + "\n" for line in lines).encode())
-        self.lines, self.sinks = len(lines), sinks
-        self.events = SummaryWriter(str(folder / "events"))
+        self.lines, self.sinks, self.events = len(lines), sinks, None
+        if writes:
+            write_atomically(self.file, "".join(line + "\n" for line in lines).encode())
+            self.events = SummaryWriter(str(folder / "events"))
 
     def write(self, stage: str, step: int, figures: dict[str, float]) -> None:
         """One measurement of a stage, after so many agent-steps."""
+        self.lines += 1
+        if self.events is None:
+            return
         with open(self.file, "a") as stream:
             stream.write(json.dumps({"stage": stage, "step": step, **figures}) + "\n")
-        self.lines += 1
         for name, value in figures.items():
             self.events.add_scalar(f"{stage}/{name}", value, step)
         for sink in self.sinks:
@@ -36,7 +42,8 @@ class Journal:
 
     def close(self) -> None:
         """Flush what TensorBoard reads."""
-        self.events.close()
+        if self.events is not None:
+            self.events.close()
 
 
 def read_metrics_text(file: Path) -> list[str]:

@@ -11,6 +11,7 @@ import jax
 
 from drivetrain.data.store.streaming import State
 from drivetrain.fleet.group import Fleet
+from drivetrain.parallel import fetched, leads
 from drivetrain.runs.checkpoints import load_checkpoint, newest_good, read_notes, save_checkpoint
 from drivetrain.runs.wandb import Sink
 from drivetrain.types import InputError
@@ -56,11 +57,14 @@ class Site:
         self, stage: str, step: int, state: Any, lines: int, stream: State | None = None, done: bool = False
     ) -> None:
         """Keep a stage's state after `step`, how much of the journal it has seen, where its stream stands, and whether
-        it has come to its end.
+        it has come to its end. Of several processes all call this, and one writes.
         """
         notes = {"step": step, "lines": lines, "dataset": self.digest, "stream": stream, "done": done}
-        save_checkpoint(self.folder / "checkpoints" / stage, step, state, notes)
+        state = fetched(state)
+        if leads():
+            save_checkpoint(self.folder / "checkpoints" / stage, step, state, notes)
 
     def keep(self, stage: str, step: int, policy: Any) -> None:
         """Keep a policy of a stage as it was after so many agent-steps."""
-        save_checkpoint(self.folder / "policies" / stage, step, policy, {"dataset": self.digest}, keep=None)
+        if leads():
+            save_checkpoint(self.folder / "policies" / stage, step, policy, {"dataset": self.digest}, keep=None)

@@ -21,6 +21,7 @@ from drivetrain.env import Env
 from drivetrain.fleet.group import Group
 from drivetrain.fleet.local import begin, placed
 from drivetrain.learn.algorithm import TrainState
+from drivetrain.parallel import leads
 from drivetrain.policy.anchored import acting
 from drivetrain.policy.base import Policy
 from drivetrain.runs.criteria import Judge, Validation
@@ -59,7 +60,8 @@ def run_stage(
         return begin(env, stage, policy, source.bank, source.episodes, (keys[0], keys[1]))
 
     state, notes = site.restore(stage.name, first) or (first(), NOTHING | {"lines": lines})
-    judge, journal = stage.criterion.open(env, stage.algorithm, val), Journal(site.folder, notes["lines"], site.sinks)
+    judge = stage.criterion.open(env, stage.algorithm, val)
+    journal = Journal(site.folder, notes["lines"], site.sinks, leads())
     try:
         return _improve(stage, env, placed(state), notes["step"], source, judge, journal, site)
     finally:

@@ -1,8 +1,9 @@
-"""A run from recordings to report, in one process:
+"""A run from recordings to report:
 
     datasets → stages, one after the other, each from the best of the one before → evaluation → report
 
-Every stage starts from the newest good checkpoint, so a run that was killed ends with the figures of one that was not.
+Only the stages are learnt by several processes, where groups are asked for (`together`); all else is done here. Every
+stage starts from the newest good checkpoint, so a run that was killed ends with the figures of one that was not.
 """
 
 import hashlib
@@ -17,14 +18,9 @@ from jaxtyping import Bool
 
 from drivetrain.atomic import write_atomically
 from drivetrain.banks.part import Part
-from drivetrain.banks.resident import Resident
-from drivetrain.banks.source import Source
-from drivetrain.banks.streamed import Streamed, open_feed
-from drivetrain.banks.towns import TownSource, Worlds
 from drivetrain.data.store.atomic_folder import MANIFEST
 from drivetrain.data.store.converting import Settings, convert
 from drivetrain.data.store.shards import read_manifest
-from drivetrain.data.store.streaming import State
 from drivetrain.drivers import BASELINES
 from drivetrain.drivers.greedy import Greedy
 from drivetrain.evaluate.admission import admit_dataset
@@ -38,10 +34,10 @@ from drivetrain.policy.base import Policy, count_parameters
 from drivetrain.progress import counting
 from drivetrain.rollout import Driver
 from drivetrain.runs.configuration import to_json
-from drivetrain.runs.criteria import Validation
-from drivetrain.runs.run import Data, Run, Stage, env_of, on_recordings, open_run
+from drivetrain.runs.learning import datasets, folders, recordings, run_stages, worlds_of
+from drivetrain.runs.run import Data, Run, on_recordings, open_run
 from drivetrain.runs.site import Progress, Site
-from drivetrain.runs.stage import OpenSource, run_stage
+from drivetrain.runs.together import learn_together
 from drivetrain.runs.wandb import open_sinks
 from drivetrain.types import InputError, replace
 
@@ -51,16 +47,21 @@ SHOWN = 8
 """Of what a policy considers at each step of a replay, at most."""
 
 
-def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
+def train(run: Run, folder: Path, resume: bool, progress: Progress, recipe: str = "") -> None:
     """Train, evaluate and report; with `resume`, continue the run in `folder` by its own configuration.
+
+    `recipe`: FILE.py:FUNCTION that names its components, where they are not the package's.
 
     Raises:
         InputError: the folder is in the way, or no run's; the recordings or the dataset cannot be used.
     """
     run.wandb.client()  # a folder is not begun where it is asked for in vain
     run = open_run(run, folder, resume)
-    leave(run.fleet.devices)
     digest = "+".join(prepare_dataset(data, progress) for data in datasets(run))
+    if run.fleet.groups:
+        learn_together(run, folder, digest, recipe, progress)
+    else:
+        leave(run.fleet.devices)
     names = [stage.name for stage in run.stages]
     with open_sinks(run.wandb, folder, run.name, names, to_json(run)) as sinks:
         site = Site(folder, digest, progress, sinks, run.fleet)
@@ -69,11 +70,6 @@ def train(run: Run, folder: Path, resume: bool, progress: Progress) -> None:
         for sink in sinks:
             sink.conclude(figures)
     print(f"report: {write_report(folder)}")
-
-
-def datasets(run: Run) -> tuple[Data, ...]:
-    """The run's own dataset, and those that it also learns from."""
-    return (run.data, *run.more)
 
 
 def prepare_dataset(data: Data, progress: Progress) -> str:
@@ -92,75 +88,6 @@ def prepare_dataset(data: Data, progress: Progress) -> str:
     if any(ego.cause == "" for entry in manifest.recordings for ego in entry.egos):
         admit_dataset(data.dataset, progress)
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-# --------------------------------------------------------------------------------------------------------------- stages
-
-
-def run_stages(run: Run, site: Site) -> dict[str, Policy]:
-    """The best policy of every stage, by its name, in their order."""
-    key = jax.random.key(run.seed)
-    policy = jax.jit(lambda key: run.policy.build(run.env, key))(jax.random.fold_in(key, len(run.stages)))
-    where = {in_worlds: _surroundings(run, in_worlds) for in_worlds in {_in_worlds(run, each) for each in run.stages}}
-    best, lines = {}, 0
-    for number, stage in enumerate(run.stages):
-        own_key = jax.random.fold_in(key, number)
-        sources, validation = where[_in_worlds(run, stage)]
-        policy, lines = run_stage(stage, env_of(run, stage), policy, own_key, site, lines, sources, validation)
-        best[stage.name] = policy
-    return best
-
-
-def _in_worlds(run: Run, stage: Stage) -> bool:
-    return bool(run.asked) and not stage.recorded
-
-
-def _surroundings(run: Run, in_worlds: bool) -> tuple[OpenSource, Validation]:
-    """What opens a stage's scenes, and what its policies are judged on: worlds on maps, or recordings."""
-    if in_worlds:
-        source = TownSource(worlds_of(run, run.asked.maps, run.seed))
-        judged = run.asked.judged, round(run.asked.seconds / run.data.dt)
-        validation = Validation((), 1.0, worlds=worlds_of(run, run.asked.maps, run.seed + 1), judged=judged)
-        return lambda state: source, validation
-    env, goals = on_recordings(run)
-    folders, paths = _folders(run), env.traffic.needs_paths
-    share = run.own_share if len(folders) > 1 else 1.0
-    resident = training_part(run)
-    validation = Validation(folders, share, run.stream.slots, run.episode_seconds, paths, goals)
-
-    def open_source(state: State | None) -> Source:
-        if run.stream.slots:
-            return Streamed(open_feed(folders, run.stream, share, run.episode_seconds, paths, run.seed, state))
-        return Resident(resident, share)
-
-    return open_source, validation
-
-
-def recordings(run: Run) -> tuple[Data, ...]:
-    """The datasets of a run that hold recorded drives; of a run on maps, those of `more` alone."""
-    return run.more if run.asked else datasets(run)
-
-
-def _folders(run: Run) -> tuple[str, ...]:
-    return tuple(data.dataset for data in recordings(run))
-
-
-def training_part(run: Run) -> Part:
-    """The recordings that a run learns from, all of them resident."""
-    env, goals = on_recordings(run)
-    return Part(
-        _folders(run),
-        "train",
-        paths=env.traffic.needs_paths,
-        seconds=run.episode_seconds,
-        goals=goals,
-        controlled=run.controlled,
-    )
-
-
-def worlds_of(run: Run, maps: tuple[str, ...], seed: int) -> Worlds:
-    """Worlds on some maps of the run's dataset: goals, lights and beginnings are drawn by the seed."""
-    return Worlds(run.data.dataset, run.asked.town, maps, seed)
 
 
 # ----------------------------------------------------------------------------------------------------------- evaluation
@@ -187,7 +114,7 @@ def evaluate_run(run: Run, policies: dict[str, Policy], site: Site) -> dict[str,
 def _on_test_drives(run: Run, policies: dict[str, Policy], site: Site) -> list[dict[str, Any]]:
     """Figures of the policies and the baselines on each dataset of recordings; writes the replay of a run on them."""
     env, goals = on_recordings(run)
-    test = Part(_folders(run), "test", run.stream.slots, env.traffic.needs_paths, goals=goals)
+    test = Part(folders(run), "test", run.stream.slots, env.traffic.needs_paths, goals=goals)
     drivers: dict[str, Driver] = dict(BASELINES)
     drivers |= {name: Greedy(policy, env.dynamics, SHOWN) for name, policy in policies.items()}
     driven: dict[str, list[Evaluation]] = {name: [] for name in drivers}

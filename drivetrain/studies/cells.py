@@ -23,10 +23,11 @@ from drivetrain.policy.base import Policy
 from drivetrain.runs.checkpoints import load_checkpoint
 from drivetrain.runs.configuration import to_json
 from drivetrain.runs.journal import read_metrics
+from drivetrain.runs.learning import run_stages
 from drivetrain.runs.run import Data, Run, load_run, open_run
 from drivetrain.runs.site import NOTHING, Progress, Site
 from drivetrain.runs.stage import Best
-from drivetrain.runs.training import prepare_dataset, run_stages
+from drivetrain.runs.training import prepare_dataset
 from drivetrain.types import Array, InputError
 
 LEAST_PROGRESS = 0.9

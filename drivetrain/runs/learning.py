@@ -1,0 +1,87 @@
+"""What a run learns, and from what: its stages, one after the other, each from the best of the one before."""
+
+import jax
+
+from drivetrain.banks.part import Part
+from drivetrain.banks.resident import Resident
+from drivetrain.banks.source import Source
+from drivetrain.banks.streamed import Streamed, open_feed
+from drivetrain.banks.towns import TownSource, Worlds
+from drivetrain.data.store.streaming import State
+from drivetrain.policy.base import Policy
+from drivetrain.runs.criteria import Validation
+from drivetrain.runs.run import Data, Run, Stage, env_of, on_recordings
+from drivetrain.runs.site import Site
+from drivetrain.runs.stage import OpenSource, run_stage
+
+
+def datasets(run: Run) -> tuple[Data, ...]:
+    """The run's own dataset, and those that it also learns from."""
+    return (run.data, *run.more)
+
+
+def run_stages(run: Run, site: Site) -> dict[str, Policy]:
+    """The best policy of every stage, by its name, in their order."""
+    key = jax.random.key(run.seed)
+    policy = jax.jit(lambda key: run.policy.build(run.env, key))(jax.random.fold_in(key, len(run.stages)))
+    where = {in_worlds: _surroundings(run, in_worlds) for in_worlds in {_in_worlds(run, each) for each in run.stages}}
+    best, lines = {}, 0
+    for number, stage in enumerate(run.stages):
+        own_key = jax.random.fold_in(key, number)
+        sources, validation = where[_in_worlds(run, stage)]
+        policy, lines = run_stage(stage, env_of(run, stage), policy, own_key, site, lines, sources, validation)
+        best[stage.name] = policy
+    return best
+
+
+def _in_worlds(run: Run, stage: Stage) -> bool:
+    return bool(run.asked) and not stage.recorded
+
+
+def _surroundings(run: Run, in_worlds: bool) -> tuple[OpenSource, Validation]:
+    """What opens a stage's scenes, and what its policies are judged on: worlds on maps, or recordings."""
+    if in_worlds:
+        source = TownSource(worlds_of(run, run.asked.maps, run.seed))
+        judged = run.asked.judged, round(run.asked.seconds / run.data.dt)
+        validation = Validation((), 1.0, worlds=worlds_of(run, run.asked.maps, run.seed + 1), judged=judged)
+        return lambda state: source, validation
+    env, goals = on_recordings(run)
+    those, paths = folders(run), env.traffic.needs_paths
+    share = run.own_share if len(those) > 1 else 1.0
+    resident = training_part(run)
+    validation = Validation(those, share, run.stream.slots, run.episode_seconds, paths, goals)
+
+    def open_source(state: State | None) -> Source:
+        if run.stream.slots:
+            return Streamed(open_feed(those, run.stream, share, run.episode_seconds, paths, run.seed, state))
+        return Resident(resident, share)
+
+    return open_source, validation
+
+
+def recordings(run: Run) -> tuple[Data, ...]:
+    """The datasets of a run that hold recorded drives; of a run on maps, those of `more` alone."""
+    return run.more if run.asked else datasets(run)
+
+
+def folders(run: Run) -> tuple[str, ...]:
+    """Where those datasets stand."""
+    return tuple(data.dataset for data in recordings(run))
+
+
+def training_part(run: Run) -> Part:
+    """The recordings that a run learns from, all of them resident."""
+    env, goals = on_recordings(run)
+    return Part(
+        folders(run),
+        "train",
+        paths=env.traffic.needs_paths,
+        seconds=run.episode_seconds,
+        goals=goals,
+        controlled=run.controlled,
+    )
+
+
+def worlds_of(run: Run, maps: tuple[str, ...], seed: int) -> Worlds:
+    """Worlds on some maps of the run's dataset: goals, lights and beginnings are drawn by the seed."""
+    return Worlds(run.data.dataset, run.asked.town, maps, seed)

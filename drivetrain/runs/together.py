@@ -1,0 +1,75 @@
+"""Several processes that learn a run together: each its stages, and nothing after them."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from drivetrain.fleet.supervisor import Beat, Place, supervise
+from drivetrain.parallel import join, leads, leave, one_device_a_core
+from drivetrain.runs.configuration import to_json
+from drivetrain.runs.learning import run_stages
+from drivetrain.runs.recipe_file import load_recipe, names_file
+from drivetrain.runs.run import Run, load_run
+from drivetrain.runs.site import Progress, Show, Site
+from drivetrain.runs.wandb import open_sinks
+
+
+@dataclass(frozen=True)
+class Member:
+    """A `fleet.supervisor.Life`: the stages of the run in a folder, from its newest good checkpoint on."""
+
+    folder: str
+    digest: str  # of its datasets
+    recipe: str  # FILE.py:FUNCTION, where components are known by it
+    here: str  # the folder from which paths are meant
+
+    def __call__(self, place: Place, tell: Callable[[Beat], None]) -> None:
+        """To their end. Raises `InputError` where the run is wrong."""
+        os.chdir(self.here)
+        one_device_a_core()
+        join(place.address, place.count, place.rank)
+        if names_file(self.recipe):
+            load_recipe(self.recipe)
+        folder = Path(self.folder)
+        run = load_run(folder)
+        leave(run.fleet.devices)
+
+        @contextlib.contextmanager
+        def progress(title: str, total: int, unit: str, done: int = 0) -> Iterator[Show]:
+            def show(now: int, note: str = "") -> None:
+                tell(Beat(title, unit, now, total, note))
+
+            show(done)
+            yield show
+
+        with contextlib.ExitStack() as stack:
+            sinks = ()
+            if leads():
+                names = [stage.name for stage in run.stages]
+                sinks = stack.enter_context(open_sinks(run.wandb, folder, run.name, names, to_json(run)))
+            run_stages(run, Site(folder, self.digest, progress, sinks, run.fleet))
+
+
+def learn_together(run: Run, folder: Path, digest: str, recipe: str, progress: Progress) -> None:
+    """Have `run.fleet.groups` processes learn the run's stages; nothing is left to do where they have learnt them.
+
+    Raises `InputError` where the run is wrong, or the processes were begun again too often.
+    """
+    site = Site(folder, digest, progress)
+    if all(site.notes(stage.name)["done"] for stage in run.stages):
+        return
+    with contextlib.ExitStack() as stack:
+        shown: tuple[str, Show] | None = None
+
+        def watch(beat: Beat) -> None:
+            nonlocal shown
+            if not beat.title:
+                return
+            if shown is None or shown[0] != beat.title:
+                stack.close()
+                shown = beat.title, stack.enter_context(progress(beat.title, beat.total, beat.unit, beat.done))
+            shown[1](beat.done, beat.note)
+
+        supervise(run.fleet, Member(str(folder), digest, recipe, os.getcwd()), folder, watch)
