@@ -5,6 +5,7 @@ Those with two run in a process of their own (`on_two_devices`): how many there 
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -23,7 +24,20 @@ from drivetrain.fleet.local import begin, losses, update
 from drivetrain.learn.league import League
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Learning, Optimiser
-from drivetrain.parallel import check_even, leave, left, mesh, on_each, on_one, shared_out, shares
+from drivetrain.parallel import (
+    check_even,
+    fetched,
+    leads,
+    leave,
+    left,
+    mesh,
+    on_each,
+    on_one,
+    own_part,
+    own_shared_out,
+    shared_out,
+    shares,
+)
 from drivetrain.sim.building import make_bank
 from drivetrain.types import InputError, replace
 
@@ -34,6 +48,13 @@ import jax
 jax.config.update("jax_num_cpu_devices", 2)
 import test_parallel
 test_parallel.on_two_devices(sys.argv[1])
+"""
+JOINED = """
+import sys
+from drivetrain.parallel import join
+join(sys.argv[3], 2, int(sys.argv[2]))
+import test_parallel
+test_parallel.of_two_processes(sys.argv[1], int(sys.argv[2]))
 """
 LEARNING = Learning(
     Ppo(window=6),
@@ -86,7 +107,7 @@ def learnt() -> dict[str, np.ndarray]:
         "sums": jnp.stack(jax.tree.leaves(sums)),
     }
     assert len(train.carry.state.time.sharding.device_set) == len(train.policy.first.sharding.device_set) == mesh().size
-    return {name: np.asarray(value) for name, value in said.items()}
+    return {name: np.asarray(value) for name, value in fetched(said).items()}
 
 
 def apart(fleet: Fleet) -> np.ndarray:
@@ -125,6 +146,19 @@ def on_a_device_of_its_own() -> dict[str, np.ndarray]:
     raise AssertionError("no device was left to the learner")
 
 
+def of_two_processes(folder: str, rank: int) -> None:
+    """Runs in two processes of one device each, which join: the fused program, then a group of each with one actor."""
+    assert mesh().size == 2 and len(mesh().local_devices) == 1 and leads() == (rank == 0)
+    whole = jnp.arange(4)
+    assert own_part(shared_out(whole)).tolist() == [2 * rank, 2 * rank + 1]
+    together = own_shared_out(whole[2 * rank : 2 * rank + 2])
+    assert fetched(together).tolist() == whole.tolist()
+    keys = own_shared_out(jax.random.split(jax.random.key(0), 4)[2 * rank : 2 * rank + 2])
+    assert (jax.random.key_data(fetched(keys)) == jax.random.key_data(jax.random.split(jax.random.key(0), 4))).all()
+    said = learnt() | {"apart": apart(Fleet(groups=2, actors=1, synchronous=True))}
+    np.savez(Path(folder, f"joined-{rank}.npz"), **said)
+
+
 def on_two_devices(folder: str) -> None:
     """Runs in a process of its own."""
     assert mesh().size == 2 and shares(3) == 4 and shares(4) == 4
@@ -140,6 +174,29 @@ def on_two_devices(folder: str) -> None:
     np.savez(Path(folder, "learnt.npz"), **learnt())
     np.savez(Path(folder, "among.npz"), **among_past_ones())
     np.savez(Path(folder, "apart.npz"), **on_a_device_of_its_own())
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory):
+    """What each of two processes learnt."""
+    folder = tmp_path_factory.mktemp("joined")
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", JOINED, str(folder), str(rank), address],
+            env={**os.environ, "PYTHONPATH": paths},
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    ended = [(process.communicate(timeout=600)[1], process.returncode) for process in processes]
+    assert [code for _, code in ended] == [0, 0], ended[0][0][-3000:] + ended[1][0][-3000:]
+    return [dict(np.load(folder / f"joined-{rank}.npz")) for rank in range(2)]
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +230,16 @@ def test_two_learners_of_half_the_scenes_are_one_with_all(two):
     assert one["moved"].min() > 1e-5  # something was learnt, by every part
     for name, value in one.items():
         np.testing.assert_allclose(both[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_two_processes_that_join_learn_what_one_learns(joined):
+    """The mean gradient, and nothing else, goes between them: both have the same, and it is what one process has."""
+    one = learnt()
+    one["apart"] = one["policy"]
+    for said in joined:
+        for name, value in one.items():
+            np.testing.assert_allclose(said[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+    np.testing.assert_array_equal(joined[0]["policy"], joined[1]["policy"])
 
 
 def test_a_scene_meets_the_same_past_policy_wherever_it_is_driven(two):

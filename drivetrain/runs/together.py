@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from drivetrain.fleet.generation import keep
 from drivetrain.fleet.supervisor import Beat, Place, supervise
 from drivetrain.parallel import join, leads, leave, one_device_a_core
 from drivetrain.runs.configuration import to_json
@@ -72,4 +73,4 @@ def learn_together(run: Run, folder: Path, digest: str, recipe: str, progress: P
                 shown = beat.title, stack.enter_context(progress(beat.title, beat.total, beat.unit, beat.done))
             shown[1](beat.done, beat.note)
 
-        supervise(run.fleet, Member(str(folder), digest, recipe, os.getcwd()), folder, watch)
+        supervise(run.fleet, Member(str(folder), digest, recipe, os.getcwd()), folder, watch, keep)
