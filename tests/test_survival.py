@@ -1,11 +1,15 @@
 """Kill -9 at any moment of a run: `--resume` ends with the figures of a run that nobody disturbed, to the bit."""
 
+import importlib.util
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
+import uuid
+from pathlib import Path
 
 import pytest
 from fixtures_runs import dataset  # noqa: F401 - a fixture
@@ -77,3 +81,78 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(dataset, tmp_pa
     assert drive(killed, dataset, (killed / "config.json").exists(), more, compiled)
     assert kills > 1 and measured(killed) == measured(whole)
     assert not [file.name for file in killed.rglob("*") if file.name.startswith(".") or file.name.endswith(".part")]
+
+
+TOGETHER = {
+    "stages.1.agent-steps": 32 * 400,
+    "stages.1.evaluate-every": 100,
+    "stages.1.checkpoint-every": 10,
+    "fleet.groups": 2,
+    "fleet.restarts": 50,
+}
+KINDS = {
+    "a member": "ray::_Member",
+    "Ray on the machine": "/raylet ",
+    "Ray's head": "/gcs_server ",
+    "the keeper": "spawn_main",
+}
+MARK = "DRIVETRAIN_TEST"
+KILLS = 20
+
+
+def processes(mark):
+    """Command lines of whatever a run has begun, and of the run, by their numbers."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{MARK}={mark}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found[int(process.name)] = (process / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+    return found
+
+
+def begin_together(folder, data, environment):
+    """The run, or what continues it."""
+    resume = (folder / "config.json").exists()
+    here = ["--data.dataset", str(data), "--more.0.dataset", str(data)]
+    options = [word for name, value in (SMALL | TOGETHER).items() for word in (f"--{name}", str(value))]
+    where = ["--resume", str(folder)] if resume else ["--out", str(folder), *here, *options]
+    return subprocess.Popen([sys.executable, "-m", "drivetrain", "train", "quickstart", *where], env=environment)
+
+
+@pytest.mark.long
+def test_groups_of_which_anything_is_killed_again_and_again_end_like_those_that_were_left_alone(
+    dataset,  # noqa: F811
+    tmp_path,
+    compiled,
+):
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+    whole, killed, mark = tmp_path / "whole", tmp_path / "killed", uuid.uuid4().hex
+    environment = {**compiled, MARK: mark}
+    assert begin_together(whole, dataset, environment).wait(1800.0) == 0
+    moments, hit, run = random.Random(0), [], begin_together(killed, dataset, environment)
+    while len(hit) < KILLS and not (killed / "report.html").exists():
+        time.sleep(moments.uniform(2.0, 25.0))
+        kind = moments.choice([*KINDS, "the run itself"])
+        those = [process for process, command in processes(mark).items() if KINDS.get(kind, "nobody") in command]
+        if kind == "the run itself":
+            run.kill()
+        elif those:
+            with_luck = moments.choice(sorted(those))
+            try:
+                os.kill(with_luck, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        else:
+            continue
+        hit.append(kind)
+        if run.poll() is not None:
+            run = begin_together(killed, dataset, environment)
+    assert run.wait(1800.0) == 0
+    print(f"killed: {hit}")
+    assert len(hit) > KILLS // 4 and measured(killed) == measured(whole)
+    assert not [file.name for file in killed.rglob("*") if file.name.startswith(".") or file.name.endswith(".part")]
+    time.sleep(30.0)
+    assert not [command for command in processes(mark).values() if "ray" in command]

@@ -91,7 +91,15 @@ def supervise(fleet: Fleet, life: Life, folder: Path, watch: Watch, keeper: Keep
     tries, furthest = 0, -1
     while True:
         _note(folder, event="begun", groups=fleet.groups)
-        done, verdict = _kept(fleet, life, watch, keeper, folder / LOG)
+        heard: list[Beat] = []
+
+        def hear(beat: Beat, heard: list[Beat] = heard) -> None:
+            if beat.title and not heard:
+                heard.append(beat)
+                _note(folder, event="going", done=beat.done)
+            watch(beat)
+
+        done, verdict = _kept(fleet, life, hear, keeper, folder / LOG)
         if verdict.wrong:
             raise InputError(verdict.wrong)
         if verdict.fault:

@@ -71,7 +71,7 @@ def test_what_they_say_is_passed_on_until_they_end(tmp_path):
     heard = []
     supervise(FLEET, Tried(tmp_path), tmp_path, heard.append, ends)
     assert heard == [Beat("learn", "steps", 3, 3)]
-    assert [event["event"] for event in events(tmp_path)] == ["begun"]
+    assert [event["event"] for event in events(tmp_path)] == ["begun", "going"]
 
 
 def test_a_keeper_that_is_killed_is_followed_by_another(tmp_path):
