@@ -6,6 +6,7 @@
   drivetrain train RECIPE --out RUN               a dataset → a trained, evaluated policy and its report;
                                                   RECIPE: a name, or FILE.py:FUNCTION of yours
   drivetrain train RECIPE --resume RUN            continue from the newest good checkpoint
+  drivetrain status RUN                           where it stands: steps, rate, restarts, the last judgement
   drivetrain evaluate POLICY --data DIR           POLICY: a run, a checkpoint, or log | idm | constant
   drivetrain export RUN --out FOLDER              its policy with configuration and model card, for model hubs
   drivetrain view RUN|DIR|FILE                    look at a report, a dataset or a recording in the browser, or
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from drivetrain import __version__
 
-COMMANDS = ("data", "train", "evaluate", "export", "view", "study", "bench")
+COMMANDS = ("data", "train", "status", "evaluate", "export", "view", "study", "bench")
 """The first word of a command line: each is a file of `commands`, imported when it is called."""
 
 
