@@ -191,6 +191,11 @@ def fetched(tree: T) -> T:
     return jax.tree.map(of_leaf, tree)
 
 
+def agreed(number: int) -> int:
+    """The first process's number, in all of them. All processes call it at the same place."""
+    return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int64(number)))
+
+
 def check_even(rows: int, name: str = "scenes") -> None:
     """Raise `InputError` unless so many rows can be shared out evenly."""
     devices = mesh().size

@@ -1,28 +1,39 @@
-"""What apart costs and gives: the fused program against groups of one and two actors, on a drawn grid of roads.
+"""What apart costs and gives: the fused program, groups with actors, groups as processes; on a drawn grid of roads.
 
 Every kind runs alone: actors of another would take its time. A group is a pipeline, so what is given is the mean of all
-updates that were timed, and the CPU time of the whole process over them, not the median of single ones.
+updates that were timed, and the CPU time of all processes over them, not the median of single ones. Processes have a
+core each where they are on one machine, one of them too: two groups have twice the cores for the same scenes.
 """
 
 import dataclasses
+import importlib.util
+import json
+import math
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
 from drivetrain.bench.learning import Bench
 from drivetrain.bench.synthetic import Grid, grid_scenario
+from drivetrain.fleet.generation import keep
 from drivetrain.fleet.group import Fleet, Group
 from drivetrain.fleet.local import begin
-from drivetrain.parallel import on_each
+from drivetrain.fleet.supervisor import Beat, Place, supervise
+from drivetrain.learn.update import Learning
+from drivetrain.parallel import agreed, join, on_each, one_device_a_core
+from drivetrain.policy.base import Policy
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import make_bank
 from drivetrain.types import replace
 
 GRID = Grid()
 FLEETS = (Fleet(), Fleet(actors=1, synchronous=True), Fleet(actors=1), Fleet(actors=2))
+TOGETHER = (Fleet(groups=1, cores=1), Fleet(groups=2, cores=1), Fleet(groups=2, cores=1, actors=1))
 LEAST = 4
 """Updates that are timed, at least."""
 
@@ -40,6 +51,7 @@ class GroupRow:
     staleness_mean: float  # updates
     staleness_p95: float
     compile_seconds: float  # until the second update is done
+    gradient_bytes: float  # of an update that a group hands to the others; 0: there is one process
 
 
 def measure_groups(bench: Bench, scenes: int) -> Iterator[GroupRow]:
@@ -47,6 +59,35 @@ def measure_groups(bench: Bench, scenes: int) -> Iterator[GroupRow]:
     bank = on_each(make_bank([grid_scenario(GRID)], GRID.dt))
     for fleet in FLEETS:
         yield measure_group(bench, bank, scenes, fleet)
+    if importlib.util.find_spec("ray") is not None:
+        for fleet in TOGETHER:
+            yield measure_together(bench, scenes, fleet)
+
+
+def measure_together(bench: Bench, scenes: int, fleet: Fleet) -> GroupRow:
+    """Groups as processes, on Ray: what the first of them measured, and the CPU time of all."""
+    with tempfile.TemporaryDirectory() as folder:
+        supervise(fleet, Measured(bench, scenes, fleet, folder), Path(folder), lambda beat: None, keep)
+        rows = [GroupRow(**json.loads(file.read_text())) for file in sorted(Path(folder).glob("*.json"))]
+    return replace(rows[0], cpu_microseconds=sum(row.cpu_microseconds for row in rows))
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A `fleet.supervisor.Life`: measures as one of some groups, and leaves its row in a folder."""
+
+    bench: Bench
+    scenes: int
+    fleet: Fleet
+    folder: str
+
+    def __call__(self, place: Place, tell: Callable[[Beat], None]) -> None:
+        """From the grid to `RANK.json`."""
+        one_device_a_core()
+        join(place.address, place.count, place.rank)
+        bank = on_each(make_bank([grid_scenario(GRID)], GRID.dt))
+        row = measure_group(self.bench, bank, self.scenes, self.fleet)
+        Path(self.folder, f"{place.rank}.json").write_text(json.dumps(dataclasses.asdict(row)))
 
 
 def measure_group(bench: Bench, bank: Bank, scenes: int, fleet: Fleet) -> GroupRow:
@@ -60,10 +101,13 @@ def measure_group(bench: Bench, bank: Bank, scenes: int, fleet: Fleet) -> GroupR
             train, *_ = jax.block_until_ready(group.update(bench.env, learning, bank, episodes, train))
         compile_seconds = time.perf_counter() - begun
         group.figures()  # those of compilation are dropped
-        begun, cpu, updates = time.perf_counter(), time.process_time(), 0
-        while updates < LEAST or time.perf_counter() - begun < bench.seconds:
+        begun = time.perf_counter()
+        train, *_ = jax.block_until_ready(group.update(bench.env, learning, bank, episodes, train))
+        updates = agreed(max(LEAST, math.ceil(bench.seconds / (time.perf_counter() - begun))))
+        group.figures()
+        begun, cpu = time.perf_counter(), time.process_time()
+        for _ in range(updates):
             train, *_ = jax.block_until_ready(group.update(bench.env, learning, bank, episodes, train))
-            updates += 1
         elapsed, cpu, said = time.perf_counter() - begun, time.process_time() - cpu, group.figures()
     steps = updates * scenes * bank.episodes.track.shape[1] * bench.steps
     return GroupRow(
@@ -76,23 +120,33 @@ def measure_group(bench: Bench, bank: Bank, scenes: int, fleet: Fleet) -> GroupR
         staleness_mean=said.get("staleness_mean", 0.0),
         staleness_p95=said.get("staleness_p95", 0.0),
         compile_seconds=compile_seconds,
+        gradient_bytes=_bytes_between(learning, train.policy) if fleet.groups > 1 else 0.0,
     )
+
+
+def _bytes_between(learning: Learning, policy: Policy) -> float:
+    """The gradients of an update. What a ring moves of them is 2 (n − 1) / n times that, for n groups."""
+    return float(learning.epochs * learning.minibatches * sum(leaf.nbytes for leaf in jax.tree.leaves(policy)))
 
 
 def group_line(row: GroupRow) -> str:
     """A row of the table."""
     figures = f"{row.milliseconds:>10.1f} {row.rate:>14,.0f} {row.cpu_microseconds:>12.1f} {row.waiting:>8.0%}"
     stale = f"{row.staleness_mean:>10.2f} {row.staleness_p95:>5.0f}"
-    return f"{row.kind:>20} {row.scenes:>7} {figures} {stale} {row.compile_seconds:>10.1f}"
+    between = f"{row.gradient_bytes / 1e6:>10.2f}"
+    return f"{row.kind:>20} {row.scenes:>7} {figures} {stale} {between} {row.compile_seconds:>10.1f}"
 
 
 HEADING = (
     f"{'kind':>20} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'CPU µs/step':>12} {'waiting':>8} "
-    f"{'staleness':>10} {'p95':>5} {'compile s':>10}"
+    f"{'staleness':>10} {'p95':>5} {'MB between':>10} {'compile s':>10}"
 )
 
 
 def _kind(fleet: Fleet) -> str:
+    if fleet.groups:
+        apart = f" of {fleet.actors} actor{'s' * (fleet.actors > 1)}" if fleet else ""
+        return f"{fleet.groups} group{'s' * (fleet.groups > 1)}{apart}"
     if not fleet:
         return "fused"
     return f"{fleet.actors} actor{'s' * (fleet.actors > 1)}{', synchronous' * fleet.synchronous}"

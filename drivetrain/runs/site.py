@@ -58,11 +58,20 @@ class Site:
     ) -> None:
         """Keep a stage's state after `step`, how much of the journal it has seen, where its stream stands, and whether
         it has come to its end. Of several processes all call this, and one writes.
+
+        A disk that is full, or gone for a while, costs this checkpoint and not the run; only the last one must be kept.
         """
         notes = {"step": step, "lines": lines, "dataset": self.digest, "stream": stream, "done": done}
         state = fetched(state)
-        if leads():
+        if not leads():
+            return
+        try:
             save_checkpoint(self.folder / "checkpoints" / stage, step, state, notes)
+        except OSError as error:
+            if done:
+                raise
+            why = f"{error.filename or self.folder}: {error.strerror or error}"
+            print(f"drivetrain: {why}: no checkpoint after update {step} (make room: it goes on)", file=sys.stderr)
 
     def keep(self, stage: str, step: int, policy: Any) -> None:
         """Keep a policy of a stage as it was after so many agent-steps."""

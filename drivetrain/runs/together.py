@@ -62,15 +62,16 @@ def learn_together(run: Run, folder: Path, digest: str, recipe: str, progress: P
     if all(site.notes(stage.name)["done"] for stage in run.stages):
         return
     with contextlib.ExitStack() as stack:
-        shown: tuple[str, Show] | None = None
+        last, show = Beat(), None
 
         def watch(beat: Beat) -> None:
-            nonlocal shown
-            if not beat.title:
+            nonlocal last, show
+            if not beat.title or beat == last:
                 return
-            if shown is None or shown[0] != beat.title:
+            if show is None or beat.title != last.title:
                 stack.close()
-                shown = beat.title, stack.enter_context(progress(beat.title, beat.total, beat.unit, beat.done))
-            shown[1](beat.done, beat.note)
+                show = stack.enter_context(progress(beat.title, beat.total, beat.unit, beat.done))
+            show(beat.done, beat.note)
+            last = beat
 
         supervise(run.fleet, Member(str(folder), digest, recipe, os.getcwd()), folder, watch, keep)
