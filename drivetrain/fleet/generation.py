@@ -90,17 +90,19 @@ class _Member:
             probe.bind((host, 0))
             return f"{host}:{probe.getsockname()[1]}"
 
-    def live(self, life: Life, place: Place) -> str:
-        """Its life; what is wrong with the run, where it is the run."""
+    def live(self, life: Life, place: Place) -> Verdict:
+        """Its life, and how it ended. Errors are told in words: some cannot be sent to another process."""
         if place.cores:
             os.sched_setaffinity(0, place.cores)
         try:
             life(place, self._tell)
-        except Stuck:
-            raise
+        except OF_THE_MACHINE as error:
+            return Verdict(lost=_line(error))
         except InputError as error:
-            return str(error)
-        return ""
+            return Verdict(wrong=str(error))
+        except Exception:
+            return Verdict(fault=traceback.format_exc())
+        return Verdict()
 
     def beat(self) -> Beat:
         """How far it is."""
@@ -120,15 +122,15 @@ class _Generation:
         self.members = [ray.remote(_Member).options(**options).remote() for _ in range(fleet.groups)]
 
     def run(self, said: Connection) -> Verdict:
-        """Until all have ended, or one says that the run is wrong. Raises `_Lost`."""
+        """Until all have ended, or one of them otherwise than it should. Raises `_Lost`."""
         lives = self._begun()
         last, since = self._beats(), time.monotonic()
         while lives:
             ended, lives = self.ray.wait(lives, num_returns=1, timeout=ASKED_EVERY)
             for life in ended:
-                wrong = self._got(life)
-                if wrong:
-                    return Verdict(wrong=wrong)
+                verdict = self._got(life)
+                if verdict != Verdict():
+                    return verdict
             beats = last if ended else self._beats()
             said.send(beats[0])
             if beats != last or ended:
@@ -158,21 +160,17 @@ class _Generation:
         return self._got([member.beat.remote() for member in self.members], self.fleet.patience)
 
     def _got(self, promised: Any, seconds: float = ANSWERED_WITHIN) -> Any:
-        """What was promised. Raises `_Lost` where its process cannot go on, else what it raised."""
+        """What was promised. Raises `_Lost` where its process cannot keep it."""
         try:
             return self.ray.get(promised, timeout=seconds)
         except self.ray.exceptions.GetTimeoutError as error:
             raise _Lost(f"no answer for {seconds:g} s (is there room for {self.fleet.groups} groups?)") from error
-        except self.ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, OF_THE_MACHINE):
-                raise _Lost(_line(error.cause)) from error
-            raise
         except self.ray.exceptions.RayError as error:
             raise _Lost(_line(error)) from error
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 
 def _cores_of_each(fleet: Fleet) -> int:
@@ -193,7 +191,12 @@ def _cores(fleet: Fleet, number: int, of: int) -> tuple[int, ...]:
 
 def require_ray(fleet: Fleet) -> ModuleType:
     """Ray, which reads what it may do when it is first imported. Raises `InputError` where it is not installed."""
-    wanted = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    # A member is not a task to be tried again: where memory is short, the system decides.
+    wanted = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_memory_monitor_refresh_ms": "0",
+    }
     for name, value in (wanted if fleet.address else wanted | {BOUND: "0"}).items():
         os.environ.setdefault(name, value)
     try:
