@@ -187,3 +187,44 @@ def test_nobody_outlives_whoever_began_them(tmp_path, marked_environment):
 
 def told_of_long(folder):
     return list(folder.glob("long-*.json"))
+
+
+class Waiting:
+    """A life that waits for the end of its node the first time, and ends the second time."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __call__(self, place, tell):
+        import ray
+
+        folder = Path(self.folder)
+        tell(Beat("wait", "times", 1, 1))
+        (folder / f"node-{place.rank}-{uuid.uuid4().hex}").write_text(ray.get_runtime_context().get_node_id())
+        while len(list(folder.glob(f"node-{place.rank}-*"))) < 2:
+            time.sleep(0.1)
+
+
+@pytest.mark.long
+def test_a_machine_of_a_cluster_that_is_gone_is_replaced_by_one_that_is_left(tmp_path, marked_environment):
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = {node.node_id: node for node in (cluster.add_node(num_cpus=1) for _ in range(3))}
+    removed = []
+
+    def remove(beat):
+        begun = list(tmp_path.glob("node-1-*"))
+        if begun and not removed:
+            removed.append(begun[0].read_text())
+            cluster.remove_node(nodes[removed[0]], allow_graceful=False)
+
+    try:
+        supervise(Fleet(groups=2, address=cluster.address, patience=120.0), Waiting(tmp_path), tmp_path, remove, keep)
+    finally:
+        cluster.shutdown()
+    lines = [json.loads(line) for line in (tmp_path / EVENTS).read_text().splitlines()]
+    assert [line["event"] for line in lines if line["event"] != "going"] == ["begun", "lost", "begun"]
+    assert len(removed) == 1 and len(list(tmp_path.glob("node-1-*"))) == 2
+    latest = max(tmp_path.glob("node-1-*"), key=lambda file: file.stat().st_mtime)
+    assert latest.read_text() in set(nodes) - set(removed)
