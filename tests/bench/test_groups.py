@@ -1,10 +1,12 @@
 """A group and the fused program are measured on the same scenes. Speeds themselves are no tests."""
 
+import importlib.util
+
 import jax
 import pytest
 import scenes
 
-from drivetrain.bench.groups import HEADING, group_line, measure_group
+from drivetrain.bench.groups import HEADING, group_line, measure_group, measure_together
 from drivetrain.bench.learning import Bench
 from drivetrain.fleet.group import Fleet
 from drivetrain.learn.ppo import Ppo
@@ -24,3 +26,13 @@ def test_a_kind_counts_its_agent_steps_and_says_how_stale_it_was(fleet):
     assert row.cpu_microseconds > 0.0 and 0.0 <= row.waiting <= 1.0
     assert 0.0 <= row.staleness_mean <= row.staleness_p95 and (fleet or row.staleness_p95 == 0.0)
     assert len(group_line(row)) == len(HEADING)
+
+
+@pytest.mark.long
+def test_groups_as_processes_are_measured_together():
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+    row = measure_together(BENCH, 2, Fleet(groups=2, cores=1))
+    assert row.kind == "2 groups" and row.rate == pytest.approx(2 * 2 / (row.milliseconds / 1e3))
+    leaves = jax.tree.leaves(jax.eval_shape(lambda key: BENCH.policy.build(BENCH.env, key), jax.random.key(0)))
+    assert row.gradient_bytes == 4 * sum(leaf.size for leaf in leaves) and len(group_line(row)) == len(HEADING)
