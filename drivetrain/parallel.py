@@ -5,7 +5,6 @@ its own part of what is shared out: whoever reads the whole of it asks for it (`
 """
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -26,11 +25,6 @@ Device = Any
 
 HEARTBEAT = 10
 """Seconds without a sign of life after which a process that has joined counts as dead."""
-
-
-def one_device_a_core() -> None:
-    """Have JAX take each CPU core as a device of its own; before JAX is first used, and without effect on GPUs."""
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 
 def join(address: str, count: int, rank: int) -> None:

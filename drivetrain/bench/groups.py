@@ -25,7 +25,7 @@ from drivetrain.fleet.group import Fleet, Group
 from drivetrain.fleet.local import begin
 from drivetrain.fleet.supervisor import Beat, Place, supervise
 from drivetrain.learn.update import Learning
-from drivetrain.parallel import agreed, join, on_each, one_device_a_core
+from drivetrain.parallel import agreed, join, on_each
 from drivetrain.policy.base import Policy
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import make_bank
@@ -83,7 +83,6 @@ class Measured:
 
     def __call__(self, place: Place, tell: Callable[[Beat], None]) -> None:
         """From the grid to `RANK.json`."""
-        one_device_a_core()
         join(place.address, place.count, place.rank)
         bank = on_each(make_bank([grid_scenario(GRID)], GRID.dt))
         row = measure_group(self.bench, bank, self.scenes, self.fleet)

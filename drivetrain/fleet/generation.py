@@ -68,6 +68,9 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+ALONE_ON_A_CORE = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+
 class _Lost(Exception):
     """Members must be begun again, and why."""
 
@@ -93,7 +96,7 @@ class _Member:
     def live(self, life: Life, place: Place) -> Verdict:
         """Its life, and how it ended. Errors are told in words: some cannot be sent to another process."""
         if place.cores:
-            os.sched_setaffinity(0, place.cores)
+            _stay_on(place.cores)
         try:
             life(place, self._tell)
         except OF_THE_MACHINE as error:
@@ -169,6 +172,13 @@ class _Generation:
             raise _Lost(_line(error)) from error
 
 
+def _stay_on(cores: tuple[int, ...]) -> None:
+    """Of this process, before JAX begins: on one core XLA's threads would wait for each other by turning round."""
+    os.sched_setaffinity(0, cores)
+    if len(cores) == 1:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ALONE_ON_A_CORE}".strip()
+
+
 def _line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
@@ -182,10 +192,10 @@ def _cores_of_each(fleet: Fleet) -> int:
 
 def _cores(fleet: Fleet, number: int, of: int) -> tuple[int, ...]:
     """The cores of a member's own, where several share this machine; none: all of its machine."""
-    if fleet.gpus or fleet.address or of == 1:
-        return ()
     cores = sorted(os.sched_getaffinity(0))
     each = min(fleet.cores or max(len(cores) // of, 1), len(cores))
+    if fleet.gpus or fleet.address or each == len(cores):
+        return ()
     return tuple(sorted({cores[(number * each + core) % len(cores)] for core in range(each)}))
 
 

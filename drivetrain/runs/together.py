@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drivetrain.fleet.generation import keep
 from drivetrain.fleet.supervisor import Beat, Place, supervise
-from drivetrain.parallel import join, leads, leave, one_device_a_core
+from drivetrain.parallel import join, leads, leave
 from drivetrain.runs.configuration import to_json
 from drivetrain.runs.learning import run_stages
 from drivetrain.runs.recipe_file import load_recipe, names_file
@@ -29,7 +29,6 @@ class Member:
     def __call__(self, place: Place, tell: Callable[[Beat], None]) -> None:
         """To their end. Raises `InputError` where the run is wrong."""
         os.chdir(self.here)
-        one_device_a_core()
         join(place.address, place.count, place.rank)
         if names_file(self.recipe):
             load_recipe(self.recipe)
