@@ -108,6 +108,11 @@ def total(tree: T) -> T:
     return tree if mesh().size == 1 else jax.lax.psum(tree, LEARNERS)
 
 
+def most(tree: T) -> T:
+    """The largest over all learners, inside of `over_learners`."""
+    return tree if mesh().size == 1 else jax.lax.pmax(tree, LEARNERS)
+
+
 def learner() -> Any:
     """Which learner this is, inside of `over_learners`."""
     return 0 if mesh().size == 1 else jax.lax.axis_index(LEARNERS)

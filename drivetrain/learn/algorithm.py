@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.env import Env
+from drivetrain.learn.threshold import Sieve
 from drivetrain.policy.base import Distribution, Memory, Policy, remembers
 from drivetrain.rollout import Others
 from drivetrain.sim.bank import Bank
@@ -63,6 +64,7 @@ class TrainState:
     average: Policy | tuple[()]  # running mean of the policies so far; () where none is kept
     past: Policy | tuple[()]  # those of a league, leaves [size]; () where there is none
     optimiser: Any  # optax's state
+    sieve: Sieve | tuple[()]  # what a threshold remembers; () where there is none
     step: Int[Array, ""]  # steps of the optimiser
     key: Key
     carry: Carry  # [scenes]
