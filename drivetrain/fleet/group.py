@@ -74,6 +74,8 @@ class Fleet:
         if not self:
             return
         self.rules(learning.algorithm)
+        if learning.rebuilt:
+            raise InputError("rebuilt: windows of actors hold what was seen (set False, or fleet.actors to 0)")
         if learning.league:
             raise InputError(f"fleet.actors: {self.actors} with a league (leave out one)")
         if learning.scenes % self.actors:

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.env import Env
-from drivetrain.learn.algorithm import Algorithm, Batch, Figures, T, Total
+from drivetrain.learn.algorithm import Algorithm, Batch, Figures, T, Total, seen
 from drivetrain.learn.league import League
 from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.threshold import Sieve, Threshold
@@ -21,7 +21,7 @@ from drivetrain.policy.anchored import Anchored
 from drivetrain.policy.base import Policy
 from drivetrain.policy.separate import Pair
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, InputError, Key, component, replace
+from drivetrain.types import Array, InputError, Key, State, component, replace
 
 CACHED = 128
 """Steps whose gradient is taken at once on a CPU: their activations stay in a core's cache."""
@@ -94,6 +94,7 @@ class Learning:
     scenes: int = 128  # gathered from at once, by all learners together
     kept: float = 1.0  # share of what was gathered that is learnt from: that of the highest priority
     threshold: Threshold = Threshold()  # by which more or less is learnt from, instead
+    rebuilt: bool = False  # observations are not stored but made anew of the states, once per scene and step
     epochs: int = 1  # passes over it
     minibatches: int = 4  # of a pass
     league: League = League()  # past policies among the scenes' drivers
@@ -126,13 +127,14 @@ def learn(
     key: Key,
     total: Total = alone,
     sieve: Sieve | tuple[()] = (),
+    states: State | tuple[()] = (),
 ) -> tuple[Policy, Any, Figures]:
     """All passes over a batch [N, scenes]: the policy and the optimiser's state after them, means of the figures.
 
     Minibatches are drawn by *units*: single steps of all scenes at once, which lie side by side in memory and are
     hardly alike, or else single sequences. Where less than all is kept, they are dealt out anew; what a sieve lets
-    through is drawn by single sequences. The key is split: one for the orders of the passes (folded: for what is kept),
-    one for the losses.
+    through is drawn by single sequences. A batch without observations is shown those of the states [T, scenes]. The key
+    is split: one for the orders of the passes (folded: for what is kept), one for the losses.
     """
     order_key, loss_key = jax.random.split(key)
     if batch.steps.mask.shape[2] > 1:
@@ -148,7 +150,7 @@ def learn(
 
     def step(carry: tuple[Policy, Any], now: tuple[Array, Array | None, Key]) -> tuple[tuple[Policy, Any], Figures]:
         units, filled, key = now
-        slope, figures = gradient(learning, env, carry[0], bank, batch, units, key, total, filled)
+        slope, figures = gradient(learning, env, carry[0], bank, batch, units, key, total, filled, states)
         return apply(learning.optimiser, *carry, slope), figures
 
     (policy, optimiser), figures = jax.lax.scan(
@@ -181,6 +183,7 @@ def gradient(
     key: Key,
     total: Total = alone,
     filled: Int[Array, ""] | None = None,
+    states: State | tuple[()] = (),
 ) -> tuple[Policy, Figures]:
     """The slope of the mean loss over some units of a batch [units, …], of all learners, and means of its figures.
 
@@ -197,6 +200,7 @@ def gradient(
     def of_part(now: tuple[Int[Array, "part"], Int[Array, ""], Key]) -> tuple[Float[Array, ""], Policy, Figures]:
         part = _taken(batch, now[0], None if filled is None else filled - now[1])
         weight = jnp.sum(part.steps.mask, dtype=jnp.float32)
+        part = seen(env, bank, part, states)
 
         def loss(policy: Policy) -> tuple[Array, Figures]:
             mean, figures = algorithm.loss(env, policy, bank, part, moments, now[2])
