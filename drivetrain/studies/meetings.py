@@ -107,9 +107,10 @@ def matrix_table(corner: str, matrix: Matrix, title: Callable[[str], str] = str)
 
 
 def contrast_table(contrasts: Mapping[str, dict[str, Any]]) -> str:
-    """A figure a row, a traffic a column; goals reached in points of a hundred."""
+    """A figure a row, a traffic a column."""
     head = ["Hasty less conservative", *(f"among {others}" for others in contrasts)]
-    rows = [[title, *(_signed(each[name], name) for each in contrasts.values())] for name, title in COLUMNS.items()]
+    titles = COLUMNS | {"goals_reached": "Goals reached, points"}
+    rows = [[title, *(_signed(each[name], name) for each in contrasts.values())] for name, title in titles.items()]
     return plain_table(head, rows)
 
 
