@@ -43,7 +43,7 @@ def ratio(numerator: Figures, denominator: Figures, cluster: Int[Array, "n"], se
 
 
 def apart(
-    one: tuple[Figures, Figures], other: tuple[Figures, Figures], cluster: Int[Array, "n"], seed: int
+    one: tuple[Figures, Figures], other: tuple[Figures, Figures], cluster: Int[Array, "n"], seed: int = 0
 ) -> Interval:
     """`ratio` of one numerator and denominator less that of another, where both drove in the same clusters.
 
