@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
@@ -162,7 +163,7 @@ def own_part(tree: T) -> T:
         if _is_key(leaf):
             return jax.random.wrap_key_data(of_leaf(jax.random.key_data(leaf)))
         parts = sorted(leaf.addressable_shards, key=lambda part: part.index[0].start or 0)
-        return jax.numpy.concatenate([jax.device_put(part.data, home()) for part in parts])
+        return jnp.concatenate([jax.device_put(part.data, home()) for part in parts])
 
     return jax.tree.map(of_leaf, tree)
 
@@ -214,8 +215,26 @@ def over_learners(function: Callable[..., Any], given: tuple[bool, ...], gives: 
 
 
 def total(tree: T) -> T:
-    """The sum over all learners, inside of `over_learners`."""
-    return tree if mesh().size == 1 else jax.lax.psum(tree, LEARNERS)
+    """The sum over all learners, inside of `over_learners`: one exchange, however many leaves there are.
+
+    Between processes it is the number of exchanges that costs, not what small ones carry.
+    """
+    if mesh().size == 1:
+        return tree
+    leaves, structure = jax.tree.flatten(tree)
+    summed: dict[int, Any] = {}
+    for dtype in {leaf.dtype for leaf in leaves}:
+        those = [number for number, leaf in enumerate(leaves) if leaf.dtype == dtype]
+        row = jax.lax.psum(jnp.concatenate([leaves[number].ravel() for number in those]), LEARNERS)
+        ends = np.cumsum([leaves[number].size for number in those])
+        for number, part in zip(those, jnp.split(row, ends[:-1]), strict=True):
+            summed[number] = part.reshape(leaves[number].shape)
+    return jax.tree.unflatten(structure, [summed[number] for number in range(len(leaves))])
+
+
+def most(tree: T) -> T:
+    """The largest over all learners, inside of `over_learners`."""
+    return tree if mesh().size == 1 else jax.lax.pmax(tree, LEARNERS)
 
 
 def learner() -> Any:

@@ -23,6 +23,7 @@ from drivetrain.fleet.group import Fleet, Group
 from drivetrain.fleet.local import begin, losses, update
 from drivetrain.learn.league import League
 from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.threshold import Threshold
 from drivetrain.learn.update import Learning, Optimiser
 from drivetrain.parallel import (
     check_even,
@@ -83,6 +84,19 @@ def among_past_ones() -> dict[str, np.ndarray]:
         said[f"position {number}"] = np.array(train.carry.state.agents.position)  # a copy: what is trained is donated
         said[f"past {number}"] = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(train.past)])
     return said
+
+
+def above_a_threshold() -> dict[str, np.ndarray]:
+    """The policy, what a threshold remembers and the figures after two updates, by name."""
+    bank = make_bank([scenes.scenario(scenes.straight_road(agents=CARS, steps=24))], 0.2)
+    learning = replace(LEARNING, threshold=Threshold(share=0.9, rate=0.9))
+    train = begin(ENV, learning, recurrent(jax.random.key(0)), bank, ONLY, (jax.random.key(1), jax.random.key(2)))
+    for _ in range(2):
+        train, _, figures = update(ENV, learning, bank, ONLY, train)
+    return {
+        name: np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+        for name, tree in (("policy", train.policy), ("sieve", train.sieve), ("figures", figures))
+    }
 
 
 def learnt() -> dict[str, np.ndarray]:
@@ -173,6 +187,7 @@ def on_two_devices(folder: str) -> None:
     Path(folder, "said.json").write_text(json.dumps({"refused": refused, "halves": halves}))
     np.savez(Path(folder, "learnt.npz"), **learnt())
     np.savez(Path(folder, "among.npz"), **among_past_ones())
+    np.savez(Path(folder, "above.npz"), **above_a_threshold())
     np.savez(Path(folder, "apart.npz"), **on_a_device_of_its_own())
 
 
@@ -240,6 +255,14 @@ def test_two_processes_that_join_learn_what_one_learns(joined):
         for name, value in one.items():
             np.testing.assert_allclose(said[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
     np.testing.assert_array_equal(joined[0]["policy"], joined[1]["policy"])
+
+
+def test_what_is_above_a_threshold_is_that_of_all_learners(two):
+    """The largest advantage is one scene's; how many are left differs between the learners."""
+    both, one = dict(np.load(two[-1] / "above.npz")), above_a_threshold()
+    assert 0.0 < one["sieve"][1] < 1.0
+    for name, value in one.items():
+        np.testing.assert_allclose(both[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def test_a_scene_meets_the_same_past_policy_wherever_it_is_driven(two):

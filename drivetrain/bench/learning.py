@@ -23,6 +23,7 @@ from drivetrain.ending import retire
 from drivetrain.env import Env
 from drivetrain.fleet.local import begin, update
 from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.threshold import Sieve
 from drivetrain.learn.update import Learning, Optimiser
 from drivetrain.observe.sight import PAPER
 from drivetrain.parallel import on_each, over_learners
@@ -90,16 +91,18 @@ class Bench:
         learning, episodes = replace(self.learning, scenes=scenes), _all(bank)
         train = begin(self.env, learning, self._policy(), bank, episodes, (jax.random.key(1), jax.random.key(2)))
         begun = time.perf_counter()
-        train, *_ = jax.block_until_ready(update(self.env, learning, bank, episodes, train))
-        compile_seconds = time.perf_counter() - begun
+        program = update.lower(self.env, learning, bank, episodes, train).compile()
+        compile_seconds, memory = time.perf_counter() - begun, program.memory_analysis()
         state = [train]
 
         def once() -> None:
-            state[0], *_ = jax.block_until_ready(update(self.env, learning, bank, episodes, state[0]))
+            state[0], *_ = jax.block_until_ready(program(bank, episodes, state[0]))
 
         elapsed = median_seconds(once, self.seconds)
-        steps = scenes * _agents(bank) * self.steps
+        steps, sieve = scenes * _agents(bank) * self.steps, state[0].sieve
         whole = Case("train", scenes, 1e3 * elapsed, steps, steps / elapsed, compile_seconds, peak_megabytes())
+        learnt = 1.0 - float(sieve.dropped) if isinstance(sieve, Sieve) else learning.kept
+        whole = dataclasses.replace(whole, own_mb=memory.temp_size_in_bytes / 1e6 if memory else 0.0, learnt=learnt)
         driven, simulated = self.rollout(bank, scenes).milliseconds, self.sim(bank, scenes).milliseconds
         total = max(whole.milliseconds, driven)
         shares = {

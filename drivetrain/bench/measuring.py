@@ -56,5 +56,7 @@ class Case:
     peak_mb: float  # of the process on a CPU, of the device elsewhere; since the process began
     shares: dict[str, float] = dataclasses.field(default_factory=dict)  # of a training step's time
     decoded_mb: float = 0.0  # a second, of `load`
+    own_mb: float = 0.0  # that the program of `train` holds beside what it is given and gives
+    learnt: float = 1.0  # share of the steps that `train` learns from, in the last update
     memory_mb: tuple[float, ...] = ()  # of the process, at ten moments of `fresh`
     note: str = ""

@@ -55,7 +55,7 @@ def measure_recipe(run: Run, seconds: float) -> Whole:
     bench = Bench(env=run.env, policy=run.policy, learning=stage, seconds=seconds)
     row = bench.train(bank, stage.scenes)
     forward, peak = _forward_flops(run, bank), _peak_flops()
-    learnt = 3.0 * stage.kept * stage.epochs
+    learnt = 3.0 * row.learnt * stage.epochs
     device = jax.devices()[0]
     return Whole(
         recipe=run.name,
@@ -78,7 +78,8 @@ def recipe_line(row: Whole) -> str:
         f"{row.recipe}: {row.parameters:,} parameters on {row.device} ({row.cores} cores), jax {row.jax}\n"
         f"{train.rate:,.0f} agent-steps/s of whole training: {train.milliseconds:,.0f} ms an update of "
         f"{train.agent_steps:,} agent-steps ({train.scenes} worlds of {row.agents}), {shares}\n"
-        f"compiled in {train.compile_seconds:.0f} s, {train.peak_mb:,.0f} MB at most\n"
+        f"compiled in {train.compile_seconds:.0f} s, {train.peak_mb:,.0f} MB at most, "
+        f"of which the update holds {train.own_mb:,.0f} MB on each device while it runs\n"
         f"floor: {row.forward_flops / 1e3:,.0f} kFLOP a forward pass, {row.peak_flops / 1e9:,.0f} GFLOP/s in a matrix "
         f"product of {SIZE}: {1e3 * row.floor_seconds:,.0f} ms an update; it takes {row.above_floor:.1f} times that"
     )

@@ -5,6 +5,7 @@ independent draws; whole groups are resampled instead (Davison and Hinkley 1997,
 intervals are somewhat too narrow.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -38,17 +39,35 @@ def ratio(numerator: Figures, denominator: Figures, cluster: Int[Array, "n"], se
     A rate has a denominator of ones, a paired difference the difference of two outcomes as its numerator. Draws whose
     denominator is zero are left out. The same seed gives the same interval.
     """
-    top, bottom = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
-    if len(top) == 0 or bottom.sum() == 0:
-        return Interval(None, None, None, len(top))
+    return _of_ratios([(numerator, denominator)], cluster, seed)
+
+
+def apart(
+    one: tuple[Figures, Figures], other: tuple[Figures, Figures], cluster: Int[Array, "n"], seed: int = 0
+) -> Interval:
+    """`ratio` of one numerator and denominator less that of another, where both drove in the same clusters.
+
+    Both are resampled together, so that what a cluster does to either is no part of the difference.
+    """
+    return _of_ratios([one, other], cluster, seed)
+
+
+def _of_ratios(terms: Sequence[tuple[Figures, Figures]], cluster: Int[Array, "n"], seed: int) -> Interval:
+    """The first ratio less the sum of the others."""
+    pairs = [(np.asarray(top, np.float64), np.asarray(bottom, np.float64)) for top, bottom in terms]
+    count = len(pairs[0][0])
+    if count == 0 or any(bottom.sum() == 0 for _, bottom in pairs):
+        return Interval(None, None, None, count)
     _, row = np.unique(np.asarray(cluster), return_inverse=True)
-    tops, bottoms = np.bincount(row, top), np.bincount(row, bottom)
-    clusters = len(tops)
+    clusters = int(row.max()) + 1
     drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1.0 / clusters), size=SAMPLES)
-    below = drawn @ bottoms
-    values = (drawn @ tops)[below != 0] / below[below != 0]
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(top.sum() / bottom.sum()), float(low), float(high), len(top))
+    below = np.stack([drawn @ np.bincount(row, bottom) for _, bottom in pairs])
+    above = np.stack([drawn @ np.bincount(row, top) for top, _ in pairs])
+    there = (below != 0).all(axis=0)
+    drawn_ratios = above[:, there] / below[:, there]
+    low, high = np.quantile(drawn_ratios[0] - drawn_ratios[1:].sum(axis=0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    first, *rest = (float(top.sum() / bottom.sum()) for top, bottom in pairs)
+    return Interval(first - sum(rest), float(low), float(high), count)
 
 
 def mean(values: Figures, cluster: Int[Array, "n"], seed: int = 0) -> Interval:

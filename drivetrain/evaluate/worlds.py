@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from drivetrain.ending import retire
 from drivetrain.env import Env
-from drivetrain.evaluate.intervals import ratio
+from drivetrain.evaluate.intervals import apart, ratio
 from drivetrain.observe.sight import Sight
 from drivetrain.parallel import fetched, over_learners, shares
 from drivetrain.policy.base import Memory
@@ -149,30 +149,42 @@ def summarise_worlds(lived: Lived, dt: float, seed: int) -> dict[str, object]:
     A goal is missed by whoever's life ends before it. An agent that ends in a collision counts once, its counterpart
     too. Worlds are the clusters.
     """
-    alive, ends = np.asarray(lived.alive), causes(lived)
-    worlds = len(alive)
-    cluster = np.arange(worlds)
+    alive, sums, cluster = np.asarray(lived.alive), _sums(lived, dt), np.arange(len(lived.alive))
+    figures: dict[str, object] = {name: ratio(*pair, cluster, seed).as_json() for name, pair in sums.items()}
+    return figures | {
+        "goals": int(sums["goals_reached"][0].sum()),
+        "lives": {name: int(ended.sum()) for name, ended in causes(lived).items()},
+        "agent_km": round(float(sums["collision_per_km"][1].sum()), 3),
+        "agents": alive.shape[2],
+        "worlds": len(alive),
+        "seconds": round(alive.shape[1] * dt, 3),
+        "interval": METHOD,
+        "dt": round(float(dt), 6),
+        "seed": seed,
+    }
+
+
+def compare_worlds(one: Lived, other: Lived, dt: float, seed: int) -> dict[str, object]:
+    """Every figure of the one less that of the other, who lived in the same worlds: worlds are resampled for both."""
+    pairs, cluster = (_sums(one, dt), _sums(other, dt)), np.arange(len(one.alive))
+    return {name: apart(pair, pairs[1][name], cluster, seed).as_json() for name, pair in pairs[0].items()}
+
+
+def _sums(lived: Lived, dt: float) -> dict[str, tuple[Float[np.ndarray, "w"], Float[np.ndarray, "w"]]]:
+    """Of each world, what a figure counts and what of."""
+    alive, worlds = np.asarray(lived.alive), len(lived.alive)
 
     def total(values: Array) -> np.ndarray:
         return np.where(alive, values, 0.0).reshape(worlds, -1).sum(axis=1)
 
     km = total(np.abs(np.asarray(lived.speed))) * dt / 1000.0
     goals = total(np.asarray(lived.events.goal))
-    counts = {name: ended.reshape(worlds, -1).sum(axis=1).astype(float) for name, ended in ends.items()}
+    counts = {name: ended.reshape(worlds, -1).sum(axis=1).astype(float) for name, ended in causes(lived).items()}
     missed = np.sum([count for name, count in counts.items() if name != "arrived"], axis=0)
     incidents = np.sum([counts[name] for name in INCIDENTS], axis=0)
-    figures: dict[str, object] = {"goals_reached": ratio(goals, goals + missed, cluster, seed).as_json()}
-    figures |= {f"{name}_per_km": ratio(counts[name], km, cluster, seed).as_json() for name in (*CAUSES, "late")}
-    figures["km_between_incidents"] = ratio(km, incidents, cluster, seed).as_json()
-    figures["speed"] = ratio(1000.0 * km, total(np.ones(alive.shape)) * dt, cluster, seed).as_json()
-    return figures | {
-        "goals": int(goals.sum()),
-        "lives": {name: int(count.sum()) for name, count in counts.items()},
-        "agent_km": round(float(km.sum()), 3),
-        "agents": alive.shape[2],
-        "worlds": worlds,
-        "seconds": round(alive.shape[1] * dt, 3),
-        "interval": METHOD,
-        "dt": round(float(dt), 6),
-        "seed": seed,
+    return {
+        "goals_reached": (goals, goals + missed),
+        **{f"{name}_per_km": (counts[name], km) for name in (*CAUSES, "late")},
+        "km_between_incidents": (km, incidents),
+        "speed": (1000.0 * km, total(np.ones(alive.shape)) * dt),
     }

@@ -27,15 +27,14 @@ import numpy as np
 from jaxtyping import Int
 
 from drivetrain.env import Env
-from drivetrain.fleet.local import averaged, update
+from drivetrain.fleet.local import averaged, learn_share, update
 from drivetrain.fleet.table import Closed, Table, Window
 from drivetrain.learn.algorithm import Algorithm, Carry, Figures, TrainState
-from drivetrain.learn.update import Learning, learn
+from drivetrain.learn.update import Learning
 from drivetrain.parallel import (
     Device,
     check_even,
     home,
-    learner,
     left,
     mesh,
     on_one,
@@ -97,6 +96,8 @@ class Fleet:
         if not self:
             return
         self.rules(learning.algorithm)
+        if learning.rebuilt:
+            raise InputError("rebuilt: windows of actors hold what was seen (set False, or fleet.actors to 0)")
         if learning.league:
             raise InputError(f"fleet.actors: {self.actors} with a league (leave out one)")
         if learning.scenes // groups % self.actors:
@@ -167,15 +168,24 @@ class Group:
         for window in windows:  # of two by the same actor, the later one stays
             self._carries[window.actor] = window.data[0]
         segments, gathered = zip(*(window.data[1] for window in windows), strict=True)
-        rest = train.average, train.optimiser, train.step, train.key
+        rest = train.average, (train.optimiser, train.sieve), train.step, train.key
         learning = replace(learning, algorithm=self.fleet.rules(learning.algorithm))
         policy, rest, summed, learnt = _learnt(env, learning, bank, segments, gathered, train.policy, rest)
-        average, optimiser, step, key = rest
+        average, (optimiser, sieve), step, key = rest
         self._version += 1
         if not self.fleet.synchronous:
             self.board.write(policy, self._version)
         carry = own_shared_out(_joined([jax.device_put(carry, home()) for carry in self._carries]))
-        train = replace(train, policy=policy, average=average, optimiser=optimiser, step=step, key=key, carry=carry)
+        train = replace(
+            train,
+            policy=policy,
+            average=average,
+            optimiser=optimiser,
+            sieve=sieve,
+            step=step,
+            key=key,
+            carry=carry,
+        )
         return train, summed, learnt
 
     def figures(self) -> dict[str, float]:
@@ -255,24 +265,23 @@ def _learnt(
 ) -> tuple[Policy, tuple[Any, Any, Int[Array, ""], Key], Figures, Figures]:
     """The learner's half of `local.update`, its keys split in the same way: of the segments [scenes] of some windows.
 
-    `rest` of the training state are the mean, the optimiser's state, the step and the key. The policy is not donated:
-    actors drive by it.
+    `rest` of the training state are the mean, the optimiser's state with the sieve, the step and the key. The policy is
+    not donated: actors drive by it.
     """
-    average, optimiser, step, key = rest
+    average, taught, step, key = rest
     prepare_key, learn_key, key = jax.random.split(key, 3)
 
-    def of_share(bank, segments, gathered, policy, optimiser, learn_key, keys):
+    def of_share(bank, segments, gathered, policy, taught, learn_key, keys):
         prepare = partial(learning.algorithm.prepare, env, policy, bank)
         batch = jax.vmap(prepare, (0, 0), 1)(_after(segments), keys)
-        own_key = jax.random.fold_in(learn_key, learner())
-        policy, optimiser, learnt = learn(learning, env, policy, optimiser, bank, batch, own_key, total)
+        policy, taught, learnt = learn_share(env, learning, bank, batch, policy, taught, learn_key)
         summed = total(jax.tree.map(lambda rows: jnp.sum(rows, axis=0), _after(gathered)))
-        return policy, optimiser, summed, learnt
+        return policy, taught, summed, learnt
 
     run = over_learners(of_share, (False, True, True, False, False, False, True), (False, False, False, False))
     keys = jax.random.split(prepare_key, learning.scenes)
-    policy, optimiser, summed, learnt = run(bank, segments, gathered, policy, optimiser, learn_key, keys)
-    return policy, (averaged(learning, average, policy), optimiser, step + 1, key), summed, learnt
+    policy, taught, summed, learnt = run(bank, segments, gathered, policy, taught, learn_key, keys)
+    return policy, (averaged(learning, average, policy), taught, step + 1, key), summed, learnt
 
 
 def _after(trees: Any) -> Any:

@@ -8,14 +8,15 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from drivetrain.env import Env
-from drivetrain.learn.algorithm import Algorithm, Batch, Carry, Figures, TrainState
+from drivetrain.learn.algorithm import Algorithm, Batch, Carry, Figures, TrainState, unseen
 from drivetrain.learn.league import Ring
+from drivetrain.learn.threshold import Sieve
 from drivetrain.learn.update import Learning, learn
-from drivetrain.parallel import check_even, learner, mesh, on_each, over_learners, shared_out, total
+from drivetrain.parallel import check_even, learner, mesh, most, on_each, over_learners, shared_out, total
 from drivetrain.policy.base import Policy
 from drivetrain.rollout import Others
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Key, replace
+from drivetrain.types import Array, Key, State, replace
 
 
 def begin(
@@ -40,6 +41,7 @@ def begin(
             average=copy(policy) if learning.averaging else (),
             past=learning.league.begin(policy),
             optimiser=state,
+            sieve=learning.threshold.begin(),
             step=count,
             key=keys[1],
             carry=carry,
@@ -75,25 +77,55 @@ def update(
     """
     prepare_key, learn_key, key = jax.random.split(train.key, 3)
 
-    def of_share(bank, episodes, policies, optimiser, version, learn_key, carry, keys):
-        carry, batch, gathered = _gathered(env, learning, bank, episodes, policies, version, carry, keys)
-        own_key = jax.random.fold_in(learn_key, learner())
-        policy, optimiser, learnt = learn(learning, env, policies[0], optimiser, bank, batch, own_key, total)
+    def of_share(bank, episodes, policies, rest, version, learn_key, carry, keys):
+        carry, batch, states, gathered = _gathered(env, learning, bank, episodes, policies, version, carry, keys)
+        policy, rest, learnt = learn_share(env, learning, bank, batch, policies[0], rest, learn_key, states)
         gathered = total(jax.tree.map(lambda rows: jnp.sum(rows, axis=0), gathered))
-        return policy, optimiser, carry, gathered, learnt
+        return policy, rest, carry, gathered, learnt
 
     run = over_learners(of_share, (False,) * 6 + (True, True), (False, False, True, False, False))
-    keys = jax.random.split(prepare_key, learning.scenes)
-    policy, optimiser, carry, gathered, learnt = run(
-        bank, episodes, (train.policy, train.past), train.optimiser, train.step, learn_key, train.carry, keys
+    keys, rest = jax.random.split(prepare_key, learning.scenes), (train.optimiser, train.sieve)
+    policy, (optimiser, sieve), carry, gathered, learnt = run(
+        bank, episodes, (train.policy, train.past), rest, train.step, learn_key, train.carry, keys
     )
     average = averaged(learning, train.average, policy)
     step = train.step + 1
     past = learning.league.after(train.past, policy, step)
     train = replace(
-        train, policy=policy, average=average, past=past, optimiser=optimiser, step=step, key=key, carry=carry
+        train,
+        policy=policy,
+        average=average,
+        past=past,
+        optimiser=optimiser,
+        sieve=sieve,
+        step=step,
+        key=key,
+        carry=carry,
     )
     return train, gathered, learnt
+
+
+def learn_share(
+    env: Env,
+    learning: Learning,
+    bank: Bank,
+    batch: Batch,
+    policy: Policy,
+    rest: tuple[Any, Sieve | tuple[()]],
+    key: Key,
+    states: State | tuple[()] = (),
+) -> tuple[Policy, tuple[Any, Sieve | tuple[()]], Figures]:
+    """One device's part in what all learn, inside of `over_learners`: its batch [N, scenes].
+
+    Without its observations, that comes with the states of its windows [T, scenes].
+    `rest` are the optimiser's state and the sieve. The key is folded with the learner's number.
+    """
+    optimiser, sieve = rest
+    if isinstance(sieve, Sieve):
+        sieve = learning.threshold.after(sieve, learning.algorithm.priority(batch), total, most)
+    key = jax.random.fold_in(key, learner())
+    policy, optimiser, learnt = learn(learning, env, policy, optimiser, bank, batch, key, total, sieve, states)
+    return policy, (optimiser, sieve), learnt
 
 
 def averaged(learning: Learning, average: Policy | tuple[()], policy: Policy) -> Policy | tuple[()]:
@@ -113,8 +145,9 @@ def _gathered(
     version: Int[Array, ""],
     carry: Carry,
     keys: Key,
-) -> tuple[Carry, Batch, Figures]:
-    """What this device's scenes give: carries [scenes], a batch [N, scenes], figures [scenes].
+) -> tuple[Carry, Batch, State | tuple[()], Figures]:
+    """What this device's scenes give: carries [scenes], a batch [N, scenes], states where observations are rebuilt
+    [T, scenes], figures [scenes].
 
     `policies` are the present one, and the ring of those past. Scene s meets row s modulo the ring's size, wherever it
     runs; a past policy's weights are read where they are, and not copied for each scene.
@@ -128,15 +161,21 @@ def _gathered(
             carry, segment, gathered = algorithm.gather_among(*given, others)
         else:
             carry, segment, gathered = algorithm.gather(*given)
-        return carry, algorithm.prepare(env, policy, bank, segment, key), gathered
+        batch = algorithm.prepare(env, policy, bank, segment, key)
+        return carry, (batch, segment.steps.state if learning.rebuilt else ()), gathered
 
     if not league:
-        return jax.vmap(of_scene, (0, 0, None), (0, 1, 0))(carry, keys, past)
-    once_each = jax.vmap(of_scene, (0, 0, 0), (0, 1, 0))
-    carry, keys = jax.tree.map(lambda leaf: leaf.reshape(-1, league.size, *leaf.shape[1:]), (carry, keys))
-    carry, batch, gathered = jax.vmap(once_each, (0, 0, None), (0, 1, 0))(carry, keys, league.met(past, version))
-    carry, gathered = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (carry, gathered))
-    return carry, jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), batch), gathered
+        carry, shown, gathered = jax.vmap(of_scene, (0, 0, None), (0, 1, 0))(carry, keys, past)
+    else:
+        once_each = jax.vmap(of_scene, (0, 0, 0), (0, 1, 0))
+        carry, keys = jax.tree.map(lambda leaf: leaf.reshape(-1, league.size, *leaf.shape[1:]), (carry, keys))
+        carry, shown, gathered = jax.vmap(once_each, (0, 0, None), (0, 1, 0))(carry, keys, league.met(past, version))
+        carry, gathered = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (carry, gathered))
+        shown = jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), shown)
+    batch, states = shown
+    if isinstance(states, State):
+        batch = unseen(algorithm, policy, batch, states)
+    return carry, batch, states, gathered
 
 
 def losses_of_episode(

@@ -18,10 +18,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.env import Env
+from drivetrain.learn.threshold import Sieve
 from drivetrain.policy.base import Distribution, Memory, Policy, remembers
 from drivetrain.rollout import Others
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, InputError, Key, Observation, Segment, component, record
+from drivetrain.types import Array, InputError, Key, Observation, Segment, State, component, record, replace
 
 Carry = Any
 """What an algorithm keeps of one scene from one window to the next: a pytree of arrays."""
@@ -40,10 +41,17 @@ Total = Callable[[T], T]
 
 
 @record
+class Origins:
+    """Of which states of a window observations are rebuilt, where they are not stored."""
+
+    place: Int[Array, "*N L"]  # number of (step, agent, scene), the scene running fastest
+
+
+@record
 class Sequences:
     """What a policy is shown again: N sequences of L steps each. L is 1 for policies without a memory."""
 
-    observation: Observation  # [N, L]
+    observation: Observation | Origins  # [N, L]; of a loss, always what is seen
     memory: Memory  # [N]: before the first step
     fresh: Bool[Array, "*N L"]  # the memory is the first memory again
     action: Any  # [N, L, …]: samples of the policy's distribution
@@ -63,6 +71,7 @@ class TrainState:
     average: Policy | tuple[()]  # running mean of the policies so far; () where none is kept
     past: Policy | tuple[()]  # those of a league, leaves [size]; () where there is none
     optimiser: Any  # optax's state
+    sieve: Sieve | tuple[()]  # what a threshold remembers; () where there is none
     step: Int[Array, ""]  # steps of the optimiser
     key: Key
     carry: Carry  # [scenes]
@@ -127,6 +136,13 @@ class Algorithm(ABC):
         """
         raise InputError(f"kept: {type(self).__name__} learns from all that it gathers (leave it at 1)")
 
+    def origins(self, policy: Policy, window: tuple[int, int]) -> Int[Array, "N L"]:
+        """For a window of so many steps and agents, the number of (step, agent) that each step of its batch is of.
+
+        Raises `InputError` for an algorithm that shows other things than what was seen at these, as by default.
+        """
+        raise InputError(f"rebuilt: {type(self).__name__} keeps what it shows (set False)")
+
     def moments(self, batch: Batch, total: Total) -> Moments:
         """What the loss must know of a whole minibatch, over all learners; nothing by default."""
         return ()
@@ -166,6 +182,33 @@ def cut(policy: Policy, segment: Segment, whole: bool | None = None) -> Sequence
     )
 
 
+def unseen(algorithm: Algorithm, policy: Policy, batch: Batch, states: State) -> Batch:
+    """A batch [N, scenes] of a window with these states [T, scenes], without its observations: nobody need hold them.
+
+    Raises `InputError` where the algorithm does not know which they are of.
+    """
+    steps, scenes, agents = states.alive.shape
+    place = algorithm.origins(policy, (steps, agents))[:, None] * scenes + jnp.arange(scenes)[:, None]
+    return replace(batch, steps=replace(batch.steps, observation=Origins(place)))
+
+
+def seen(env: Env, bank: Bank, batch: Batch, states: State | tuple[()]) -> Batch:
+    """Sequences with their observations, rebuilt of the states [T, scenes] of all windows; as they are without any.
+
+    Whatever is overlooked or misjudged is so again: it follows from the state alone (`sim/dice.py`).
+    """
+    if not isinstance(states, State):
+        return batch
+    steps, scenes, agents = states.alive.shape
+
+    def of_step(place: Int[Array, ""]) -> Observation:
+        step, agent, scene = jnp.unravel_index(place, (steps, agents, scenes))
+        return env.observer(bank, jax.tree.map(lambda leaf: leaf[step, scene], states), agent)
+
+    rebuilt = jax.vmap(jax.vmap(of_step))(batch.steps.observation.place)
+    return replace(batch, steps=replace(batch.steps, observation=rebuilt))
+
+
 def by_sequence(rows: T, whole: bool) -> T:
     """Leaves [T, C, …] as [C, T, …] where sequences are whole, else as [T · C, 1, …]."""
     if whole:
@@ -179,6 +222,7 @@ def unroll(policy: Policy, steps: Sequences, key: Key, ask: Ask) -> tuple[Any, F
     Distributions are asked where they stand: they may share what is too large to be held for each. The key is split
     once a step.
     """
+    assert isinstance(steps.observation, Observation)  # rebuilt by now (`seen`)
     keys = jax.random.split(key, steps.mask.shape)
 
     def answer(seen: Observation, memory: Memory, action: Any, key: Key) -> tuple[Any, Array, Memory]:

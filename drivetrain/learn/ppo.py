@@ -149,6 +149,10 @@ class Ppo(Algorithm):
         """The size of the advantage: the largest of a sequence."""
         return largest(batch.advantage, batch.steps.mask)
 
+    def origins(self, policy: Policy, window: tuple[int, int]) -> Int[Array, "N L"]:
+        """In the order of `cut`."""
+        return by_sequence(jnp.arange(window[0] * window[1]).reshape(window), remembers(policy))
+
     def moments(self, batch: Experience, total: Total) -> Advantages:
         """Mean and deviation of a minibatch's advantages; 0 and 1 where they are not normalised."""
         if not self.normalise:

@@ -10,20 +10,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.env import Env
-from drivetrain.learn.algorithm import Algorithm, Batch, Figures, T, Total
+from drivetrain.learn.algorithm import Algorithm, Batch, Figures, T, Total, seen
 from drivetrain.learn.league import League
 from drivetrain.learn.ppo import Ppo
+from drivetrain.learn.threshold import Sieve, Threshold
 from drivetrain.policy.anchored import Anchored
 from drivetrain.policy.base import Policy
 from drivetrain.policy.separate import Pair
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, InputError, Key, component
+from drivetrain.types import Array, InputError, Key, State, component, replace
 
 CACHED = 128
 """Steps whose gradient is taken at once on a CPU: their activations stay in a core's cache."""
+BLOCKS = 8
+"""Where a threshold says how much of a minibatch there is, and nothing how much is taken at once: parts of it, those
+that are full run.
+"""
 
 
 @component
@@ -88,6 +93,8 @@ class Learning:
     optimiser: Optimiser = Optimiser()
     scenes: int = 128  # gathered from at once, by all learners together
     kept: float = 1.0  # share of what was gathered that is learnt from: that of the highest priority
+    threshold: Threshold = Threshold()  # by which more or less is learnt from, instead
+    rebuilt: bool = False  # observations are not stored but made anew of the states, once per scene and step
     epochs: int = 1  # passes over it
     minibatches: int = 4  # of a pass
     league: League = League()  # past policies among the scenes' drivers
@@ -97,6 +104,8 @@ class Learning:
     def __post_init__(self):
         if not 0.0 < self.kept <= 1.0:
             raise InputError(f"kept: {self.kept} (a share above 0, at most 1)")
+        if self.threshold and self.kept < 1.0:
+            raise InputError(f"kept: {self.kept} beside a threshold (set it to 1, or threshold.share to 0)")
 
     def at_once(self) -> int:
         """Steps whose gradient is taken at once; 0: all of a minibatch."""
@@ -117,26 +126,35 @@ def learn(
     batch: Batch,
     key: Key,
     total: Total = alone,
+    sieve: Sieve | tuple[()] = (),
+    states: State | tuple[()] = (),
 ) -> tuple[Policy, Any, Figures]:
     """All passes over a batch [N, scenes]: the policy and the optimiser's state after them, means of the figures.
 
     Minibatches are drawn by *units*: single steps of all scenes at once, which lie side by side in memory and are
-    hardly alike, or else single sequences. Where less than all is kept, they are dealt out anew. The key is split: one
-    for the orders of the passes (folded: for what is kept), one for the losses.
+    hardly alike, or else single sequences. Where less than all is kept, they are dealt out anew; what a sieve lets
+    through is drawn by single sequences. A batch without observations is shown those of the states [T, scenes]. The key
+    is split: one for the orders of the passes (folded: for what is kept), one for the losses.
     """
     order_key, loss_key = jax.random.split(key)
     if batch.steps.mask.shape[2] > 1:
         batch = jax.tree.map(lambda leaf: leaf.reshape(-1, 1, *leaf.shape[2:]), batch)
     if learning.kept < 1.0:
         batch = foremost(learning, batch, jax.random.fold_in(order_key, 0))
-    units = _orders(order_key, batch.steps.mask.shape[0], learning)
+    if isinstance(sieve, Sieve):
+        batch = jax.tree.map(lambda leaf: leaf.reshape(-1, 1, *leaf.shape[2:]), batch)
+        left = learning.threshold.left(sieve, learning.algorithm.priority(batch)[:, 0])
+        units, filled = _orders_of(order_key, left, learning)
+    else:
+        units, filled = _orders(order_key, batch.steps.mask.shape[0], learning), None
 
-    def step(carry: tuple[Policy, Any], now: tuple[Array, Key]) -> tuple[tuple[Policy, Any], Figures]:
-        slope, figures = gradient(learning, env, carry[0], bank, batch, now[0], now[1], total)
+    def step(carry: tuple[Policy, Any], now: tuple[Array, Array | None, Key]) -> tuple[tuple[Policy, Any], Figures]:
+        units, filled, key = now
+        slope, figures = gradient(learning, env, carry[0], bank, batch, units, key, total, filled, states)
         return apply(learning.optimiser, *carry, slope), figures
 
     (policy, optimiser), figures = jax.lax.scan(
-        step, (policy, optimiser), (units, jax.random.split(loss_key, units.shape[0]))
+        step, (policy, optimiser), (units, filled, jax.random.split(loss_key, units.shape[0]))
     )
     return policy, optimiser, jax.tree.map(lambda means: jnp.mean(means, axis=0), figures)
 
@@ -164,36 +182,45 @@ def gradient(
     units: Int[Array, "n"],
     key: Key,
     total: Total = alone,
+    filled: Int[Array, ""] | None = None,
+    states: State | tuple[()] = (),
 ) -> tuple[Policy, Figures]:
     """The slope of the mean loss over some units of a batch [units, …], of all learners, and means of its figures.
 
-    It is summed over parts that fit a cache, each weighed by the steps that its mask counts. The key is split, one for
-    each part.
+    It is summed over parts that fit a cache, each weighed by the steps that its mask counts. Only the first `filled` of
+    the units count, where that is given, and only parts that have some of them are run: learners may differ in how
+    many. The key is split, one for each part.
     """
-    algorithm, count = learning.algorithm, len(units)
-    moments = algorithm.moments(_taken(batch, units), total)
-    of_unit = batch.steps.mask.shape[1] * batch.steps.mask.shape[2]
-    each = _divisor(count, max(learning.at_once() // of_unit, 1)) if learning.at_once() else count
-    keys = jax.random.split(key, count // each)
+    algorithm, of_unit = learning.algorithm, batch.steps.mask.shape[1] * batch.steps.mask.shape[2]
+    each = _at_once(learning, len(units), of_unit, filled is not None)
+    units = jnp.pad(units, (0, -len(units) % each))
+    moments = algorithm.moments(_taken(batch, units, filled), total)
+    keys = jax.random.split(key, len(units) // each)
 
-    def of_part(now: tuple[Int[Array, "part"], Key]) -> tuple[Float[Array, ""], Policy, Figures]:
-        part = _taken(batch, now[0])
+    def of_part(now: tuple[Int[Array, "part"], Int[Array, ""], Key]) -> tuple[Float[Array, ""], Policy, Figures]:
+        part = _taken(batch, now[0], None if filled is None else filled - now[1])
         weight = jnp.sum(part.steps.mask, dtype=jnp.float32)
+        part = seen(env, bank, part, states)
 
         def loss(policy: Policy) -> tuple[Array, Figures]:
-            mean, figures = algorithm.loss(env, policy, bank, part, moments, now[1])
+            mean, figures = algorithm.loss(env, policy, bank, part, moments, now[2])
             return weight * mean, jax.tree.map(lambda figure: weight * figure, figures)
 
         (_, figures), slope = jax.value_and_grad(loss, has_aux=True)(policy)
         return weight, slope, figures
 
-    parts = units.reshape(-1, each), keys
+    parts = units.reshape(-1, each), each * jnp.arange(len(keys)), keys
     if len(keys) == 1:
-        sums = of_part((units, keys[0]))
+        sums = of_part(jax.tree.map(lambda leaf: leaf[0], parts))
     else:
         first = jax.eval_shape(of_part, jax.tree.map(lambda leaf: leaf[0], parts))
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), first)
-        sums = jax.lax.scan(lambda sums, now: (jax.tree.map(jnp.add, sums, of_part(now)), None), nothing, parts)[0]
+
+        def add(number: Any, sums: Any) -> Any:
+            return jax.tree.map(jnp.add, sums, of_part(jax.tree.map(lambda leaf: leaf[number], parts)))
+
+        run = len(keys) if filled is None else (filled + each - 1) // each
+        sums = jax.lax.fori_loop(0, run, add, nothing)
     weight, slope, figures = total(sums)
     weight = jnp.maximum(weight, 1.0)
     return jax.tree.map(lambda leaf: leaf / weight, slope), jax.tree.map(lambda leaf: leaf / weight, figures)
@@ -205,11 +232,26 @@ def apply(optimiser: Optimiser, policy: Policy, state: Any, slope: Policy) -> tu
     return optax.apply_updates(policy, updates), state  # type: ignore[return-value,arg-type]
 
 
-def _taken(batch: Batch, units: Int[Array, "n"]) -> Batch:
-    """The sequences of some units, one after the other. One unit is a slice, which nobody copies."""
-    if len(units) == 1:
+def _taken(batch: Batch, units: Int[Array, "n"], filled: Int[Array, ""] | None = None) -> Batch:
+    """The sequences of some units, one after the other, all or only the first of them unmasked.
+
+    One unit is a slice, which nobody copies.
+    """
+    if len(units) == 1 and filled is None:
         return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, units[0], 0, keepdims=False), batch)
-    return jax.tree.map(lambda leaf: leaf[units].reshape(-1, *leaf.shape[2:]), batch)
+    taken = jax.tree.map(lambda leaf: leaf[units].reshape(-1, *leaf.shape[2:]), batch)
+    if filled is None:
+        return taken
+    mask = taken.steps.mask & (jnp.arange(len(units)) < filled)[:, None]
+    return replace(taken, steps=replace(taken.steps, mask=mask))
+
+
+def _at_once(learning: Learning, count: int, of_unit: int, some: bool) -> int:
+    """Units of a minibatch of so many whose gradient is taken at once: a divisor, but where only some of them count."""
+    each = learning.at_once() and min(max(learning.at_once() // of_unit, 1), count)
+    if some:
+        return each or -(-count // BLOCKS)
+    return _divisor(count, each or count)
 
 
 def _divisor(count: int, most: int) -> int:
@@ -223,3 +265,24 @@ def _orders(key: Key, count: int, learning: Learning) -> Int[Array, "minibatches
     size = max(count // learning.minibatches, 1)
     orders = jax.vmap(lambda key: jax.random.permutation(key, count))(keys)
     return orders[:, : count // size * size].reshape(-1, size)
+
+
+def _orders_of(
+    key: Key, left: Bool[Array, "count"], learning: Learning
+) -> tuple[Int[Array, "minibatches units"], Int[Array, "minibatches"]]:
+    """Those of the units that are left, shared out evenly, and how many of each minibatch's units are: its first ones.
+
+    As many minibatches as ever, so that the optimiser's schedule stands; they are the smaller, the less is left.
+    """
+    count, minibatches = len(left), learning.minibatches
+    there = jnp.sum(left, dtype=jnp.int32)
+    size = (there + minibatches - 1) // minibatches
+    first = jnp.minimum(size * jnp.arange(minibatches), there)
+    filled = jnp.minimum(there - first, size)
+    rows = jnp.minimum(first[:, None] + jnp.arange(-(-count // minibatches)), count - 1)
+
+    def order(key: Key) -> Int[Array, "minibatches units"]:
+        return jnp.argsort(jnp.where(left, jax.random.uniform(key, (count,)), 2.0))[rows]
+
+    orders = jax.vmap(order)(jax.random.split(key, learning.epochs))
+    return orders.reshape(-1, orders.shape[-1]), jnp.tile(filled, learning.epochs)

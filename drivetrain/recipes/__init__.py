@@ -4,7 +4,7 @@ from drivetrain.recipes.apg import quickstart_apg
 from drivetrain.recipes.loop import quickstart_loop
 from drivetrain.recipes.paper import paper_2_5m, paper_25m, paper_750k
 from drivetrain.recipes.quickstart import quickstart, quickstart_gpu
-from drivetrain.recipes.self_play import self_play, self_play_anchored, self_play_anywhere
+from drivetrain.recipes.self_play import self_play, self_play_anchored, self_play_anywhere, self_play_styles
 
 RECIPES = {
     "quickstart": quickstart,
@@ -13,6 +13,7 @@ RECIPES = {
     "quickstart-apg": quickstart_apg,
     "self-play": self_play,
     "self-play-anchored": self_play_anchored,
+    "self-play-styles": self_play_styles,
     "self-play-anywhere": self_play_anywhere,
     "paper-750k": paper_750k,
     "paper-2.5m": paper_2_5m,

@@ -90,6 +90,17 @@ def self_play_anchored() -> Run:
     return replace(run, name="self-play-anchored", more=(people.data, *people.more), stages=(cloning, stage))
 
 
+def self_play_styles() -> Run:
+    """The cheap task with a style for each: what its failures, lights and speeding cost is drawn, and shown to it.
+
+    Cars are alike and nobody is odd, so that whatever differs in how agents drive is their conditioning.
+    """
+    run = self_play()
+    styles = Styles(throttle=1.0, wheel=1.0, top_speed=1.0, power=1.0, blind=0.0, brakes=0.0)
+    env = replace(run.env, spawning=Anywhere(styles=styles), observer=replace(NEAR, traits=True))
+    return replace(run, name="self-play-styles", env=env)
+
+
 def self_play_anywhere() -> Run:
     """The full task at a size that two cores begin to learn: how far, `benchmarks/results/self-play.md` says."""
     run, steps = self_play(), 1_000_000_000

@@ -94,6 +94,7 @@ def _improve(
             if done % stage.evaluate_every == 0 or done == updates:
                 row = stage.algorithm.describe(gathered) | told
                 row |= {"seconds": time.monotonic() - began} | group.figures()
+                row |= stage.threshold.describe(state.sieve)
                 state = _judged(stage, judge, state, journal, site, done * steps, row)
             over = done == updates or _enough(stage, state)
             if done % stage.checkpoint_every == 0 or over:

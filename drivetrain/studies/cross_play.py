@@ -36,7 +36,7 @@ from drivetrain.runs.trained import Trained, load_policy
 from drivetrain.sim.traffic.base import Traffic
 from drivetrain.sim.traffic.follow import Follow
 from drivetrain.sim.traffic.replay import Replay
-from drivetrain.studies.meetings import SEED, Meetings, matrix_table
+from drivetrain.studies.meetings import SEED, Meetings, contrast_table, matrix_table
 from drivetrain.types import InputError, component, replace
 from drivetrain.view.page import build_page
 
@@ -67,7 +67,7 @@ def cross_play(across: Across, out: Path, progress: Progress) -> Path:
         show(1, "checkpoints")
         results["runs"] = meetings.among(egos, egos | {"idm": meetings.idm()})
         show(2, "runs")
-        results["styles"] = meetings.conditioned(trained.driver)
+        results["styles"], results["styles_apart"] = meetings.conditioned(trained.driver)
         show(3, "styles")
         results["dense"] = _dense(across, trained.run, trained.driver)
         show(4, "dense worlds")
@@ -136,6 +136,15 @@ def _recordings(policies: Mapping[str, Trained], data: str) -> dict[str, dict[st
     return tables
 
 
+def _styles(results: dict[str, Any], what: str) -> str:
+    """The matrix of styles, and what conditioning changes."""
+    apart = "The same worlds, resampled for both."
+    return (
+        f"<h2>In other styles</h2><p>{what}</p>{matrix_table('Ego', results['styles'])}"
+        f"<p>{apart}</p>{contrast_table(results['styles_apart'])}"
+    )
+
+
 def _page(results: dict[str, Any]) -> str:
     what = "Goals reached, and collisions per km, of the agents that the ego drives."
     parts = [
@@ -143,7 +152,7 @@ def _page(results: dict[str, Any]) -> str:
         matrix_table("Ego, agent-steps", results["checkpoints"], lambda steps: f"{int(steps):,}"),
         f"<h2>Among other runs</h2><p>{what} IDM goes along drives, whatever its goals.</p>",
         matrix_table("Ego", results["runs"]),
-        f"<h2>In other styles</h2><p>{what}</p>{matrix_table('Ego', results['styles'])}" if results["styles"] else "",
+        _styles(results, what) if results["styles"] else "",
         world_table({"dense": results["dense"]}, {"dense": "dense"}, "Dense and long, at 15 Hz"),
     ]
     for data, tables in results["recordings"].items():

@@ -18,7 +18,8 @@ from drivetrain.drivers.idm import IdmDriver
 from drivetrain.drivers.styled import Styled
 from drivetrain.drivers.tracked import Tracked
 from drivetrain.evaluate.tables import plain_table
-from drivetrain.evaluate.worlds import as_judged, drive_worlds, of_agents, summarise_worlds
+from drivetrain.evaluate.world_tables import COLUMNS
+from drivetrain.evaluate.worlds import Lived, as_judged, compare_worlds, drive_worlds, of_agents, summarise_worlds
 from drivetrain.rollout import Driver, Shared
 from drivetrain.runs.run import Run
 from drivetrain.sim.bank import Bank
@@ -52,15 +53,23 @@ class Meetings:
             for ego, one in egos.items()
         }
 
-    def conditioned(self, driver: Driver) -> Matrix:
-        """One driver in one style among itself in another; empty where agents of the run have no styles."""
-        spawning = self.run.env.spawning
+    def conditioned(self, driver: Driver) -> tuple[Matrix, dict[str, dict[str, Any]]]:
+        """One driver in one style among itself in another, and, by traffic, the hasty one less the conservative one.
+
+        Both empty where agents of the run have no styles.
+        """
+        spawning, dt = self.run.env.spawning, self.run.data.dt
         if not isinstance(spawning, Anywhere) or spawning.styles is None:
-            return {}
-        return {
-            ego: {others: self.figures(self._styled(driver, one, other)) for others, other in STYLES.items()}
+            return {}, {}
+        lived = {
+            ego: {others: self._lived(self._styled(driver, one, other)) for others, other in STYLES.items()}
             for ego, one in STYLES.items()
         }
+        matrix = {
+            ego: {others: summarise_worlds(one, dt, SEED) for others, one in row.items()} for ego, row in lived.items()
+        }
+        first, *_, last = lived.values()
+        return matrix, {others: compare_worlds(last[others], first[others], dt, SEED) for others in STYLES}
 
     def idm(self) -> Driver:
         """A rule as traffic: it goes along the drive that an agent begins on, whatever its goals."""
@@ -68,10 +77,14 @@ class Meetings:
 
     def figures(self, driver: Driver) -> dict[str, Any]:
         """Of the egos, where one driver drives everyone."""
-        rows, dt = np.resize(np.arange(len(self._bank.episodes.map)), self.worlds), self.run.data.dt
-        steps = round(self.run.asked.seconds / dt)
+        return summarise_worlds(self._lived(driver), self.run.data.dt, SEED)
+
+    def _lived(self, driver: Driver) -> Lived:
+        """What the egos lived."""
+        rows = np.resize(np.arange(len(self._bank.episodes.map)), self.worlds)
+        steps = round(self.run.asked.seconds / self.run.data.dt)
         lived = drive_worlds(self.run.env, self._bank, driver, rows, steps, jax.random.key(SEED))
-        return summarise_worlds(of_agents(lived, np.flatnonzero(self._mine)), dt, SEED)
+        return of_agents(lived, np.flatnonzero(self._mine))
 
     def _styled(self, driver: Driver, ego: Styles, traffic: Styles) -> Styled:
         keys = jax.random.split(jax.random.key(SEED), len(self._mine))
@@ -91,6 +104,22 @@ def matrix_table(corner: str, matrix: Matrix, title: Callable[[str], str] = str)
     """Goals reached, and collisions per km, of the agents that the ego drives."""
     head = [corner, *(f"among {title(others)}" for others in next(iter(matrix.values())))]
     return plain_table(head, [[title(ego), *map(_cell, row.values())] for ego, row in matrix.items()])
+
+
+def contrast_table(contrasts: Mapping[str, dict[str, Any]]) -> str:
+    """A figure a row, a traffic a column."""
+    head = ["Hasty less conservative", *(f"among {others}" for others in contrasts)]
+    titles = COLUMNS | {"goals_reached": "Goals reached, points"}
+    rows = [[title, *(_signed(each[name], name) for each in contrasts.values())] for name, title in titles.items()]
+    return plain_table(head, rows)
+
+
+def _signed(figure: dict[str, Any], name: str) -> str:
+    if figure["value"] is None:
+        return "–"
+    scale = 100.0 if name == "goals_reached" else 1.0
+    value, low, high = (scale * figure[key] for key in ("value", "low", "high"))
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def _cell(figures: dict[str, Any]) -> str:

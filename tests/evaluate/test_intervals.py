@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivetrain.evaluate.intervals import mean, ratio
+from drivetrain.evaluate.intervals import apart, mean, ratio
 
 
 def test_equal_clusters_have_no_width():
@@ -70,3 +70,14 @@ def test_order_of_egos_changes_nothing(pairs, random):
     figures = [mean(np.array([v for v, _ in some]), np.array([c for _, c in some])) for some in (pairs, shuffled)]
     assert figures[0].as_json() == pytest.approx(figures[1].as_json(), abs=1e-9)
     assert figures[0].low - 1e-9 <= figures[0].value <= figures[0].high + 1e-9
+
+
+def test_what_a_cluster_does_to_both_is_no_part_of_their_difference():
+    random = np.random.default_rng(4)
+    levels, worlds = 10.0 * random.random(30), np.arange(30)
+    one, other = (levels + 1.0, np.ones(30)), (2.0 * levels, np.full(30, 2.0))
+    both = apart(one, other, worlds)
+    np.testing.assert_allclose((both.value, both.low, both.high), 1.0)
+    alone = ratio(*one, worlds)
+    assert alone.high is not None and alone.low is not None and alone.high - alone.low > 1.0
+    assert apart(one, (levels, np.zeros(30)), worlds).value is None

@@ -91,7 +91,7 @@ def test_past_policies_drive_the_last_agents_of_their_scenes_and_nothing_is_lear
     def gathered(ring, carry, updates):
         return _gathered(ENV, LEARNING, bank, EPISODES, (learner, ring), updates, carry, keys)
 
-    carry, batch, figures = gathered(ring, train.carry, jnp.int32(updates))
+    carry, batch, _, figures = gathered(ring, train.carry, jnp.int32(updates))
     jerk = np.asarray(batch.steps.action)[..., 0, 0].reshape(WINDOW, AGENTS, 4)
     mask = np.asarray(batch.steps.mask)[..., 0].reshape(WINDOW, AGENTS, 4)
     own, its = slice(AGENTS - OTHERS), slice(AGENTS - OTHERS, None)

@@ -8,6 +8,7 @@ import scenes
 from drivetrain.commands import train as command
 from drivetrain.fleet.local import begin, update
 from drivetrain.learn.league import League
+from drivetrain.learn.threshold import Threshold
 from drivetrain.policy.base import count_parameters
 from drivetrain.recipes import RECIPES
 from drivetrain.runs.configuration import from_json, to_json
@@ -40,6 +41,15 @@ def test_a_league_is_an_option_of_the_command_line(monkeypatch):
     command.run(["self-play", "--stages.0.league.size", "4", "--stages.0.league.share", "0.25"])
     (stage,), (plain,) = runs[0].stages, RECIPES["self-play"]().stages
     assert stage == replace(plain, league=League(size=4, share=0.25)) and not plain.league
+
+
+def test_what_is_learnt_from_and_held_are_options_of_the_command_line(monkeypatch):
+    runs = []
+    monkeypatch.setattr(command, "train", lambda run, *_, **__: runs.append(run))
+    words = ["--stages.0.kept", "1", "--stages.0.threshold.share", "0.01", "--stages.0.rebuilt"]
+    command.run(["self-play", *words])
+    (stage,), (plain,) = runs[0].stages, RECIPES["self-play"]().stages
+    assert stage == replace(plain, kept=1.0, threshold=Threshold(share=0.01), rebuilt=True)
 
 
 @pytest.mark.parametrize(("name", "number"), STAGES)

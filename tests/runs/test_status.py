@@ -6,12 +6,13 @@ import os
 import pytest
 from fixtures_runs import silent
 
+from drivetrain.commands import status as command
 from drivetrain.runs.status import status
 from drivetrain.runs.training import train
 from drivetrain.types import InputError, replace
 
 
-def test_where_a_run_stands(run, tmp_path):
+def test_where_a_run_stands(run, tmp_path, capsys):
     folder = tmp_path / "run"
     with pytest.raises(InputError, match=r"config\.json"):
         status(folder, 0.0)
@@ -27,6 +28,8 @@ def test_where_a_run_stands(run, tmp_path):
             )
         )
     )
+    command.run([str(folder)])
+    assert capsys.readouterr().out.startswith(f"{folder}: bc (stage 1 of 1)")
     line = status(folder, 80.0)
     rows = [json.loads(row) for row in (folder / "metrics.jsonl").read_text().splitlines()]
     last, stage = rows[-1], small.stages[0]

@@ -7,7 +7,7 @@ from drivetrain.observe.sight import Sight
 from drivetrain.rollout import Driver
 from drivetrain.sim.spawning.anywhere import Anywhere
 from drivetrain.sim.spawning.styles import Styles
-from drivetrain.studies.meetings import EGOS, STYLES, Meetings, matrix_table
+from drivetrain.studies.meetings import EGOS, STYLES, Meetings, contrast_table, matrix_table
 from drivetrain.types import replace
 
 BRAKES, GOES = -15.0, 4.0
@@ -57,7 +57,7 @@ def test_a_rule_drives_on_the_worlds_dynamics(meetings):
 
 
 def test_who_has_no_styles_is_not_conditioned(meetings):
-    assert meetings.conditioned(Careful()) == {}
+    assert meetings.conditioned(Careful()) == ({}, {})
 
 
 def test_the_ego_is_in_its_own_style_and_the_others_in_theirs(meetings):
@@ -65,7 +65,12 @@ def test_the_ego_is_in_its_own_style_and_the_others_in_theirs(meetings):
     env = replace(
         run.env, spawning=Anywhere(styles=Styles()), observer=Sight(agents=2, road=2, errand=True, traits=True)
     )
-    found = speeds(Meetings(replace(run, env=env), worlds=2).conditioned(Careful()))
+    matrix, contrasts = Meetings(replace(run, env=env), worlds=2).conditioned(Careful())
+    found = speeds(matrix)
     assert list(found) == list(STYLES) and all(list(row) == list(STYLES) for row in found.values())
     assert max(found["conservative"].values()) < 3.0 < 5.0 < min(found["hasty"].values())
     assert max(found["conservative"].values()) < min(found["median"].values())
+    for others, contrast in contrasts.items():
+        faster = found["hasty"][others] - found["conservative"][others]
+        assert contrast["speed"]["value"] == pytest.approx(faster) and contrast["speed"]["low"] > 1.0
+    assert contrast_table(contrasts).count("<td>") == 8 * len(STYLES)
