@@ -6,6 +6,10 @@ Written for one camera; batch with `jax.vmap`. The same program runs on CPUs and
 same picture. See `docs/camera.md` for what such pictures are not.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int, UInt
 
@@ -28,9 +32,9 @@ from drivetrain.camera.paint import thing_seen
 from drivetrain.camera.pinhole import Camera, Eye, finer, mounted, on_map
 from drivetrain.camera.shapes import AGENT, Thing
 from drivetrain.camera.sky import sky_seen
-from drivetrain.camera.surface import Colour, Footprint, edge_place, ground_seen, line_place, paint_kind, texels_at
+from drivetrain.camera.surface import Footprint, Texels, edge_place, ground_seen, line_place, paint_kind, texels_at
 from drivetrain.camera.things import Things, things_seen
-from drivetrain.camera.tiles import FARTHEST_SHADOW, Tiling, outlines, tiled_slopes, touching, untiled
+from drivetrain.camera.tiles import FARTHEST_SHADOW, Tiling, outlines, tiled_slopes, touching
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, State, component, record
 
@@ -102,19 +106,20 @@ def view_from(
     return View(eye, things, rims, blocks_of(things, eye, look.sun, casts), touched)
 
 
-def picture(renderer: Renderer, grounds: Ground, row: Int[Array, ""], view: View, look: Appearance) -> UInt[Array, "h w 3"]:
+def picture(
+    renderer: Renderer, grounds: Ground, row: Int[Array, ""], view: View, look: Appearance
+) -> UInt[Array, "h w 3"]:
     """Red, green and blue of every pixel."""
-    return developed(_colours(renderer, grounds, row, view, look)[0], look, renderer.oversampling)
+    return developed(_words(renderer, grounds, row, view, look, _first(renderer, view)), look, renderer.oversampling)
 
 
 def labelled(
     renderer: Renderer, grounds: Ground, row: Int[Array, ""], view: View, look: Appearance
 ) -> tuple[UInt[Array, "h w 3"], Labels]:
     """The picture, and what every pixel shows."""
-    words, labels = _colours(renderer, grounds, row, view, look)
-    times = renderer.oversampling
-    kept = Labels(*(part[::times, ::times] for part in (labels.depth, labels.agent, labels.thing, labels.paint)))
-    return developed(words, look, times), kept
+    first, times = _first(renderer, view), renderer.oversampling
+    words = _words(renderer, grounds, row, view, look, first)
+    return developed(words, look, times), _labels(renderer, grounds, row, view, look, first)
 
 
 def _rays(renderer: Renderer) -> tuple[Camera, Tiling]:
@@ -123,56 +128,130 @@ def _rays(renderer: Renderer) -> tuple[Camera, Tiling]:
     return (renderer.camera if times == 1 else finer(renderer.camera, times)), renderer.tiling
 
 
-def _colours(
-    renderer: Renderer, grounds: Ground, row: Int[Array, ""], view: View, look: Appearance
-) -> tuple[UInt[Array, "H W"], Labels]:
-    """Packed colours of every ray, and its labels."""
+def by_band(
+    renderer: Renderer, of_band: Callable[..., Array], *by_tile: Array, as_picture: bool = True
+) -> Array:
+    """A function of rays and of numbers by tile [T, …], each band of tiles after the other; its numbers [T, n] as they
+    stand in the picture, [H, W], or by tile again.
+
+    What one band computes stays in a core's cache; and the band is one program with one result, where XLA's CPU backend
+    would otherwise compute the same colours again for each that reads them.
+    """
     camera, tiling = _rays(renderer)
-    right, down = tiled_slopes(camera, tiling)
-    turn, place = view.eye.turn, view.eye.place
-    ray: Ray = tuple(turn[axis, 0] * right + turn[axis, 1] * down + turn[axis, 2] for axis in range(3))  # type: ignore
+    down, across = tiling.across(camera)
+    right, below = tiled_slopes(camera, tiling)
+
+    def in_order(rows: Array) -> Array:
+        rows = rows.reshape(-1, across, tiling.height, tiling.width)
+        return rows.swapaxes(1, 2).reshape(-1, across * tiling.width)
+
+    if jax.default_backend() == "cpu":
+        given = tuple(jnp.asarray(rows).reshape(down, across, *rows.shape[1:]) for rows in (right, below, *by_tile))
+        made = jax.lax.map(lambda rows: of_band(*rows), given)
+        # A loop of its own: within the other, every pixel would be computed where it is written to.
+        made = jax.lax.map(in_order, made) if as_picture else made
+    else:
+        made = jax.lax.optimization_barrier(of_band(jnp.asarray(right), jnp.asarray(below), *by_tile))
+        made = in_order(made) if as_picture else made
+    if not as_picture:
+        return made.reshape(down * across, -1)
+    return made.reshape(down * tiling.height, -1)[: camera.height, : camera.width]
+
+
+def _ray(eye: Eye, right: Array, below: Array) -> Ray:
+    turn = eye.turn
+    return tuple(turn[axis, 0] * right + turn[axis, 1] * below + turn[axis, 2] for axis in range(3))  # type: ignore
+
+
+def _first(renderer: Renderer, view: View) -> UInt[Array, "T n"]:
+    """What every ray meets first of the things: see `cast`. By tile."""
+
+    def of_band(right: Array, below: Array, touching: Array) -> Array:
+        return cast(view.blocks, touching.T, _ray(view.eye, right, below))
+
+    return by_band(renderer, of_band, view.touching.T, as_picture=False)
+
+
+class _Reached(NamedTuple):
+    """Where rays reach the ground, and whether it is what they show."""
+
+    depth: Array  # m
+    x: Array
+    y: Array
+    texels: Texels
+    footprint: Footprint
+    rise: Array  # slope upwards
+    seen: Array
+    met: Array  # m, of what is met before
+
+
+def _reached(camera: Camera, grounds: Ground, row: Array, eye: Eye, ray: Ray, first: Array) -> _Reached:
     x, y, z = ray
-    first = cast(view.blocks, view.touching, ray)
-    ground = jnp.where(z < -HORIZON, place[2] / jnp.maximum(-z, HORIZON), FARTHEST)
-    met_depth = depth_of(first)
-    on_thing, on_ground = met_depth < ground, (ground < FARTHEST) & (met_depth >= ground)
-    at_x, at_y = place[0] + ground * x, place[1] + ground * y
-    texels = texels_at(grounds, row, at_x, at_y)
+    ground = jnp.where(z < -HORIZON, eye.place[2] / jnp.maximum(-z, HORIZON), FARTHEST)
+    met = depth_of(first)
+    at_x, at_y = eye.place[0] + ground * x, eye.place[1] + ground * y
     inverse = 1.0 / jnp.sqrt(x * x + y * y)
-    footprint = Footprint(
-        side=ground * (1.0 / camera.fx),
-        stretch=1.0 / jnp.maximum(-z * inverse, HORIZON),
-        x=x * inverse,
-        y=y * inverse,
-    )
-    bare, underfoot = ground_seen(texels, at_x, at_y, footprint, look)
-    shade = shade_of(view.blocks, view.touching, ray, ground)
-    open_light = (1.0 - look.sunlight) * (1.0 - 0.4 * shade)
-    open_light = open_light + look.sunlight * (0.25 + 1.1 * look.sun[2] * (1.0 - shade))
-    far, _ = sky_seen((footprint.x, footprint.y), z * inverse, look)
-    met = met_at(view.blocks, view.touching, ray, first)
-    near = thing_seen(met, place[2] + met_depth * z, look)
-    depth = jnp.minimum(met_depth, ground)
-    hazy = depth * look.haze
-    hazy = hazy / (1.0 + hazy)
+    rise = z * inverse
+    footprint = Footprint(ground * (1.0 / camera.fx), 1.0 / jnp.maximum(-rise, HORIZON), x * inverse, y * inverse)
+    texels = texels_at(grounds, row, at_x, at_y)
+    return _Reached(ground, at_x, at_y, texels, footprint, rise, (ground < FARTHEST) & (met >= ground), met)
 
-    def channel(number: int) -> Array:
-        lit = jnp.where(on_thing, near[number], bare[number] * open_light)
-        lit = lit + hazy * (look.haze_colour[number] - lit)
-        return jnp.where(on_thing | on_ground, lit, far[number])
 
-    colour: Colour = channel(0), channel(1), channel(2)
-    words = packed(colour, look)
-    count = len(view.things.valid)
-    met_row = jnp.where(on_thing, row_of(view.touching, first, count), count)
+def _words(
+    renderer: Renderer, grounds: Ground, row: Array, view: View, look: Appearance, first: UInt[Array, "T n"]
+) -> UInt[Array, "H W"]:
+    """The packed colour of every ray."""
+    camera, eye = _rays(renderer)[0], view.eye
+
+    def of_band(right: Array, below: Array, touching: Array, first: Array) -> Array:
+        ray, touching = _ray(eye, right, below), touching.T
+        reached = _reached(camera, grounds, row, eye, ray, first)
+        bare, _ = ground_seen(reached.texels, reached.x, reached.y, reached.footprint, look)
+        shade = shade_of(view.blocks, touching, ray, reached.depth)
+        light = (1.0 - look.sunlight) * (1.0 - 0.4 * shade)
+        light = light + look.sunlight * (0.25 + 1.1 * look.sun[2] * (1.0 - shade))
+        far = sky_seen((reached.footprint.x, reached.footprint.y), reached.rise, look)[0]
+        near = thing_seen(met_at(view.blocks, touching, ray, first), eye.place[2] + reached.met * ray[2], look)
+        on_thing = reached.met < reached.depth
+        hazy = jnp.minimum(reached.met, reached.depth) * look.haze
+        hazy = hazy / (1.0 + hazy)
+
+        def channel(number: int) -> Array:
+            lit = jnp.where(on_thing, near[number], bare[number] * light)
+            lit = lit + hazy * (look.haze_colour[number] - lit)
+            return jnp.where(on_thing | reached.seen, lit, far[number])
+
+        return packed((channel(0), channel(1), channel(2)), look)
+
+    return by_band(renderer, of_band, view.touching.T, first)
+
+
+def _labels(
+    renderer: Renderer, grounds: Ground, row: Array, view: View, look: Appearance, first: UInt[Array, "T n"]
+) -> Labels:
+    """What every pixel shows; a word a ray holds the row of its thing 8 · Thing 6 · Paint 4."""
+    camera = _rays(renderer)[0]
+    count, times = len(view.things.valid), renderer.oversampling
+
+    def of_band(right: Array, below: Array, touching: Array, first: Array) -> Array:
+        reached = _reached(camera, grounds, row, view.eye, _ray(view.eye, right, below), first)
+        met = jnp.where(reached.met < reached.depth, row_of(touching.T, first, count), count)
+        underfoot = ground_seen(reached.texels, reached.x, reached.y, reached.footprint, look)[1]
+        thing = jnp.where(reached.seen, underfoot, Thing.SKY)
+        lined = reached.seen & (jnp.abs(line_place(reached.texels)[0]) < NEAR_LINE)
+        lined = lined & (edge_place(reached.texels)[0] > -NEAR_LINE)
+        paint = jnp.where(lined, paint_kind(reached.texels.line), 0)
+        return met | thing << 8 | paint << 14
+
+    def depth_by_band(right: Array, below: Array, first: Array) -> Array:
+        z = _ray(view.eye, right, below)[2]
+        ground = jnp.where(z < -HORIZON, view.eye.place[2] / jnp.maximum(-z, HORIZON), FARTHEST)
+        return jnp.minimum(depth_of(first), ground)
+
+    depth = by_band(renderer, depth_by_band, first)[::times, ::times]
+    words = by_band(renderer, of_band, view.touching.T, first)[::times, ::times]
+    met = words & 255
     kinds = jnp.concatenate([view.things.thing, jnp.zeros(1, jnp.int32)])
     agents = jnp.concatenate([view.things.agent, jnp.full(1, -1)])
-    aside = jnp.abs(line_place(texels)[0])
-    lined = on_ground & (aside < NEAR_LINE) & (edge_place(texels)[0] > -NEAR_LINE)
-    labels = Labels(
-        depth=untiled(camera, tiling, depth),
-        agent=untiled(camera, tiling, agents[met_row]),
-        thing=untiled(camera, tiling, jnp.where(on_thing, kinds[met_row], jnp.where(on_ground, underfoot, Thing.SKY))),
-        paint=untiled(camera, tiling, jnp.where(lined, paint_kind(texels.line), 0)),
-    )
-    return untiled(camera, tiling, words), labels
+    thing = jnp.where(met < count, kinds[met], (words >> 8) & 63)
+    return Labels(depth=depth, agent=agents[met], thing=thing, paint=words >> 14)
