@@ -7,6 +7,7 @@ same picture. See `docs/camera.md` for what such pictures are not.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from jaxtyping import Float, Int, UInt
 from drivetrain.camera.appearance import Appearance
 from drivetrain.camera.casting import (
     FARTHEST,
+    NOTHING,
 
     Blocks,
     Ray,
@@ -32,7 +34,7 @@ from drivetrain.camera.paint import thing_seen
 from drivetrain.camera.pinhole import Camera, Eye, finer, mounted, on_map
 from drivetrain.camera.shapes import AGENT, Thing
 from drivetrain.camera.sky import sky_seen
-from drivetrain.camera.surface import Footprint, Texels, edge_place, ground_seen, line_place, paint_kind, texels_at
+from drivetrain.camera.surface import Colour, Footprint, Texels, edge_place, ground_seen, line_place, paint_kind, texels_at
 from drivetrain.camera.things import Things, things_seen
 from drivetrain.camera.tiles import FARTHEST_SHADOW, Tiling, outlines, tiled_slopes, touching
 from drivetrain.sim.bank import Bank
@@ -163,38 +165,60 @@ def _ray(eye: Eye, right: Array, below: Array) -> Ray:
     return tuple(turn[axis, 0] * right + turn[axis, 1] * below + turn[axis, 2] for axis in range(3))  # type: ignore
 
 
+def _if_any(which: Array, of_some: Callable[[], Array], otherwise: Callable[[], Array]) -> Array:
+    """What a band computes, left out where no pixel of it asks. On CPUs alone: elsewhere a branch costs more."""
+    return jax.lax.cond(jnp.any(which), of_some, otherwise) if jax.default_backend() == "cpu" else of_some()
+
+
 def _first(renderer: Renderer, view: View) -> UInt[Array, "T n"]:
     """What every ray meets first of the things: see `cast`. By tile."""
+    count = len(view.things.valid)
 
     def of_band(right: Array, below: Array, touching: Array) -> Array:
-        return cast(view.blocks, touching.T, _ray(view.eye, right, below))
+        return _if_any(
+            touching < count,
+            lambda: cast(view.blocks, touching.T, _ray(view.eye, right, below)),
+            lambda: jnp.full(right.shape, NOTHING),
+        )
 
     return by_band(renderer, of_band, view.touching.T, as_picture=False)
 
 
 class _Reached(NamedTuple):
-    """Where rays reach the ground, and whether it is what they show."""
+    """Where rays reach the ground, and what is there."""
 
-    depth: Array  # m
     x: Array
     y: Array
     texels: Texels
     footprint: Footprint
-    rise: Array  # slope upwards
-    seen: Array
-    met: Array  # m, of what is met before
 
 
-def _reached(camera: Camera, grounds: Ground, row: Array, eye: Eye, ray: Ray, first: Array) -> _Reached:
+def ground_depth(eye: Eye, ray: Ray) -> tuple[Array, Array, tuple[Array, Array]]:
+    """The depth, m, at which rays reach the ground (`FARTHEST`: never), how much they rise a metre in plan, and their
+    direction there, of unit length.
+    """
     x, y, z = ray
-    ground = jnp.where(z < -HORIZON, eye.place[2] / jnp.maximum(-z, HORIZON), FARTHEST)
-    met = depth_of(first)
-    at_x, at_y = eye.place[0] + ground * x, eye.place[1] + ground * y
     inverse = 1.0 / jnp.sqrt(x * x + y * y)
-    rise = z * inverse
-    footprint = Footprint(ground * (1.0 / camera.fx), 1.0 / jnp.maximum(-rise, HORIZON), x * inverse, y * inverse)
-    texels = texels_at(grounds, row, at_x, at_y)
-    return _Reached(ground, at_x, at_y, texels, footprint, rise, (ground < FARTHEST) & (met >= ground), met)
+    depth = jnp.where(z < -HORIZON, eye.place[2] / jnp.maximum(-z, HORIZON), FARTHEST)
+    return depth, z * inverse, (x * inverse, y * inverse)
+
+
+def _reached(
+    camera: Camera, grounds: Ground, row: Array, eye: Eye, ray: Ray, depth: Array, rise: Array, ahead: tuple
+) -> _Reached:
+    x, y = eye.place[0] + depth * ray[0], eye.place[1] + depth * ray[1]
+    footprint = Footprint(depth * (1.0 / camera.fx), 1.0 / jnp.maximum(-rise, HORIZON), *ahead)
+    return _Reached(x, y, texels_at(grounds, row, x, y), footprint)
+
+
+def hazed(colour: Colour, depth: Array, look: Appearance) -> Colour:
+    """Colours as they look from afar."""
+    hazy = depth * look.haze
+    hazy = hazy / (1.0 + hazy)
+    red, green, blue = (
+        channel + hazy * (look.haze_colour[number] - channel) for number, channel in enumerate(colour)
+    )
+    return red, green, blue
 
 
 def _words(
@@ -205,23 +229,28 @@ def _words(
 
     def of_band(right: Array, below: Array, touching: Array, first: Array) -> Array:
         ray, touching = _ray(eye, right, below), touching.T
-        reached = _reached(camera, grounds, row, eye, ray, first)
-        bare, _ = ground_seen(reached.texels, reached.x, reached.y, reached.footprint, look)
-        shade = shade_of(view.blocks, touching, ray, reached.depth)
-        light = (1.0 - look.sunlight) * (1.0 - 0.4 * shade)
-        light = light + look.sunlight * (0.25 + 1.1 * look.sun[2] * (1.0 - shade))
-        far = sky_seen((reached.footprint.x, reached.footprint.y), reached.rise, look)[0]
-        near = thing_seen(met_at(view.blocks, touching, ray, first), eye.place[2] + reached.met * ray[2], look)
-        on_thing = reached.met < reached.depth
-        hazy = jnp.minimum(reached.met, reached.depth) * look.haze
-        hazy = hazy / (1.0 + hazy)
+        depth, rise, ahead = ground_depth(eye, ray)
 
-        def channel(number: int) -> Array:
-            lit = jnp.where(on_thing, near[number], bare[number] * light)
-            lit = lit + hazy * (look.haze_colour[number] - lit)
-            return jnp.where(on_thing | reached.seen, lit, far[number])
+        def ground() -> Array:
+            reached = _reached(camera, grounds, row, eye, ray, depth, rise, ahead)
+            bare, _ = ground_seen(reached.texels, reached.x, reached.y, reached.footprint, look)
+            shade = shade_of(view.blocks, touching, ray, depth)
+            light = (1.0 - look.sunlight) * (1.0 - 0.4 * shade)
+            light = light + look.sunlight * (0.25 + 1.1 * look.sun[2] * (1.0 - shade))
+            return packed(hazed(tuple(channel * light for channel in bare), depth, look), look)
 
-        return packed((channel(0), channel(1), channel(2)), look)
+        def sky() -> Array:
+            return packed(sky_seen(ahead, rise, look)[0], look)
+
+        def things() -> Array:
+            met = depth_of(first)
+            near = thing_seen(met_at(view.blocks, touching, ray, first), eye.place[2] + met * ray[2], look)
+            return packed(hazed(near, met, look), look)
+
+        nothing = partial(jnp.zeros, right.shape, jnp.uint32)
+        on_ground, on_thing = depth < FARTHEST, depth_of(first) < depth
+        behind = jnp.where(on_ground, _if_any(on_ground, ground, nothing), _if_any(~on_ground, sky, nothing))
+        return jnp.where(on_thing, _if_any(on_thing, things, nothing), behind)
 
     return by_band(renderer, of_band, view.touching.T, first)
 
@@ -234,19 +263,20 @@ def _labels(
     count, times = len(view.things.valid), renderer.oversampling
 
     def of_band(right: Array, below: Array, touching: Array, first: Array) -> Array:
-        reached = _reached(camera, grounds, row, view.eye, _ray(view.eye, right, below), first)
-        met = jnp.where(reached.met < reached.depth, row_of(touching.T, first, count), count)
+        ray = _ray(view.eye, right, below)
+        ground, rise, ahead = ground_depth(view.eye, ray)
+        reached = _reached(camera, grounds, row, view.eye, ray, ground, rise, ahead)
+        depth = depth_of(first)
+        met = jnp.where(depth < ground, row_of(touching.T, first, count), count)
         underfoot = ground_seen(reached.texels, reached.x, reached.y, reached.footprint, look)[1]
-        thing = jnp.where(reached.seen, underfoot, Thing.SKY)
-        lined = reached.seen & (jnp.abs(line_place(reached.texels)[0]) < NEAR_LINE)
+        seen = (ground < FARTHEST) & (depth >= ground)
+        lined = seen & (jnp.abs(line_place(reached.texels)[0]) < NEAR_LINE)
         lined = lined & (edge_place(reached.texels)[0] > -NEAR_LINE)
         paint = jnp.where(lined, paint_kind(reached.texels.line), 0)
-        return met | thing << 8 | paint << 14
+        return met | jnp.where(seen, underfoot, Thing.SKY) << 8 | paint << 14
 
     def depth_by_band(right: Array, below: Array, first: Array) -> Array:
-        z = _ray(view.eye, right, below)[2]
-        ground = jnp.where(z < -HORIZON, view.eye.place[2] / jnp.maximum(-z, HORIZON), FARTHEST)
-        return jnp.minimum(depth_of(first), ground)
+        return jnp.minimum(depth_of(first), ground_depth(view.eye, _ray(view.eye, right, below))[0])
 
     depth = by_band(renderer, depth_by_band, first)[::times, ::times]
     words = by_band(renderer, of_band, view.touching.T, first)[::times, ::times]

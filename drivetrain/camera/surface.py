@@ -117,7 +117,6 @@ def painted(texels: Texels, footprint: Footprint, look: Appearance) -> tuple[Arr
     blend = jnp.minimum(forth / period, 1.0)
     dashed = (kind == Paint.DASHED) | (kind == Paint.LEFT_DASHED) | (kind == Paint.MIDDLE_DASHED)
     line = line * jnp.where(dashed, on * (1.0 - blend) + (dash / period) * blend, 1.0)
-    stripe = aside * (STRIPES / REACH) if STRIPES != REACH else aside
     # What a crossing's word calls an offset is a share of a stripe's period; within the texel it goes on in metres.
     inside = x * texels.x + y * texels.y
     stripe = (aside - inside) * (1.0 / REACH) + inside * (1.0 / STRIPES)
