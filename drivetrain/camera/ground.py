@@ -14,10 +14,12 @@ from jaxtyping import Float, Int, UInt
 from drivetrain.camera.beside import Laying, place_beside, place_posts
 from drivetrain.camera.grid import REACH, TEXEL, VERGE, Grid, nearest_segments
 from drivetrain.camera.markings import Drawn, Paint, boundary_points, crosswalks, edges
-from drivetrain.types import Array, Cross, InputError, Map, component, record, replace
+from drivetrain.types import Array, Cross, InputError, Map, record, replace
 
 AROUND = 80.0
 """The ground goes on so far beyond the map's elements, m; farther out it is as at its rim."""
+FILLED = 30.0
+"""Farther than this from every edge, m, only what lies in a lane is road."""
 PERIOD = 12.0
 """Metres along a line after which what is counted along it begins again: a multiple of what dashes repeat by."""
 STRIPES = 1.0
@@ -180,11 +182,12 @@ def _edges(
 
 
 def _filled(known: Int[np.ndarray, "h w"], axis: int, back: bool) -> Int[np.ndarray, "h w"]:
-    """Each texel's own, or that of the last before it along an axis that is not 0; 0 where there is none."""
+    """Each texel's own, or that of the last within `FILLED` before it along an axis that is not 0; else 0."""
     rows = np.swapaxes(known, 0, 1) if axis == 0 else known
     rows = rows[:, ::-1] if back else rows
     last = np.maximum.accumulate(np.where(rows != 0, np.arange(rows.shape[1]), 0), axis=1)
-    rows = np.take_along_axis(rows, last, axis=1)
+    near = np.arange(rows.shape[1]) - last <= FILLED / TEXEL
+    rows = np.take_along_axis(rows, last, axis=1) * near
     rows = rows[:, ::-1] if back else rows
     return np.swapaxes(rows, 0, 1) if axis == 0 else rows
 

@@ -119,17 +119,34 @@ def on_the_left(
     here = here[alone[station_lane[here]]]
     if not len(segments) or not len(here):
         return left, middle
-    borders = stations[:, [Cross.LEFT_X, Cross.LEFT_Y]]
-    tree = shapely.STRtree(np.asarray(shapely.linestrings(np.stack([borders[here], borders[here + 1]], 1))))
     centre = 0.5 * (segments[:, :2] + segments[:, 2:])
+    along = segments[:, 2:] - segments[:, :2]
+    along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    every = np.flatnonzero((station_lane[:-1] >= 0) & (station_lane[:-1] == station_lane[1:]))
+    left_of, right_of = _beside(centre, along, stations, here, Cross.LEFT_X), _beside(
+        centre, along, stations, every, Cross.RIGHT_X
+    )
+    # What is also the right border of a lane that goes the same way has a lane on its left.
+    forth, back = left_of[0] & ~right_of[0], left_of[1] & ~right_of[1]
+    return forth | back, forth & back
+
+
+def _beside(
+    centre: Float[np.ndarray, "n 2"],
+    along: Float[np.ndarray, "n 2"],
+    stations: Float[np.ndarray, "q 11"],
+    pieces: Int[np.ndarray, "p"],
+    side: Cross,
+) -> tuple[Bool[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
+    """Which segments run along a border of some of the lanes' pieces: the same way, and the other way."""
+    borders = stations[:, [side, side + 1]]
+    tree = shapely.STRtree(np.asarray(shapely.linestrings(np.stack([borders[pieces], borders[pieces + 1]], 1))))
     segment, piece = tree.query(np.asarray(shapely.points(centre)), predicate="dwithin", distance=NEAR)
-    along = segments[segment, 2:] - segments[segment, :2]
-    ahead = stations[here[piece]][:, [Cross.COS, Cross.SIN]]
-    share = np.sum(along * ahead, axis=1) / np.maximum(np.linalg.norm(along, axis=1), 1e-9)
-    forth, back = np.zeros(len(segments), bool), np.zeros(len(segments), bool)
+    share = np.sum(along[segment] * stations[pieces[piece]][:, [Cross.COS, Cross.SIN]], axis=1)
+    forth, back = np.zeros(len(centre), bool), np.zeros(len(centre), bool)
     forth[segment[share > 0.8]] = True
     back[segment[share < -0.8]] = True
-    return forth | back, forth & back
+    return forth, back
 
 
 def boundary_points(drawn: Drawn) -> tuple[Float[np.ndarray, "m 2"], Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:

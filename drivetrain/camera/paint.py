@@ -13,6 +13,8 @@ from drivetrain.types import Array
 
 WHEEL = 0.33
 """Radius of a car's wheels, m."""
+ROLLING = (Material.BODY, Material.CARGO, Material.COACH, Material.CAB)
+"""What has wheels on its sides."""
 
 
 def thing_seen(met: Met, up: Float[Array, "*n"], look: Appearance) -> Colour:
@@ -39,7 +41,7 @@ def thing_seen(met: Met, up: Float[Array, "*n"], look: Appearance) -> Colour:
     legs = made(Material.CLOTH) & (level < 0.46)
     mottled = _mottled(met, up)
     tone = jnp.where(made(Material.LEAVES), mottled, jnp.where(legs, 0.45, 1.0))
-    steel, skin = made(Material.STEEL), made(Material.HEAD)
+    steel, skin = made(Material.STEEL) | _hub(met, made, up), made(Material.HEAD)
     hair = skin & (level > 0.955)
     light = (1.0 - look.sunlight) * jnp.where(top, 1.0, 0.72) + look.sunlight * (0.25 + 1.1 * met.light)
     shine = jnp.where(top, 0.12, 0.05) * jnp.where(made(Material.BODY, Material.CABIN), 1.0, 0.0)
@@ -63,17 +65,27 @@ def _dark(met: Met, made, up: Array, level: Array, aside: Array) -> Array:
     """Tyres, what is below the sills, bumpers and grilles."""
     side, front, top = met.face == Face.SIDE, met.face == Face.FRONT, met.face == Face.TOP
     heavy = made(Material.CARGO, Material.COACH, Material.CAB)
-    radius = jnp.where(heavy, 0.5, WHEEL)
-    axle = jnp.where(made(Material.CAB), 0.82, 0.6) * met.half
-    square = (jnp.abs(met.along) - axle) ** 2 + (up - radius) ** 2
-    hub = square < (0.55 * radius) ** 2
-    wheel = side & made(Material.BODY, Material.CARGO, Material.COACH, Material.CAB) & (square < radius**2) & ~hub
+    square, radius = _from_axle(met, made, up)
+    wheel = side & made(*ROLLING) & (square < radius**2)
     sill = ~top & made(Material.BODY, Material.COACH, Material.CAB) & (up < jnp.where(heavy, 0.35, 0.22))
     chassis = ~top & made(Material.CARGO) & (up < 0.75) & (met.half > 2.5)
     grille = front & made(Material.BODY, Material.CAB) & (aside < 0.5) & (level > 0.24) & (level < 0.42)
     spokes = made(Material.FRAME) & (jnp.abs(level - 0.2) < 0.17) & (jnp.abs(jnp.abs(met.along) - 0.6 * met.half) < 0.34)
     trim = (met.face == Face.REAR) & made(Material.BODY) & (level < 0.22)
-    return wheel | ((sill | chassis | trim) & ~(side & hub)) | grille | spokes
+    return (wheel | sill | chassis | trim | grille | spokes) & ~_hub(met, made, up)
+
+
+def _from_axle(met: Met, made, up: Array) -> tuple[Array, Array]:
+    """The square of the distance from the nearest axle, m², and the radius of its wheel, m."""
+    radius = jnp.where(made(Material.CARGO, Material.COACH, Material.CAB), 0.5, WHEEL)
+    axle = jnp.where(made(Material.CAB), 0.82, 0.6) * met.half
+    return (jnp.abs(met.along) - axle) ** 2 + (up - radius) ** 2, radius
+
+
+def _hub(met: Met, made, up: Array) -> Array:
+    """Rims of wheels."""
+    square, radius = _from_axle(met, made, up)
+    return (met.face == Face.SIDE) & made(*ROLLING) & (square < (0.6 * radius) ** 2)
 
 
 def _glass(met: Met, made, level: Array, aside: Array) -> Array:

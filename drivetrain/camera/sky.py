@@ -32,9 +32,11 @@ def sky_seen(
     hazy = FAR * look.haze / (1.0 + FAR * look.haze)
     up = jnp.clip(rise * 1.6, 0.0, 1.0)
     up = up * (2.0 - up)
-    steep = 1.0 / jnp.maximum(rise, 0.04)
-    cloud = wave(0.13 * x * steep + 0.31) * wave(0.11 * y * steep + 0.17 * x * steep) + 0.5 * wave(0.53 * (x + y) * steep)
-    cloud = jnp.clip(cloud, 0.0, 1.0) * look.clouds * jnp.clip(rise * 6.0, 0.0, 1.0) * 0.5
+    # Clouds lie on a plane: towards the horizon they come closer together, and fade before they flicker.
+    steep = 1.0 / jnp.maximum(rise, 0.08)
+    over_x, over_y = 0.35 * x * steep, 0.35 * y * steep
+    cloud = wave(over_x + 0.3 * wave(0.7 * over_y)) * wave(0.9 * over_y + 0.3 * wave(0.8 * over_x))
+    cloud = jnp.clip(cloud + 0.2, 0.0, 1.0) * look.clouds * jnp.clip(rise * 3.0 - 0.2, 0.0, 1.0) * 0.6
     far = jnp.asarray([0.25, 0.29, 0.22])
 
     def channel(number: int) -> Array:

@@ -150,7 +150,7 @@ def ground_seen(
     grain = (share(dice) - 0.5) * near
     patches = 0.4 * wave(0.071 * x + 0.043 * y) + 0.35 * wave(0.083 * y - 0.037 * x)
     patches = patches + 0.25 * wave(0.31 * x + 0.17 * y + 0.2 * patches)
-    tone = 1.0 + look.grain * grain + 0.22 * look.patches * patches
+    tone = 1.0 + 0.6 * look.grain * grain + 0.22 * look.patches * patches
     # Dirt gathers along kerbs.
     tone = tone * (1.0 - 0.18 * jnp.clip(1.0 - to_edge * 2.5, 0.0, 1.0) * (to_edge > 0.0))
     worn = look.wear * jnp.clip(0.55 + 0.6 * patches + 0.9 * (share(dice, 8) - 0.5) * near, 0.0, 1.0)
