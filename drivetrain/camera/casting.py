@@ -6,12 +6,12 @@ both parts of a thing where planes are parallel.
 """
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, UInt
+from jaxtyping import Bool, Float, Int, UInt
 
 from drivetrain.camera.pinhole import NEAREST, Eye
 from drivetrain.camera.shapes import PARTS, Part
@@ -147,19 +147,29 @@ def cast(blocks: Blocks, touching: Int[Array, "K T"], ray: Ray) -> UInt[Array, "
     `Face` 2 · part 1 · which of the K 3. Bits of floats that are not negative are in their own order, so that one
     minimum finds all of it; it costs a hundred-thousandth of the depth.
     """
-    x, y, z = ray
-    inverse_z = 1.0 / z
-    first = jnp.full(x.shape, NOTHING)
+    first = jnp.full(ray[0].shape, NOTHING)
     for k in range(len(touching)):
-        numbers = blocks.numbers[touching[k]]
-        ahead, left = _turned(numbers, x, y)
-        inverse = 1.0 / left
-        for part in (0, 1):
-            enter, leave, face = _interval(numbers, _Column.PART + part * _OF_PART, ahead, left, inverse, z, inverse_z)
+        for part, (enter, hit, face) in enumerate(_tried(blocks.numbers[touching[k]], ray)):
             bits = jax.lax.bitcast_convert_type(enter, jnp.uint32) & jnp.uint32(~CODE & 0xFFFFFFFF)
-            hit = (enter < leave) & (enter > NEAREST)
             first = jnp.minimum(first, jnp.where(hit, bits | face | jnp.uint32(part << 2 | k << 3), NOTHING))
     return first
+
+
+def filled(blocks: Blocks, touching: Int[Array, "K T"], ray: Ray) -> Bool[Array, "K T n"]:
+    """Which rays would meet each of a tile's things, were it alone above the ground."""
+    return jnp.stack(
+        [jnp.any(jnp.stack([hit for _, hit, _ in _tried(blocks.numbers[row], ray)]), axis=0) for row in touching]
+    )
+
+
+def _tried(numbers: Float[Array, "T c"], ray: Ray) -> Iterator[tuple[Array, Bool[Array, "T n"], UInt[Array, "T n"]]]:
+    """Of both parts of a thing a tile: the depth at which rays enter, whether they do, and by which face."""
+    x, y, z = ray
+    ahead, left = _turned(numbers, x, y)
+    inverse, inverse_z = 1.0 / left, 1.0 / z
+    for part in (0, 1):
+        enter, leave, face = _interval(numbers, _Column.PART + part * _OF_PART, ahead, left, inverse, z, inverse_z)
+        yield enter, (enter < leave) & (enter > NEAREST), face
 
 
 def depth_of(first: UInt[Array, "*n"]) -> Float[Array, "*n"]:

@@ -82,22 +82,32 @@ def stack_grounds(grounds: list[Ground]) -> Ground:
         max(getattr(ground, name).shape[0] for ground in grounds) for name in ("line", "beside", "points")
     )
 
-    def padded(ground: Ground) -> Ground:
-        def pad(rows: Array, size: int, value: int = 0) -> Array:
-            more = [(0, size - len(rows))] + [(0, 0)] * (rows.ndim - 1)
-            return np.pad(rows, more, constant_values=value)
+    return jax.tree.map(lambda *rows: np.stack(rows), *(_padded(ground, texels, things, points) for ground in grounds))
 
-        return replace(
-            ground,
-            line=pad(ground.line, texels),
-            edge=pad(ground.edge, texels),
-            beside=pad(ground.beside, things),
-            points=pad(ground.points, points),
-            point_paint=pad(ground.point_paint, points),
-            point_line=pad(ground.point_line, points, -1),
-        )
 
-    return jax.tree.map(lambda *rows: np.stack(rows), *map(padded, grounds))
+def with_room(ground: Ground) -> Ground:
+    """The ground padded to powers of two, so that programs of few sizes serve many maps."""
+
+    def room(rows: Array, least: int) -> int:
+        return max(least, 1 << max(len(rows) - 1, 0).bit_length())
+
+    return _padded(ground, room(ground.line, 1), room(ground.beside, 64), room(ground.points, 1024))
+
+
+def _padded(ground: Ground, texels: int, things: int, points: int) -> Ground:
+    def pad(rows: Array, size: int, value: int = 0) -> Array:
+        more = [(0, size - len(rows))] + [(0, 0)] * (rows.ndim - 1)
+        return np.pad(rows, more, constant_values=value)
+
+    return replace(
+        ground,
+        line=pad(ground.line, texels),
+        edge=pad(ground.edge, texels),
+        beside=pad(ground.beside, things),
+        points=pad(ground.points, points),
+        point_paint=pad(ground.point_paint, points),
+        point_line=pad(ground.point_line, points, -1),
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------- words

@@ -35,7 +35,7 @@ from drivetrain.camera.pinhole import Camera, Eye, finer, mounted, on_map
 from drivetrain.camera.shapes import AGENT, Thing
 from drivetrain.camera.sky import sky_seen
 from drivetrain.camera.surface import Colour, Footprint, Texels, edge_place, ground_seen, line_place, paint_kind, texels_at
-from drivetrain.camera.things import Things, things_seen
+from drivetrain.camera.things import Moment, Things, things_seen
 from drivetrain.camera.tiles import FARTHEST_SHADOW, Tiling, outlines, tiled_slopes, touching
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, State, component, record
@@ -81,15 +81,20 @@ class Labels:
 def look_out(renderer: Renderer, bank: Bank, grounds: Ground, state: State, c: Int[Array, ""] | int, look: Appearance) -> View:
     """The view of controlled agent `c` of a state, whose bank's maps have these grounds."""
     own = jnp.maximum(state.controlled[c], 0)
-    return view_from(renderer, grounds, bank.episodes.map[state.episode], state, own, look)
+    return view_from(renderer, grounds, bank.episodes.map[state.episode], moment_of(state), own, look)
+
+
+def moment_of(state: State) -> Moment:
+    """What of a state can be seen."""
+    return Moment(state.agents, state.bodies, state.lights)
 
 
 def view_from(
-    renderer: Renderer, grounds: Ground, row: Int[Array, ""], state: State, own: Int[Array, ""], look: Appearance
+    renderer: Renderer, grounds: Ground, row: Int[Array, ""], moment: Moment, own: Int[Array, ""], look: Appearance
 ) -> View:
-    """The view of any agent (its column of `state.agents`), on map `row` of the grounds."""
-    camera, tiling = _rays(renderer)
-    agents = state.agents
+    """The view of any agent (its column of `moment.agents`), on map `row` of the grounds."""
+    camera, tiling = rays_of(renderer)
+    agents = moment.agents
     eye = on_map(mounted(camera.mount, look.shift, look.tilt), agents.position[own], agents.heading[own])
     here = Ground(
         grounds.origin[row],
@@ -99,7 +104,7 @@ def view_from(
         *(jnp.asarray(part)[row] for part in (grounds.beside, grounds.posts, grounds.points)),
         *(jnp.asarray(part)[row] for part in (grounds.point_paint, grounds.point_line)),
     )
-    things = things_seen(state, own, eye, here, look.seed, (renderer.users, renderer.beside))
+    things = things_seen(moment, own, eye, here, look.seed, (renderer.users, renderer.beside))
     casts = things.thing >= AGENT
     sun = look.sun / jnp.maximum(look.sun[2], 1.0 / FARTHEST_SHADOW)
     rims = outlines(camera, eye, things)
@@ -112,19 +117,19 @@ def picture(
     renderer: Renderer, grounds: Ground, row: Int[Array, ""], view: View, look: Appearance
 ) -> UInt[Array, "h w 3"]:
     """Red, green and blue of every pixel."""
-    return developed(_words(renderer, grounds, row, view, look, _first(renderer, view)), look, renderer.oversampling)
+    return developed(_words(renderer, grounds, row, view, look, first_met(renderer, view)), look, renderer.oversampling)
 
 
 def labelled(
     renderer: Renderer, grounds: Ground, row: Int[Array, ""], view: View, look: Appearance
 ) -> tuple[UInt[Array, "h w 3"], Labels]:
     """The picture, and what every pixel shows."""
-    first, times = _first(renderer, view), renderer.oversampling
+    first, times = first_met(renderer, view), renderer.oversampling
     words = _words(renderer, grounds, row, view, look, first)
     return developed(words, look, times), _labels(renderer, grounds, row, view, look, first)
 
 
-def _rays(renderer: Renderer) -> tuple[Camera, Tiling]:
+def rays_of(renderer: Renderer) -> tuple[Camera, Tiling]:
     """The camera of the rays, which may be finer than the picture's."""
     times = renderer.oversampling
     return (renderer.camera if times == 1 else finer(renderer.camera, times)), renderer.tiling
@@ -139,7 +144,7 @@ def by_band(
     What one band computes stays in a core's cache; and the band is one program with one result, where XLA's CPU backend
     would otherwise compute the same colours again for each that reads them.
     """
-    camera, tiling = _rays(renderer)
+    camera, tiling = rays_of(renderer)
     down, across = tiling.across(camera)
     right, below = tiled_slopes(camera, tiling)
 
@@ -160,7 +165,7 @@ def by_band(
     return made.reshape(down * tiling.height, -1)[: camera.height, : camera.width]
 
 
-def _ray(eye: Eye, right: Array, below: Array) -> Ray:
+def turned(eye: Eye, right: Array, below: Array) -> Ray:
     turn = eye.turn
     return tuple(turn[axis, 0] * right + turn[axis, 1] * below + turn[axis, 2] for axis in range(3))  # type: ignore
 
@@ -170,14 +175,14 @@ def _if_any(which: Array, of_some: Callable[[], Array], otherwise: Callable[[], 
     return jax.lax.cond(jnp.any(which), of_some, otherwise) if jax.default_backend() == "cpu" else of_some()
 
 
-def _first(renderer: Renderer, view: View) -> UInt[Array, "T n"]:
+def first_met(renderer: Renderer, view: View) -> UInt[Array, "T n"]:
     """What every ray meets first of the things: see `cast`. By tile."""
     count = len(view.things.valid)
 
     def of_band(right: Array, below: Array, touching: Array) -> Array:
         return _if_any(
             touching < count,
-            lambda: cast(view.blocks, touching.T, _ray(view.eye, right, below)),
+            lambda: cast(view.blocks, touching.T, turned(view.eye, right, below)),
             lambda: jnp.full(right.shape, NOTHING),
         )
 
@@ -225,10 +230,10 @@ def _words(
     renderer: Renderer, grounds: Ground, row: Array, view: View, look: Appearance, first: UInt[Array, "T n"]
 ) -> UInt[Array, "H W"]:
     """The packed colour of every ray."""
-    camera, eye = _rays(renderer)[0], view.eye
+    camera, eye = rays_of(renderer)[0], view.eye
 
     def of_band(right: Array, below: Array, touching: Array, first: Array) -> Array:
-        ray, touching = _ray(eye, right, below), touching.T
+        ray, touching = turned(eye, right, below), touching.T
         depth, rise, ahead = ground_depth(eye, ray)
 
         def ground() -> Array:
@@ -259,11 +264,11 @@ def _labels(
     renderer: Renderer, grounds: Ground, row: Array, view: View, look: Appearance, first: UInt[Array, "T n"]
 ) -> Labels:
     """What every pixel shows; a word a ray holds the row of its thing 8 · Thing 6 · Paint 4."""
-    camera = _rays(renderer)[0]
+    camera = rays_of(renderer)[0]
     count, times = len(view.things.valid), renderer.oversampling
 
     def of_band(right: Array, below: Array, touching: Array, first: Array) -> Array:
-        ray = _ray(view.eye, right, below)
+        ray = turned(view.eye, right, below)
         ground, rise, ahead = ground_depth(view.eye, ray)
         reached = _reached(camera, grounds, row, view.eye, ray, ground, rise, ahead)
         depth = depth_of(first)
@@ -276,7 +281,7 @@ def _labels(
         return met | jnp.where(seen, underfoot, Thing.SKY) << 8 | paint << 14
 
     def depth_by_band(right: Array, below: Array, first: Array) -> Array:
-        return jnp.minimum(depth_of(first), ground_depth(view.eye, _ray(view.eye, right, below))[0])
+        return jnp.minimum(depth_of(first), ground_depth(view.eye, turned(view.eye, right, below))[0])
 
     depth = by_band(renderer, depth_by_band, first)[::times, ::times]
     words = by_band(renderer, of_band, view.touching.T, first)[::times, ::times]

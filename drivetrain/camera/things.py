@@ -10,7 +10,7 @@ from drivetrain.camera.ground import Ground
 from drivetrain.camera.hashing import mixed, share
 from drivetrain.camera.pinhole import Eye
 from drivetrain.camera.shapes import AGENT, CARS, HEIGHTS, OF_KIND, Shape, Thing
-from drivetrain.types import AgentKind, Array, ControlKind, LightState, State, record
+from drivetrain.types import AgentKind, Agents, Array, Bodies, ControlKind, LightState, record
 
 LEVEL = 2.5
 """Who is higher or lower than this, m, is on another road, and not drawn."""
@@ -50,6 +50,15 @@ LAMP = np.array(
 
 
 @record
+class Moment:
+    """What of a State can be seen."""
+
+    agents: Agents  # [A]
+    bodies: Bodies  # [A]
+    lights: Int[Array, "S"]  # LightState
+
+
+@record
 class Things:
     """N boxes, nearest first."""
 
@@ -64,13 +73,13 @@ class Things:
 
 
 def things_seen(
-    state: State, own: Int[Array, ""], eye: Eye, ground: Ground, seed: UInt[Array, ""], most: tuple[int, int]
+    moment: Moment, own: Int[Array, ""], eye: Eye, ground: Ground, seed: UInt[Array, ""], most: tuple[int, int]
 ) -> Things:
     """The nearest road users and the nearest of what stands beside the road, at most so many of each, in front.
 
     `own` is the column of the agent that carries the camera: it does not see itself.
     """
-    users, beside = _users(state, own, seed), _beside(ground, state, seed)
+    users, beside = _users(moment, own, seed), _beside(ground, moment, seed)
     return by_distance(joined(nearest(users, eye, most[0]), nearest(beside, eye, most[1])), eye)
 
 
@@ -110,9 +119,9 @@ def _marked(things: Things, valid: Bool[Array, "N"]) -> Things:
     )
 
 
-def _users(state: State, own: Int[Array, ""], seed: UInt[Array, ""]) -> Things:
+def _users(moment: Moment, own: Int[Array, ""], seed: UInt[Array, ""]) -> Things:
     """Every road user; cars differ in shape, by their number and the seed."""
-    agents, bodies = state.agents, state.bodies
+    agents, bodies = moment.agents, moment.bodies
     number = jnp.arange(agents.valid.shape[0])
     dice = mixed(number.astype(jnp.uint32) * jnp.uint32(2654435761) ^ seed)
     kind = jnp.clip(bodies.kind, 0, len(AgentKind) - 1)
@@ -136,7 +145,7 @@ def _users(state: State, own: Int[Array, ""], seed: UInt[Array, ""]) -> Things:
     )
 
 
-def _beside(ground: Ground, state: State, seed: UInt[Array, ""]) -> Things:
+def _beside(ground: Ground, moment: Moment, seed: UInt[Array, ""]) -> Things:
     """Buildings, trees, lights and signs."""
     rows, posts = ground.beside, ground.posts
     dice = mixed(jnp.arange(len(rows)).astype(jnp.uint32) + seed)
@@ -155,7 +164,7 @@ def _beside(ground: Ground, state: State, seed: UInt[Array, ""]) -> Things:
     light, hung = posts[:, Post.KIND] == ControlKind.LIGHT, posts[:, Post.HUNG] > 0.5
     shape = jnp.where(light, jnp.where(hung, Shape.HUNG_LIGHT, Shape.LIGHT), Shape.SIGN)
     size = jnp.asarray([(0.32, 0.34), (0.08, 0.75)])[jnp.where(light, 0, 1)]
-    shown = jnp.clip(state.lights, 0, len(LightState) - 1)
+    shown = jnp.clip(moment.lights, 0, len(LightState) - 1)
     return joined(
         stands,
         Things(
