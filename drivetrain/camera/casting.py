@@ -138,7 +138,8 @@ def tint_of(word: UInt[Array, "*n"]) -> tuple[Array, Array, Array]:
     """Its colour."""
     rows = ((word >> 4) & 31, (word >> 9) & 63, (word >> 15) & 31)
     return tuple(
-        row.astype(jnp.int32).astype(jnp.float32) * (1.0 / top) for row, top in zip(rows, (31.0, 63.0, 31.0), strict=True)
+        row.astype(jnp.int32).astype(jnp.float32) * (1.0 / top)
+        for row, top in zip(rows, (31.0, 63.0, 31.0), strict=True)
     )
 
 
@@ -250,9 +251,7 @@ def _interval(
     return enter, leave, jnp.where(enter == near_top, jnp.uint32(Face.TOP), side)
 
 
-def shade_of(
-    blocks: Blocks, touching: Int[Array, "K T"], ray: Ray, ground: Float[Array, "T n"]
-) -> Float[Array, "T n"]:
+def shade_of(blocks: Blocks, touching: Int[Array, "K T"], ray: Ray, ground: Float[Array, "T n"]) -> Float[Array, "T n"]:
     """How much of the sun the tile's things take from the ground that rays reach at depths `ground`: 0 none, 1 all."""
     x, y, _ = ray
     shade = jnp.zeros_like(x)

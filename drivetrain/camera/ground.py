@@ -162,7 +162,9 @@ def _zebras(grid: Grid, words: UInt[np.ndarray, "G"], shapes: list[shapely.Polyg
         x, y = long / max(float(np.linalg.norm(long)), 1e-9)
         metres = (centre - corners[0]) @ np.array([x, y])
         offset = (metres % STRIPES) * (REACH / STRIPES)
-        words[texel] = _line_word(np.full(len(texel), Paint.ZEBRA), *np.tile([[x], [y]], len(texel)), offset, 0 * offset)
+        words[texel] = _line_word(
+            np.full(len(texel), Paint.ZEBRA), *np.tile([[x], [y]], len(texel)), offset, 0 * offset
+        )
 
 
 def _edges(

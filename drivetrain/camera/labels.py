@@ -104,7 +104,9 @@ def lines_of(
 ) -> LaneLines:
     """The lines that bound lanes near the camera; `depth` is that of the picture (`Labels`), m."""
     camera, eye = renderer.camera, view.eye
-    points, paint, number = (jnp.asarray(part)[row] for part in (grounds.points, grounds.point_paint, grounds.point_line))
+    points, paint, number = (
+        jnp.asarray(part)[row] for part in (grounds.points, grounds.point_paint, grounds.point_line)
+    )
     to = points - eye.place[:2]
     ahead = eye.turn[:2, 2] / jnp.linalg.norm(eye.turn[:2, 2])
     forward, aside = to @ ahead, to[:, 1] * ahead[0] - to[:, 0] * ahead[1]
@@ -197,5 +199,3 @@ def _aside(place: Float[np.ndarray, "n 2"]) -> float | None:
 
 def _rounded(numbers: Array) -> list[float]:
     return [round(float(number), 2) for number in np.asarray(numbers)]
-
-

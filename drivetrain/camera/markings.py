@@ -108,9 +108,7 @@ def arcs(segments: Float[np.ndarray, "n 4"], chain: Int[np.ndarray, "n"]) -> Flo
     return reached - np.repeat(reached[first], np.bincount(chain)) if len(chain) else reached
 
 
-def on_the_left(
-    map_: Map, segments: Float[np.ndarray, "n 4"]
-) -> tuple[Bool[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
+def on_the_left(map_: Map, segments: Float[np.ndarray, "n 4"]) -> tuple[Bool[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
     """Which segments are the left border of the leftmost lane of a direction; and of both directions at once."""
     left, middle = np.zeros(len(segments), bool), np.zeros(len(segments), bool)
     station_lane, stations = np.asarray(map_.station_lane), np.asarray(map_.stations, np.float64)
@@ -123,8 +121,9 @@ def on_the_left(
     along = segments[:, 2:] - segments[:, :2]
     along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
     every = np.flatnonzero((station_lane[:-1] >= 0) & (station_lane[:-1] == station_lane[1:]))
-    left_of, right_of = _beside(centre, along, stations, here, Cross.LEFT_X), _beside(
-        centre, along, stations, every, Cross.RIGHT_X
+    left_of, right_of = (
+        _beside(centre, along, stations, here, Cross.LEFT_X),
+        _beside(centre, along, stations, every, Cross.RIGHT_X),
     )
     # What is also the right border of a lane that goes the same way has a lane on its left.
     forth, back = left_of[0] & ~right_of[0], left_of[1] & ~right_of[1]

@@ -70,7 +70,9 @@ def _dark(met: Met, made, up: Array, level: Array, aside: Array) -> Array:
     sill = ~top & made(Material.BODY, Material.COACH, Material.CAB) & (up < jnp.where(heavy, 0.35, 0.22))
     chassis = ~top & made(Material.CARGO) & (up < 0.75) & (met.half > 2.5)
     grille = front & made(Material.BODY, Material.CAB) & (aside < 0.5) & (level > 0.24) & (level < 0.42)
-    spokes = made(Material.FRAME) & (jnp.abs(level - 0.2) < 0.17) & (jnp.abs(jnp.abs(met.along) - 0.6 * met.half) < 0.34)
+    spokes = (
+        made(Material.FRAME) & (jnp.abs(level - 0.2) < 0.17) & (jnp.abs(jnp.abs(met.along) - 0.6 * met.half) < 0.34)
+    )
     trim = (met.face == Face.REAR) & made(Material.BODY) & (level < 0.22)
     return (wheel | sill | chassis | trim | grille | spokes) & ~_hub(met, made, up)
 
@@ -96,7 +98,9 @@ def _glass(met: Met, made, level: Array, aside: Array) -> Array:
     bay = met.along * (1.0 / 1.5)
     bay = jnp.abs(bay - jnp.floor(bay) - 0.5) < 0.45
     coach = made(Material.COACH) & jnp.where(
-        side, (level > 0.45) & (level < 0.82) & bay, (level > jnp.where(front, 0.36, 0.58)) & (level < 0.86) & (aside < 0.93)
+        side,
+        (level > 0.45) & (level < 0.82) & bay,
+        (level > jnp.where(front, 0.36, 0.58)) & (level < 0.86) & (aside < 0.93),
     )
     cab = made(Material.CAB) & ~rear & ~top & (level > 0.45) & (level < 0.7) & jnp.where(front, aside < 0.9, True)
     run = jnp.where(side, met.along, met.aside) * (1.0 / 3.1)

@@ -50,8 +50,7 @@ def people(map_: Map, random: np.random.Generator, count: int) -> Moment:
         box = np.array(SIZES[kind]) * random.uniform(0.9, 1.1, 2)
         radius = [0.5 * np.linalg.norm(each) for each in (*size, box)]
         if any(
-            np.linalg.norm(place - other) < own + radius[-1] + GAP
-            for other, own in zip(position, radius, strict=False)
+            np.linalg.norm(place - other) < own + radius[-1] + GAP for other, own in zip(position, radius, strict=False)
         ):
             continue
         kinds.append(kind)

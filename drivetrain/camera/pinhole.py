@@ -61,7 +61,9 @@ class Camera:
                 raise InputError(f"camera: {name}: {getattr(self, name)} (give a positive number)")
         edge = max(np.hypot(*corner) for corner in _drawn_corners(self))
         if self._drawn_length(edge, undone=True) is None:
-            raise InputError(f"camera: k1, k2: {self.k1}, {self.k2} fold the picture's corners over (give smaller ones)")
+            raise InputError(
+                f"camera: k1, k2: {self.k1}, {self.k2} fold the picture's corners over (give smaller ones)"
+            )
 
     @property
     def distorts(self) -> bool:
@@ -112,9 +114,7 @@ def slopes(camera: Camera) -> Float[np.ndarray, "H W 2"]:
     return np.asarray(undistorted(camera, (column - camera.cx) / camera.fx, (row - camera.cy) / camera.fy), np.float32)
 
 
-def undistorted(
-    camera: Camera, x: Float[np.ndarray, "*n"], y: Float[np.ndarray, "*n"]
-) -> Float[np.ndarray, "*n 2"]:
+def undistorted(camera: Camera, x: Float[np.ndarray, "*n"], y: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 2"]:
     """Slopes of rays from where they are drawn (slopes too), by Newton's steps on their length."""
     drawn = np.hypot(x, y)
     if not camera.distorts:
@@ -174,9 +174,7 @@ class Eye:
     place: Float[Array, "*n 3"]  # m, of the pinhole
 
 
-def mounted(
-    mount: Mount, shift: Float[Array, "3"] | None = None, tilt: Float[Array, "3"] | None = None
-) -> Eye:
+def mounted(mount: Mount, shift: Float[Array, "3"] | None = None, tilt: Float[Array, "3"] | None = None) -> Eye:
     """The camera in the ego frame; `shift` (x, y, z, m) and `tilt` (pitch, roll, yaw, rad) are added to its mount."""
     shift = jnp.zeros(3) if shift is None else shift
     tilt = jnp.zeros(3) if tilt is None else tilt

@@ -18,7 +18,6 @@ from drivetrain.camera.appearance import Appearance
 from drivetrain.camera.casting import (
     FARTHEST,
     NOTHING,
-
     Blocks,
     Ray,
     blocks_of,
@@ -34,7 +33,16 @@ from drivetrain.camera.paint import thing_seen
 from drivetrain.camera.pinhole import Camera, Eye, finer, mounted, on_map
 from drivetrain.camera.shapes import AGENT, Thing
 from drivetrain.camera.sky import sky_seen
-from drivetrain.camera.surface import Colour, Footprint, Texels, edge_place, ground_seen, line_place, paint_kind, texels_at
+from drivetrain.camera.surface import (
+    Colour,
+    Footprint,
+    Texels,
+    edge_place,
+    ground_seen,
+    line_place,
+    paint_kind,
+    texels_at,
+)
 from drivetrain.camera.things import Moment, Things, things_seen
 from drivetrain.camera.tiles import FARTHEST_SHADOW, Tiling, outlines, tiled_slopes, touching
 from drivetrain.sim.bank import Bank
@@ -78,7 +86,9 @@ class Labels:
     paint: Int[Array, "H W"]  # Paint of the line within `NEAR_LINE` of the pixel's ground, 0: none, or hidden
 
 
-def look_out(renderer: Renderer, bank: Bank, grounds: Ground, state: State, c: Int[Array, ""] | int, look: Appearance) -> View:
+def look_out(
+    renderer: Renderer, bank: Bank, grounds: Ground, state: State, c: Int[Array, ""] | int, look: Appearance
+) -> View:
     """The view of controlled agent `c` of a state, whose bank's maps have these grounds."""
     own = jnp.maximum(state.controlled[c], 0)
     return view_from(renderer, grounds, bank.episodes.map[state.episode], moment_of(state), own, look)
@@ -135,9 +145,7 @@ def rays_of(renderer: Renderer) -> tuple[Camera, Tiling]:
     return (renderer.camera if times == 1 else finer(renderer.camera, times)), renderer.tiling
 
 
-def by_band(
-    renderer: Renderer, of_band: Callable[..., Array], *by_tile: Array, as_picture: bool = True
-) -> Array:
+def by_band(renderer: Renderer, of_band: Callable[..., Array], *by_tile: Array, as_picture: bool = True) -> Array:
     """A function of rays and of numbers by tile [T, …], each band of tiles after the other; its numbers [T, n] as they
     stand in the picture, [H, W], or by tile again.
 
@@ -220,9 +228,7 @@ def hazed(colour: Colour, depth: Array, look: Appearance) -> Colour:
     """Colours as they look from afar."""
     hazy = depth * look.haze
     hazy = hazy / (1.0 + hazy)
-    red, green, blue = (
-        channel + hazy * (look.haze_colour[number] - channel) for number, channel in enumerate(colour)
-    )
+    red, green, blue = (channel + hazy * (look.haze_colour[number] - channel) for number, channel in enumerate(colour))
     return red, green, blue
 
 

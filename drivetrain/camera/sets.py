@@ -113,7 +113,14 @@ def render_set(folder: str | Path, out: str | Path, plan: Plan, show: Show) -> i
 
 
 def _check(plan: Plan) -> None:
-    for name, least in (("pictures", 1), ("shard", 1), ("width", 16), ("height", 16), ("oversampling", 1), ("users", 1)):
+    for name, least in (
+        ("pictures", 1),
+        ("shard", 1),
+        ("width", 16),
+        ("height", 16),
+        ("oversampling", 1),
+        ("users", 1),
+    ):
         if getattr(plan, name) < least:
             raise InputError(f"render: {name}: {getattr(plan, name)} (at least {least})")
     if plan.users > 128 or plan.oversampling > 4 or plan.width * plan.height > 1 << 24:
@@ -144,7 +151,9 @@ def _begin(out: Path, folder: Path, manifest: Manifest, plan: Plan) -> None:
             raise InputError(f"{file}: not JSON: {error} (delete {out} to start over)") from None
         differing = [key for key in written if not isinstance(known, dict) or known.get(key) != written[key]]
         if differing:
-            raise InputError(f"{file}: {differing[0]}: another than asked for (repeat its command, or choose another --out)")
+            raise InputError(
+                f"{file}: {differing[0]}: another than asked for (repeat its command, or choose another --out)"
+            )
         return
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out}: not empty, and no set of pictures (choose another --out)")
@@ -162,7 +171,9 @@ def _one(place: Path, picture: int, plan: Plan, scenario: Scenario, name: str, i
     )
     file = place / f"{picture:06d}.{SUFFIXES[plan.format]}"
     written = io.BytesIO()
-    image.fromarray(np.asarray(drawn)).save(written, plan.format.upper(), **({"quality": 92} if plan.format == "jpeg" else {}))
+    image.fromarray(np.asarray(drawn)).save(
+        written, plan.format.upper(), **({"quality": 92} if plan.format == "jpeg" else {})
+    )
     write_atomically(file, written.getvalue())
     if plan.dense:
         write_atomically(file.with_suffix(".npz"), _dense(labels))

@@ -47,9 +47,7 @@ def untiled(camera: Camera, tiling: Tiling, pixels: Array) -> Array:
     return rows.reshape(down * tiling.height, across * tiling.width)[: camera.height, : camera.width]
 
 
-def outlines(
-    camera: Camera, eye: Eye, things: Things, shadow: Float[Array, "2"] | None = None
-) -> Float[Array, "N 4"]:
+def outlines(camera: Camera, eye: Eye, things: Things, shadow: Float[Array, "2"] | None = None) -> Float[Array, "N 4"]:
     """The rectangle in the picture, pixels (x0, y0, x1, y1), that each thing's box fills; empty where it is behind.
 
     With `shadow`, where the sun throws a point at height 1 m on the ground, what that leaves on the ground counts too.
@@ -68,7 +66,9 @@ def outlines(
     there = things.valid & jnp.any(depth[:, : len(CORNERS)] > NEAREST, axis=1)
     # A lens that bends bulges edges between corners: by less than a share of the outline.
     slack = 0.05 * (high - low) if camera.distorts else 0.0
-    return jnp.where(there[:, None], jnp.concatenate([low - slack, high + slack], -1), jnp.asarray([1e9, 1e9, -1e9, -1e9]))
+    return jnp.where(
+        there[:, None], jnp.concatenate([low - slack, high + slack], -1), jnp.asarray([1e9, 1e9, -1e9, -1e9])
+    )
 
 
 def touching(camera: Camera, tiling: Tiling, outline: Float[Array, "N 4"]) -> Int[Array, "K T"]:
