@@ -1,7 +1,7 @@
 """The camera: pictures a second, one at a time and many in one call, of a crossing with 32 road users in sight.
 
-`picture` is red, green and blue; `labels` adds depth, road users, kinds and lines of every pixel. On CPUs the pictures of
-one call are drawn one after the other on a core (what one needs stays in its cache); elsewhere all at once.
+`picture` is red, green and blue; `labels` adds depth, road users, kinds and lines of every pixel. On CPUs the pictures
+of one call are drawn one after the other on a core (what one needs stays in its cache); elsewhere all at once.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """How the world looks today: light, weather, tones, wear, what the camera does to a picture; drawn from ranges.
 
-An `Appearance` is arrays, one number each, so that a batch of pictures may have as many; a `Randomisation` is the ranges
-that it is drawn from, a component of one component a subject.
+An `Appearance` is arrays, one number each, so that a batch of pictures may have as many; a `Randomisation` is the
+ranges that it is drawn from, a component of one component a subject.
 """
 
 import math

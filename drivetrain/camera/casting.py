@@ -83,7 +83,7 @@ _OF_PART = 8
 FRONT, FRONT_LEAN, REAR, REAR_LEAN, SIDE, FLOOR, ROOF, _ = range(_OF_PART)
 
 
-def blocks_of(things: Things, eye: Eye, sun: Float[Array, "3"], casts: Int[Array, "N"]) -> Blocks:
+def blocks_of(things: Things, eye: Eye, sun: Float[Array, "3"], casts: Bool[Array, "N"]) -> Blocks:
     """Everything that does not change from pixel to pixel. `casts`: whether a thing throws a shadow."""
     cos, sin = things.heading[:, 0], things.heading[:, 1]
     to = eye.place[:2] - things.place
@@ -96,7 +96,7 @@ def blocks_of(things: Things, eye: Eye, sun: Float[Array, "3"], casts: Int[Array
 
     columns = [cos, sin, x, y, half, wide, high]
     columns += [jnp.maximum(each, 0.0) for each in (sun_x, -sun_x, sun_y, -sun_y, jnp.broadcast_to(sun[2], x.shape))]
-    columns += [inverse(sun_x), inverse(sun_y), jnp.where(casts > 0, high * 0.9 / jnp.maximum(sun[2], 0.05), 0.0)]
+    columns += [inverse(sun_x), inverse(sun_y), jnp.where(casts, high * 0.9 / jnp.maximum(sun[2], 0.05), 0.0)]
     table = jnp.asarray(PARTS)[things.shape]
     words = []
     for part in (0, 1):

@@ -1,8 +1,8 @@
 """The ground around a map as a picture looks it up: texels of half a metre, two words each. NumPy, once a map.
 
 A texel holds no colour. It holds the *line* that passes it (which paint, its direction, how far its centre is from it
-and along it) and the *edge* of the road near it, so that a pixel finds with two reads where it is relative to both, to a
-millimetre or two, and paints them as sharp as they are from there. A town of 400 × 400 m takes 5 MB.
+and along it) and the *edge* of the road near it, so that a pixel finds with two reads where it is relative to both, to
+a millimetre or two, and paints them as sharp as they are from there. 400 × 400 m, and 80 m around, take 10 MB.
 """
 
 import jax
@@ -34,8 +34,8 @@ ANGLES, OFFSETS, PHASES, MARGINS = 1024, 1024, 256, 4096
 class Ground:
     """The ground of one map and what stands on it (G texels, B things beside the road, P points of lines).
 
-    Words, from the lowest bit: `line` = paint 4 · direction 10 · offset 10 · along 8; `edge` = direction 10 · offset 12 ·
-    tone 8. The road is where an edge's offset is positive.
+    Words, from the lowest bit: `line` = paint 4 · direction 10 · offset 10 · along 8; `edge` = direction 10 ·
+    offset 12. The road is where an edge's offset is positive.
     """
 
     origin: Float[Array, "*M 2"]  # lower corner, m
@@ -61,7 +61,7 @@ def lay_ground(map_: Map, laying: Laying = Laying()) -> Ground:  # noqa: B008 - 
     grid = Grid(origin, size)
     line = _lines(grid, drawn)
     _zebras(grid, line, crosswalks(map_))
-    edge, road = _edges(grid, rim, _lane_texels(grid, map_), np.random.default_rng(laying.seed))
+    edge, road = _edges(grid, rim, _lane_texels(grid, map_))
     points, paint, number = boundary_points(drawn)
     return Ground(
         origin=origin.astype(np.float32),
@@ -168,7 +168,7 @@ def _zebras(grid: Grid, words: UInt[np.ndarray, "G"], shapes: list[shapely.Polyg
 
 
 def _edges(
-    grid: Grid, rim: Float[np.ndarray, "n 4"], lanes: Int[np.ndarray, "m"], random: np.random.Generator
+    grid: Grid, rim: Float[np.ndarray, "n 4"], lanes: Int[np.ndarray, "m"]
 ) -> tuple[UInt[np.ndarray, "G"], Array]:
     """The edge word of every texel, and which of them are road.
 
@@ -189,8 +189,7 @@ def _edges(
     chord = rim[row, 2:] - rim[row, :2]
     angle[texel] = to_angle(-chord[:, 1], chord[:, 0])
     step = np.clip(np.round((offset / VERGE + 1.0) * (MARGINS / 2)), 0, MARGINS - 1).astype(np.uint32)
-    tone = random.integers(0, 256, grid.count).astype(np.uint32)
-    return angle.astype(np.uint32) | step << 10 | tone << 22, road.reshape(shape)
+    return angle.astype(np.uint32) | step << 10, road.reshape(shape)
 
 
 def _filled(known: Int[np.ndarray, "h w"], axis: int, back: bool) -> Int[np.ndarray, "h w"]:

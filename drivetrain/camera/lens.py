@@ -10,8 +10,6 @@ from drivetrain.types import Array
 
 BITS, TOP = 10, 1023.0
 """Of a colour while it is packed in a word with the others."""
-SPREAD = 0.0
-"""Noise is a sum of four bytes; this many standard deviations of a byte's share it has."""
 BYTE_DEVIATION = 2.0 * float(np.sqrt(1.0 / 12.0))
 """Standard deviation of the sum and difference of four numbers drawn evenly from 0 .. 1."""
 

@@ -1,4 +1,4 @@
-"""How the parts of things are painted: glass, wheels, lamps, windows, leaves; by material, face and place on the part."""
+"""How parts of things are painted: glass, wheels, lamps, windows, leaves; by material, face and place on the part."""
 
 import jax
 import jax.numpy as jnp

@@ -174,6 +174,7 @@ def by_band(renderer: Renderer, of_band: Callable[..., Array], *by_tile: Array, 
 
 
 def turned(eye: Eye, right: Array, below: Array) -> Ray:
+    """Slopes of the camera as rays in the map's frame."""
     turn = eye.turn
     return tuple(turn[axis, 0] * right + turn[axis, 1] * below + turn[axis, 2] for axis in range(3))  # type: ignore
 

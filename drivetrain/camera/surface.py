@@ -1,7 +1,7 @@
 """The ground as a pixel sees it: road, verge, kerb and paint, found with two reads and painted as sharp as they are.
 
-What is smaller than a pixel's own footprint is averaged over it (a box filter across the line, and along it for dashes),
-so that lines fade into the distance instead of flickering.
+What is smaller than a pixel's own footprint is averaged over it (a box filter across the line, and along it for
+dashes), so that lines fade into the distance instead of flickering.
 """
 
 from typing import NamedTuple

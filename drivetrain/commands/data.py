@@ -255,7 +255,7 @@ def render(
     out: str,
     plan: Annotated[sets.Plan, tyro.conf.arg(name="")] = PICTURES,
 ) -> None:
-    """Draw labelled pictures of a dataset, as cameras on its vehicles would see it. Interrupted, it goes on when repeated.
+    """Draw labelled pictures of a dataset, as cameras on its vehicles see it. Interrupted, it goes on when repeated.
 
     Args:
         folder: the dataset; on maps without traffic, vehicles are put

@@ -19,7 +19,7 @@ BARE = Laying(buildings=0.0, trees=0.0)
 class Road:
     """Three lanes along x, the camera's car in the middle one, others ahead."""
 
-    def __init__(self, width=64, height=40, things=8, laying=BARE):
+    def __init__(self, width=64, height=40, things=4, laying=BARE):
         self.agents = (
             scenes.along_x(5.25, 40.0),
             scenes.along_x(5.25, 55.0),

@@ -37,7 +37,7 @@ def test_points_are_projected_as_opencv_does_and_come_back(x, y, depth):
     pixel, far = project(BENT, jnp.asarray(point, jnp.float32))
     np.testing.assert_allclose(pixel, opencv(point, BENT), atol=2e-3)
     assert far == pytest.approx(depth, rel=1e-6)
-    np.testing.assert_allclose(back_project(BENT, opencv(point, BENT), depth), point, atol=1e-6 * depth)
+    np.testing.assert_allclose(back_project(BENT, opencv(point, BENT), np.asarray(depth)), point, atol=1e-6 * depth)
 
 
 def test_what_is_behind_says_so():
