@@ -158,7 +158,8 @@ def back_project(
 ) -> Float[np.ndarray, "*n 3"]:
     """Points in the camera frame of pixels (column, row) whose depths, m, are known. NumPy."""
     pixels = np.asarray(pixels, np.float64)
-    slope = undistorted(camera, (pixels[..., 0] - camera.cx) / camera.fx, (pixels[..., 1] - camera.cy) / camera.fy)
+    x, y = (pixels[..., 0] - camera.cx) / camera.fx, (pixels[..., 1] - camera.cy) / camera.fy
+    slope = undistorted(camera, np.asarray(x), np.asarray(y))
     depth = np.asarray(depth)[..., None]
     return np.concatenate([slope * depth, depth], -1)
 

@@ -30,7 +30,7 @@ def opencv(point, camera):
     return np.array([camera.fx * x * out + camera.cx, camera.fy * y * out + camera.cy])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(some.floats(-0.5, 0.5), some.floats(-0.3, 0.3), some.floats(0.5, 100.0))
 def test_points_are_projected_as_opencv_does_and_come_back(x, y, depth):
     point = np.array([x * depth, y * depth, depth])
