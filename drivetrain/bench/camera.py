@@ -16,10 +16,8 @@ from drivetrain.bench.synthetic import Grid, grid_scenario
 from drivetrain.camera.appearance import Appearance, Randomisation
 from drivetrain.camera.ground import Ground, lay_ground, stack_grounds
 from drivetrain.camera.pinhole import of_field
-from drivetrain.camera.render import Renderer, labelled, moment_of, picture, view_from
+from drivetrain.camera.render import Renderer, labelled, picture, view_from
 from drivetrain.camera.things import Moment
-from drivetrain.env import Env
-from drivetrain.sim.building import make_bank
 from drivetrain.types import Array, component
 
 CROSSING = Grid(agents=40, steps=20, roads=2, lanes=2, spacing=85.0, dt=0.1, signals=8)
@@ -69,9 +67,10 @@ def measure_cameras(seconds: float, shots: tuple[Shot, ...] = SHOTS) -> Iterator
 def crossing() -> tuple[Ground, Moment]:
     """The ground, and the moment at which pictures are taken by its first vehicle."""
     scenario = grid_scenario(CROSSING)
-    env = Env()
-    state = jax.jit(lambda bank: env.reset(bank, 0, jax.random.key(0)))(make_bank([scenario], CROSSING.dt))
-    return jax.tree.map(jnp.asarray, stack_grounds([lay_ground(scenario.map)])), moment_of(state)
+    log = scenario.log
+    agents = jax.tree.map(lambda leaf: leaf[0], log.agents)
+    moment = Moment(agents, log.bodies, log.lights[0])
+    return jax.tree.map(jnp.asarray, (stack_grounds([lay_ground(scenario.map)]), moment))
 
 
 def _row(shot: Shot, scene: tuple[Ground, Moment], rate: float, seconds: float) -> CameraRow:

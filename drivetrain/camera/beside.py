@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from drivetrain.camera.grid import Grid
-from drivetrain.types import Array, ControlKind, Map, component
+from drivetrain.types import ControlKind, Map, component
 
 
 class Beside(enum.IntEnum):
@@ -59,7 +59,7 @@ def place_beside(
     reached = np.cumsum(length)
     places = np.arange(0.5 * EVERY, reached[-1], EVERY) if len(rim) else np.zeros(0)
     row = np.searchsorted(reached, places)
-    rows: list[Array] = []
+    rows: list[np.ndarray] = []
     for at, place in zip(row.tolist(), places.tolist(), strict=True):
         unit = chord[at] / length[at]
         outwards = np.array([unit[1], -unit[0]])
@@ -82,7 +82,7 @@ def place_beside(
     return np.array(rows, np.float32).reshape(-1, len(Beside))
 
 
-def _covered(grid: Grid, centre: Array, unit: Array, size: Array) -> Array:
+def _covered(grid: Grid, centre: np.ndarray, unit: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Texels under a rectangle, sampled densely enough to miss none."""
     along = np.arange(-0.5 * size[0], 0.5 * size[0] + 0.4, 0.4)
     across = np.arange(-0.5 * size[1], 0.5 * size[1] + 0.4, 0.4)
@@ -90,7 +90,7 @@ def _covered(grid: Grid, centre: Array, unit: Array, size: Array) -> Array:
     return np.unique(grid.texel(points.reshape(-1, 2)))
 
 
-def place_posts(map_: Map, on_road: Callable[[Array], bool]) -> Float[np.ndarray, "S 6"]:
+def place_posts(map_: Map, on_road: Callable[[np.ndarray], bool]) -> Float[np.ndarray, "S 6"]:
     """Where the light or the sign of each control line is; one of several in one place stands for all.
 
     A light is where the map says that it hangs, else beside the right end of its line, where a sign is too. What would
@@ -99,7 +99,7 @@ def place_posts(map_: Map, on_road: Callable[[Array], bool]) -> Float[np.ndarray
     ends, kind = np.asarray(map_.lines, np.float64), np.asarray(map_.line_kind)
     given = np.asarray(map_.light_position, np.float64)
     rows = np.zeros((len(ends), len(Post)), np.float32)
-    seen: list[Array] = []
+    seen: list[np.ndarray] = []
     for line in np.flatnonzero(np.isin(kind, (ControlKind.LIGHT, ControlKind.STOP_SIGN))):
         across = ends[line, 2:] - ends[line, :2]
         across = across / max(float(np.linalg.norm(across)), 1e-6)

@@ -136,11 +136,12 @@ def material_of(word: UInt[Array, "*n"]) -> Int[Array, "*n"]:
 
 def tint_of(word: UInt[Array, "*n"]) -> tuple[Array, Array, Array]:
     """Its colour."""
-    rows = ((word >> 4) & 31, (word >> 9) & 63, (word >> 15) & 31)
-    return tuple(
-        row.astype(jnp.int32).astype(jnp.float32) * (1.0 / top)
-        for row, top in zip(rows, (31.0, 63.0, 31.0), strict=True)
-    )
+    red, green, blue = (word >> 4) & 31, (word >> 9) & 63, (word >> 15) & 31
+
+    def share(bits: Array, top: float) -> Array:
+        return bits.astype(jnp.int32).astype(jnp.float32) * (1.0 / top)
+
+    return share(red, 31.0), share(green, 63.0), share(blue, 31.0)
 
 
 def cast(blocks: Blocks, touching: Int[Array, "K T"], ray: Ray) -> UInt[Array, "T n"]:

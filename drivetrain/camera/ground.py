@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import shapely
-from jaxtyping import Float, Int, UInt
+from jaxtyping import Bool, Float, Int, UInt
 
 from drivetrain.camera.beside import Laying, place_beside, place_posts
 from drivetrain.camera.grid import REACH, TEXEL, VERGE, Grid, nearest_segments
@@ -139,7 +139,9 @@ def _lines(grid: Grid, drawn: Drawn) -> UInt[np.ndarray, "G"]:
     return words
 
 
-def _line_word(paint: Array, x: Array, y: Array, offset: Array, along: Array) -> UInt[np.ndarray, "n"]:
+def _line_word(
+    paint: np.ndarray, x: np.ndarray, y: np.ndarray, offset: np.ndarray, along: np.ndarray
+) -> UInt[np.ndarray, "n"]:
     """A word of a line from its normal (to its left), its signed distance, m, and the share of a period along it."""
     step = np.clip(np.round((np.asarray(offset) / REACH + 1.0) * (OFFSETS / 2)), 0, OFFSETS - 1).astype(np.uint32)
     phase = np.floor(np.asarray(along) * PHASES).astype(np.uint32) % PHASES
@@ -162,14 +164,13 @@ def _zebras(grid: Grid, words: UInt[np.ndarray, "G"], shapes: list[shapely.Polyg
         x, y = long / max(float(np.linalg.norm(long)), 1e-9)
         metres = (centre - corners[0]) @ np.array([x, y])
         offset = (metres % STRIPES) * (REACH / STRIPES)
-        words[texel] = _line_word(
-            np.full(len(texel), Paint.ZEBRA), *np.tile([[x], [y]], len(texel)), offset, 0 * offset
-        )
+        every = np.ones(len(texel))
+        words[texel] = _line_word(np.full(len(texel), Paint.ZEBRA), x * every, y * every, offset, 0.0 * every)
 
 
 def _edges(
     grid: Grid, rim: Float[np.ndarray, "n 4"], lanes: Int[np.ndarray, "m"]
-) -> tuple[UInt[np.ndarray, "G"], Array]:
+) -> tuple[UInt[np.ndarray, "G"], Bool[np.ndarray, "h w"]]:
     """The edge word of every texel, and which of them are road.
 
     Far from edges, what lies between is road or not: a texel asks the nearest that knows along its row, both ways, and

@@ -1,6 +1,7 @@
 """Maps without traffic, peopled for a picture: vehicles on lanes, one of them with the camera, and lights. NumPy."""
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from drivetrain.camera.things import Moment
 from drivetrain.types import AgentKind, Agents, Bodies, Cross, InputError, LightState, Map
@@ -66,7 +67,7 @@ def _moment(
 ) -> Moment:
     """Padded to so many road users."""
 
-    def padded(rows: np.ndarray, dtype=np.float32) -> np.ndarray:
+    def padded(rows: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
         return np.pad(rows, [(0, count - len(rows))] + [(0, 0)] * (rows.ndim - 1)).astype(dtype)
 
     there = np.arange(count) < len(kinds)

@@ -249,7 +249,7 @@ def _words(
             shade = shade_of(view.blocks, touching, ray, depth)
             light = (1.0 - look.sunlight) * (1.0 - 0.4 * shade)
             light = light + look.sunlight * (0.25 + 1.1 * look.sun[2] * (1.0 - shade))
-            return packed(hazed(tuple(channel * light for channel in bare), depth, look), look)
+            return packed(hazed((bare[0] * light, bare[1] * light, bare[2] * light), depth, look), look)
 
         def sky() -> Array:
             return packed(sky_seen(ahead, rise, look)[0], look)

@@ -36,7 +36,7 @@ from drivetrain.camera.tiles import Tiling
 from drivetrain.data.store.loading import entries_of
 from drivetrain.data.store.manifest import Manifest, is_plain
 from drivetrain.data.store.shards import read_manifest, read_scenarios
-from drivetrain.types import VEHICLES, Array, InputError, Scenario, component
+from drivetrain.types import VEHICLES, Array, InputError, Key, Scenario, component
 
 FORMAT = 1
 """Version of the files."""
@@ -200,7 +200,7 @@ def _one(place: Path, picture: int, plan: Plan, scenario: Scenario, name: str, i
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _drawn(
-    renderer: Renderer, look_of: Randomisation, grounds: Ground, moment: Moment, own: Array, key: Array
+    renderer: Renderer, look_of: Randomisation, grounds: Ground, moment: Moment, own: Array, key: Key
 ) -> tuple[Array, Labels, Boxes, LaneLines, Appearance]:
     look = look_of(key)
     row = jnp.int32(0)

@@ -118,7 +118,7 @@ def test_without_pillow_one_line_says_so(monkeypatch):
 
 def test_the_command_goes_on_with_a_set(dataset, made, capsys):
     words = f"render {dataset} --out {made} --pictures 4 --shard 2 --width 32 --height 24 --oversampling 1 --users 4"
-    run([*words.split(), "--dense", "True", "--laying.buildings", "0.0", "--laying.trees", "0.0"])
+    run([*words.split(), "--dense", "--laying.buildings", "0.0", "--laying.trees", "0.0"])
     assert "4 pictures, 0 of them drawn now" in capsys.readouterr().out
 
 
