@@ -117,12 +117,13 @@ def _row(shot: Shot, scene: tuple[Ground, Moment], rate: float, seconds: float) 
 
 
 HEADING = (
-    f"{'size':>8} {'part':>8} {'batch':>6} {'ms':>9} {'pictures/s':>11} {'a core-s':>9} {'floor ms':>9} {'temp. MB':>9} "
-    f"{'peak MB':>8} {'compile s':>10}"
+    f"{'size':>8} {'part':>8} {'batch':>6} {'ms':>9} {'pictures/s':>11} {'a core-s':>9} {'floor ms':>9} "
+    f"{'temp. MB':>9} {'peak MB':>8} {'compile s':>10}"
 )
 
 
 def camera_line(row: CameraRow) -> str:
     """A row of the table."""
-    figures = f"{row.milliseconds:>9.3f} {row.rate:>11,.0f} {row.core_rate:>9,.0f} {row.floor:>9.3f} {row.temporary_mb:>9,.1f}"
-    return f"{row.size:>8} {row.part:>8} {row.batch:>6} {figures} {row.peak_mb:>8,.0f} {row.compile_seconds:>10.1f}"
+    figures = f"{row.milliseconds:>9.3f} {row.rate:>11,.0f} {row.core_rate:>9,.0f} {row.floor:>9.3f}"
+    memory = f"{row.temporary_mb:>9,.1f} {row.peak_mb:>8,.0f}"
+    return f"{row.size:>8} {row.part:>8} {row.batch:>6} {figures} {memory} {row.compile_seconds:>10.1f}"

@@ -117,9 +117,8 @@ def view_from(
     things = things_seen(moment, own, eye, here, look.seed, (renderer.users, renderer.beside))
     casts = things.thing >= AGENT
     sun = look.sun / jnp.maximum(look.sun[2], 1.0 / FARTHEST_SHADOW)
-    rims = outlines(camera, eye, things)
-    with_shadow = outlines(camera, eye, things, -sun[:2])
-    touched = touching(camera, tiling, jnp.where(casts[:, None], with_shadow, rims))
+    rims, with_shadow = outlines(camera, eye, things, -sun[:2], casts)
+    touched = touching(camera, tiling, with_shadow)
     return View(eye, things, rims, blocks_of(things, eye, look.sun, casts), touched)
 
 

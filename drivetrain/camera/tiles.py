@@ -47,28 +47,33 @@ def untiled(camera: Camera, tiling: Tiling, pixels: Array) -> Array:
     return rows.reshape(down * tiling.height, across * tiling.width)[: camera.height, : camera.width]
 
 
-def outlines(camera: Camera, eye: Eye, things: Things, shadow: Float[Array, "2"] | None = None) -> Float[Array, "N 4"]:
-    """The rectangle in the picture, pixels (x0, y0, x1, y1), that each thing's box fills; empty where it is behind.
+def outlines(
+    camera: Camera, eye: Eye, things: Things, shadow: Float[Array, "2"], casts: Bool[Array, "N"]
+) -> tuple[Float[Array, "N 4"], Float[Array, "N 4"]]:
+    """The rectangle in the picture, pixels (x0, y0, x1, y1), that each thing's box fills, empty where it is behind; and
+    that of it and, where it `casts` one, its shadow.
 
-    With `shadow`, where the sun throws a point at height 1 m on the ground, what that leaves on the ground counts too.
+    `shadow` is where the sun throws a point at height 1 m to, on the ground.
     """
     corner = jnp.asarray(CORNERS)[None] * things.size[:, None]
     cos, sin = things.heading[:, :1], things.heading[:, 1:]
     x = things.place[:, :1] + corner[..., 0] * cos - corner[..., 1] * sin
     y = things.place[:, 1:] + corner[..., 0] * sin + corner[..., 1] * cos
     z = jnp.broadcast_to(corner[..., 2], x.shape)
-    points = jnp.stack([x, y, z], -1)
-    if shadow is not None:
-        shade = points.at[..., 2].set(0.0).at[..., :2].add(z[..., None] * shadow)
-        points = jnp.concatenate([points, shade], 1)
+    throw = jnp.where(casts[:, None], z, 0.0)
+    shade = [x + throw * shadow[0], y + throw * shadow[1], jnp.where(casts[:, None], 0.0, z)]
+    points = jnp.concatenate([jnp.stack([x, y, z], -1), jnp.stack(shade, -1)], 1)
     pixel, depth = project(camera, to_camera(eye, points))
-    low, high = jnp.min(pixel, axis=1), jnp.max(pixel, axis=1)
     there = things.valid & jnp.any(depth[:, : len(CORNERS)] > NEAREST, axis=1)
-    # A lens that bends bulges edges between corners: by less than a share of the outline.
-    slack = 0.05 * (high - low) if camera.distorts else 0.0
-    return jnp.where(
-        there[:, None], jnp.concatenate([low - slack, high + slack], -1), jnp.asarray([1e9, 1e9, -1e9, -1e9])
-    )
+
+    def round_of(pixel: Float[Array, "N k 2"]) -> Float[Array, "N 4"]:
+        low, high = jnp.min(pixel, axis=1), jnp.max(pixel, axis=1)
+        # A lens that bends bulges edges between corners: by less than a share of the outline.
+        slack = 0.05 * (high - low) if camera.distorts else 0.0
+        rim = jnp.concatenate([low - slack, high + slack], -1)
+        return jnp.where(there[:, None], rim, jnp.asarray([1e9, 1e9, -1e9, -1e9]))
+
+    return round_of(pixel[:, : len(CORNERS)]), round_of(pixel)
 
 
 def touching(camera: Camera, tiling: Tiling, outline: Float[Array, "N 4"]) -> Int[Array, "K T"]:
