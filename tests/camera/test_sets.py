@@ -17,6 +17,13 @@ from drivetrain.types import AgentKind, InputError, replace
 PLAN = Plan(pictures=4, shard=2, width=32, height=24, oversampling=1, users=4, dense=True, laying=Laying(0.0, 0.0))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def tiles_that_compile_soon():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sets, "TOGETHER", 2)
+        yield
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     """One recording, and a map without traffic."""
