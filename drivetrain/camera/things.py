@@ -10,7 +10,7 @@ from drivetrain.camera.ground import Ground
 from drivetrain.camera.hashing import mixed, share
 from drivetrain.camera.pinhole import Eye
 from drivetrain.camera.shapes import AGENT, CARS, HEIGHTS, OF_KIND, Shape, Thing
-from drivetrain.types import AgentKind, Agents, Array, Bodies, ControlKind, LightState, record
+from drivetrain.types import AgentKind, Agents, Array, Bodies, ControlKind, LightState, record, replace
 
 LEVEL = 2.5
 """Who is higher or lower than this, m, is on another road, and not drawn."""
@@ -107,7 +107,7 @@ def nearest(things: Things, eye: Eye, most: int) -> Things:
     else:
         _, chosen = jax.lax.top_k(-distance, most)
     kept = jax.tree.map(lambda leaf: leaf[chosen], things)
-    return _marked(kept, distance[chosen] < jnp.inf)
+    return replace(kept, valid=distance[chosen] < jnp.inf)
 
 
 def by_distance(things: Things, eye: Eye) -> Things:
@@ -119,12 +119,6 @@ def by_distance(things: Things, eye: Eye) -> Things:
 def joined(one: Things, other: Things) -> Things:
     """Both."""
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), one, other)
-
-
-def _marked(things: Things, valid: Bool[Array, "N"]) -> Things:
-    return Things(
-        things.place, things.heading, things.size, things.shape, things.tint, things.thing, things.agent, valid
-    )
 
 
 def _users(moment: Moment, own: Int[Array, ""], seed: UInt[Array, ""]) -> Things:

@@ -40,13 +40,6 @@ def tiled_slopes(camera: Camera, tiling: Tiling) -> Float[np.ndarray, "2 T n"]:
     return np.ascontiguousarray(table.reshape(2, down * across, tiling.height * tiling.width))
 
 
-def untiled(camera: Camera, tiling: Tiling, pixels: Array) -> Array:
-    """Numbers by tile [T, n] as a picture [H, W]."""
-    down, across = tiling.across(camera)
-    rows = pixels.reshape(down, across, tiling.height, tiling.width).swapaxes(1, 2)
-    return rows.reshape(down * tiling.height, across * tiling.width)[: camera.height, : camera.width]
-
-
 def outlines(
     camera: Camera, eye: Eye, things: Things, shadow: Float[Array, "2"], casts: Bool[Array, "N"]
 ) -> tuple[Float[Array, "N 4"], Float[Array, "N 4"]]:
