@@ -3,6 +3,7 @@
   drivetrain data convert FORMAT SRC… --out DIR   recordings → a dataset, and which egos may be driven
   drivetrain data info DIR                        what a dataset holds, and what was left out and why
   drivetrain data verify DIR                      every record's checksum
+  drivetrain data render DIR --out SET            labelled pictures, as cameras on its vehicles see it
   drivetrain train RECIPE --out RUN               a dataset → a trained, evaluated policy and its report;
                                                   RECIPE: a name, or FILE.py:FUNCTION of yours
   drivetrain train RECIPE --resume RUN            continue from the newest good checkpoint

@@ -25,6 +25,7 @@ ORDER = [
     "events",
     "reward",
     "ending",
+    "camera",
     "observe",
     "env",
     "policy",

@@ -44,7 +44,7 @@ def test_commands_exist(call):
     words = call.split()
     assert words[0] in COMMANDS
     if words[0] == "data":
-        assert words[1] in ("convert", "generate", "admit", "mine", "info", "verify", "vocabulary")
+        assert words[1] in ("convert", "generate", "admit", "mine", "info", "verify", "render", "vocabulary")
     if words[0] == "train":
         file, _, function = words[1].partition(":")
         assert words[1] in RECIPES or file == "my_recipe.py" or f"def {function}(" in (ROOT / file).read_text()

@@ -48,7 +48,12 @@ def run(words: list[str]) -> None:
 
 def bench(
     cases: Annotated[
-        tuple[Literal["simulator", "sim", "observe", "rollout", "train", "load", "fresh", "head", "apg", "fleet"], ...],
+        tuple[
+            Literal[
+                "simulator", "sim", "observe", "rollout", "train", "load", "fresh", "head", "apg", "fleet", "camera"
+            ],
+            ...,
+        ],
         tyro.conf.Positional,
     ] = (),
     on: Annotated[On, tyro.conf.arg(name="")] = ON,
@@ -62,7 +67,7 @@ def bench(
     Args:
         cases: what to measure; `simulator` is the table of full-size scenes, `head` that of losses over a large
             vocabulary, `apg` that of gradients through the simulator, `fleet` that of learners and actors apart, on the
-            largest number of scenes; without a name, all the others
+            largest number of scenes, `camera` that of pictures; without a name, all the others
         on: what is measured
         update: how `train` and `fresh` learn from a window
         seconds: spent on each measurement, at least
@@ -140,7 +145,12 @@ def _tables(cases: tuple[str, ...], data: Path, scenes: tuple[int, ...], measure
         from drivetrain.bench.groups import group_line, measure_groups
 
         yield from _printed(GROUPS, measure_groups(measured, max(scenes)), group_line)
-    chosen = tuple(case for case in cases if case not in ("simulator", "head", "apg", "fleet"))
+    if "camera" in cases:
+        from drivetrain.bench.camera import HEADING as PICTURES
+        from drivetrain.bench.camera import camera_line, measure_cameras
+
+        yield from _printed(PICTURES, measure_cameras(measured.seconds), camera_line)
+    chosen = tuple(case for case in cases if case not in ("simulator", "head", "apg", "fleet", "camera"))
     if chosen or not cases:
         heading = f"{'case':>13} {'scenes':>7} {'ms':>10} {'agent-steps/s':>14} {'compile s':>10} {'peak MB':>9}"
         yield from _printed(heading, run_cases(data, chosen or CASES, scenes, measured), _line)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from drivetrain.atomic import write_atomically
+from drivetrain.camera import sets
 from drivetrain.data.generating.sumo import generator as sumo
 from drivetrain.data.store import causes, converting, dataset_info, mining, process_pool, shards
 from drivetrain.data.store import vocabulary as motions
@@ -24,6 +25,7 @@ from drivetrain.view.page import build_page
 from drivetrain.view.plotting import Chart, Series, card
 
 PLAN = sumo.Plan()
+PICTURES = sets.Plan()
 SETTINGS = converting.Settings(workers=process_pool.cores())
 SELECTION = mining.Selection()
 MOTIONS = motions.Plan()
@@ -32,7 +34,7 @@ MOTIONS = motions.Plan()
 def run(words: list[str]) -> None:
     """Convert or generate recordings, select or learn motions from a dataset, sum it up or check it."""
     commands = {"convert": convert, "admit": admit, "mine": mine, "vocabulary": vocabulary, "info": info}
-    commands |= {"verify": verify, "generate": generate}
+    commands |= {"verify": verify, "generate": generate, "render": render}
     config = (tyro.conf.FlagCreatePairsOff,)
     tyro.extras.subcommand_cli_from_dict(commands, prog="drivetrain data", args=words, config=config)
 
@@ -246,3 +248,20 @@ def generate(
         print(
             "clips without traffic left out: " + ", ".join(f"{count} around {place}" for place, count in quiet.items())
         )
+
+
+def render(
+    folder: Annotated[str, tyro.conf.Positional],
+    out: str,
+    plan: Annotated[sets.Plan, tyro.conf.arg(name="")] = PICTURES,
+) -> None:
+    """Draw labelled pictures of a dataset, as cameras on its vehicles see it. Interrupted, it goes on when repeated.
+
+    Args:
+        folder: the dataset; on maps without traffic, vehicles are put
+        out: folder of the pictures and their labels (docs/camera.md)
+        plan: how many, how large, and what they look like
+    """
+    with progress("render", total=plan.pictures, unit="pictures") as show:
+        made = sets.render_set(folder, out, plan, show)
+    print(f"{out}: {plan.pictures} pictures, {made} of them drawn now")
