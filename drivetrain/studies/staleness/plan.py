@@ -1,0 +1,120 @@
+"""What the study of staleness trains: PPO of the quickstart's policy, whose actor is given policies k updates old.
+
+    corrected     values and ratios of the policy that learns, by V-trace (`Ppo.behind`)
+    uncorrected   those of the policy that drove: a window is taken for the learner's own, its ratios for one
+
+Both clip the same surrogate about the policy that drove, and both are the same where nothing is stale. The actor is
+synchronous, so that a window is of a policy exactly k updates old (less in the first k updates), and runs repeat.
+"""
+
+from dataclasses import dataclass
+
+from drivetrain.fleet.group import Fleet
+from drivetrain.learn.algorithm import Algorithm
+from drivetrain.learn.ppo import Ppo
+from drivetrain.policy.base import Architecture
+from drivetrain.policy.presets import POOLED
+from drivetrain.recipes.quickstart import quickstart
+from drivetrain.runs.run import Data, Run, Stage
+from drivetrain.studies.cells import Cell
+from drivetrain.types import InputError, component, replace
+
+CORRECTIONS = {"corrected": "V-trace", "uncorrected": "no correction"}
+"""On pages, by the names of the cells."""
+
+
+@component
+class Uncorrected(Ppo):
+    """PPO that takes another policy's window for its own."""
+
+    def behind(self) -> Algorithm:
+        """As it is."""
+        return self
+
+
+@component
+class Budget:
+    """What every cell is given."""
+
+    agent_steps: int = 600_000
+    seeds: int = 3
+    scenes: int = 64
+    window: int = 32  # steps
+    longest: int = 40  # steps of an episode
+    judgements: int = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run on which data."""
+
+    data: Data
+    delays: tuple[int, ...] = (0, 1, 4, 16, 64)  # updates
+    budget: Budget = Budget()
+    policy: Architecture = POOLED
+
+    def __post_init__(self):
+        if not self.delays or min(self.delays) < 0 or len(set(self.delays)) < len(self.delays):
+            given = " ".join(map(str, self.delays)) or "none"
+            raise InputError(f"delays: {given} (give each number of updates once, 0 or more)")
+
+    def names(self) -> list[str]:
+        """Of the cells, without their seeds: of no delay one, of any other two."""
+        pairs = [(delay, kind) for delay in self.delays for kind in CORRECTIONS]
+        return [name_of(delay, kind) for delay, kind in pairs if delay or kind == "corrected"]
+
+    def cells(self) -> list[Cell]:
+        """A seed of every cell after another."""
+        return [Cell(name, seed, self.run(name, seed)) for seed in range(self.budget.seeds) for name in self.names()]
+
+    def run(self, name: str, seed: int) -> Run:
+        """The whole configuration of one cell."""
+        delay, kind = parts_of(name)
+        return Run(
+            name=name,
+            data=self.data,
+            episode_seconds=self.budget.longest * self.data.dt,
+            policy=self.policy,
+            stages=(self._stage(kind),),
+            seed=seed,
+            fleet=Fleet(actors=1, synchronous=True, delay=delay),
+        )
+
+    def _stage(self, kind: str) -> Stage:
+        """The quickstart's own, its rate constant, so that no budget is another one's."""
+        budget, stage = self.budget, quickstart().stages[-1]
+        assert isinstance(stage.algorithm, Ppo)
+        made = Ppo if kind == "corrected" else Uncorrected
+        algorithm = made(**vars(stage.algorithm) | {"window": budget.window})
+        updates = max(-(-budget.agent_steps // (budget.scenes * budget.window)), 1)
+        every = max(updates // budget.judgements, 1)
+        return replace(
+            stage,
+            name="ppo",
+            title="PPO",
+            algorithm=algorithm,
+            optimiser=replace(stage.optimiser, learning_rate=5e-4, steps=0, final=0.0),
+            scenes=budget.scenes,
+            averaging=0.0,
+            agent_steps=budget.agent_steps,
+            evaluate_every=every,
+            checkpoint_every=every,
+            keep_judged=True,
+        )
+
+
+def name_of(delay: int, kind: str) -> str:
+    """Of a cell; where nothing is stale, of the only one."""
+    return f"delay{delay}-{kind}" if delay else "delay0"
+
+
+def parts_of(name: str) -> tuple[int, str]:
+    """The delay of a cell, in updates, and its correction."""
+    delay, _, kind = name.removeprefix("delay").partition("-")
+    return int(delay), kind or "corrected"
+
+
+def title(name: str) -> str:
+    """On pages."""
+    delay, kind = parts_of(name)
+    return f"{delay} updates old, {CORRECTIONS[kind]}" if delay else "Nothing stale"
