@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from drivetrain.data.store.shards import read_manifest
-from drivetrain.progress import progress
 from drivetrain.policy.presets import P0_75M
+from drivetrain.progress import progress
 from drivetrain.recipes.paper import paper
 from drivetrain.recipes.quickstart import quickstart, quickstart_gpu
 from drivetrain.runs.run import Data
@@ -157,7 +157,7 @@ def scale(
         data: folder of a dataset; by default the quickstart's own, converted where it is not yet
         out: folder of the study: its data sets, its cells, results.json and report.html
         recipe: what a policy sees and how it learns: batches, rates, losses, stages
-        models: pooled, tiny, 0.75M, 2.5M or 25M, the smallest first
+        models: pooled-0.04M, pooled-0.15M, pooled-0.5M, tiny, 0.75M, 2.5M or 25M, the smallest first
         hours: of training recordings; inf: all of them
         steps: agent-steps of PPO at which all are compared; every cell goes on to the most of them
         cloning: agent-steps of BC before it, at most; 0: the recipe's
@@ -165,7 +165,7 @@ def scale(
         rate: learning rate of PPO, constant; 0: the recipe's
         seeds: of every cell
         judgements: on validation, of each stage, at least
-        ablation: the cells that are also trained without pre-training: the largest model with most hours, every, or none
+        ablation: the cells that are trained without pre-training too: the largest model with most hours, every, none
     """
     budget = ScalingBudget(steps, cloning, scenes, rate, seeds, judgements)
     plan = ScalingPlan(_own(data), RECIPES[recipe](), models, hours, budget, ablation)

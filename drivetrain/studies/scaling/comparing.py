@@ -108,10 +108,10 @@ def _spent(cell: Cell, out: Path) -> dict[str, float | str]:
     points = judged(cell, out, begun=True)
     begun = next(each for each in points if _stage_of(each) == cell.run.stages[-1].name)
     config = read_config(cell.folder(out))
-    devices = config.get("devices", 1)
+    devices = float(config.get("devices", 1))
     return {
-        "cloned": begun.steps,
-        "improved": points[-1].steps - begun.steps,
+        "cloned": float(begun.steps),
+        "improved": float(points[-1].steps - begun.steps),
         "cloning_hours": begun.seconds * devices / HOUR,
         "improving_hours": (points[-1].seconds - begun.seconds) * devices / HOUR,
         "devices": devices,

@@ -91,9 +91,9 @@ def _with_interval(figure: Mapping[str, Any]) -> str:
     return f"{percent(figure['value'])} ({interval_text(figure)})"
 
 
-def _published(values: Sequence[Sequence[float | None]], form: str) -> str:
+def _published(values: Sequence[Sequence[float | None]], unit: float, form: str) -> str:
     rows = [
-        [model, *("–" if value is None else form.format(value) for value in row)]
+        [model, *("–" if value is None else form.format(value / unit) for value in row)]
         for model, row in zip(published.MODELS, values, strict=True)
     ]
     return plain_table(("Parameters", *(f"{hours:,.0f} h" for hours in published.HOURS)), rows)
@@ -118,14 +118,15 @@ def _figure_5(results: Mapping[str, Any], last: Rows) -> str:
         f"{published.STEPS:,} agent-steps; drives of San Francisco, without seeds or intervals. Their data, task and "
         "budget are not those of this page: only the shape of the curves compares."
     )
-    table = "<h2>As published: least failure rate, %</h2>" + _published(published.FAILURE, "{:.2%}")
+    table = "<h2>As published: least failure rate (figure 5a)</h2>" + _published(published.FAILURE, 0.01, "{:.2f} %")
     return f"<h2>Failure over data</h2><p>{escape(note)}</p><div class='charts'>{charts}</div>{table}"
 
 
 def _costs(results: Mapping[str, Any]) -> str:
+    theirs = f"<h2>As published: GPU hours (figure 5b)</h2>{_published(published.GPU_HOURS, 1.0, '{:,.0f} h')}"
     spent: Rows = results.get("spent", {})
     if not spent:
-        return ""
+        return theirs
     hours = {name: f"{row['improving_hours']:.3g} h" for name, row in spent.items()}
     rows = [
         [title(name, results), f"{row['cloned']:,.0f}", f"{row['improved']:,.0f}"]
@@ -139,11 +140,7 @@ def _costs(results: Mapping[str, Any]) -> str:
         "Updates times the median of those that were timed, times the devices, medians over seeds; judging, testing "
         "and compiling are not in it."
     )
-    theirs = f"<h2>As published: GPU hours ({published.SOURCE}, figure 5b)</h2>"
-    return (
-        f"<h2>Device-hours of PPO</h2><p>{note}</p>{_grid(results, hours)}{plain_table(head, rows)}"
-        f"{theirs}{_published(published.GPU_HOURS, '{:,.0f}')}"
-    )
+    return f"<h2>Device-hours of PPO</h2><p>{note}</p>{_grid(results, hours)}{plain_table(head, rows)}{theirs}"
 
 
 def _figure_6(results: Mapping[str, Any]) -> str:

@@ -5,13 +5,13 @@ for every budget below its own. Batches, rates and all else are the recipe's, th
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from drivetrain.learn.bc import Bc
 from drivetrain.policy.base import Architecture
+from drivetrain.policy.deep_sets import DeepSetsSizes
 from drivetrain.policy.perceiver import PerceiverSizes
 from drivetrain.policy.presets import P0_75M, P2_5M, P25M, POOLED, TINY
 from drivetrain.runs.run import Data, Run, Stage
@@ -19,8 +19,17 @@ from drivetrain.studies.cells import Cell
 from drivetrain.studies.scaling.sets import set_of
 from drivetrain.types import InputError, component, replace
 
-MODELS: Mapping[str, Architecture] = {"pooled": POOLED, "tiny": TINY, "0.75M": P0_75M, "2.5M": P2_5M, "25M": P25M}
-"""By the names that the command takes: sets pooled, and Perceivers that grow through their attention dimensions."""
+MODELS: dict[str, Architecture] = {
+    "pooled-0.04M": DeepSetsSizes(tokens=32, width=64),
+    "pooled-0.15M": POOLED,
+    "pooled-0.5M": DeepSetsSizes(tokens=128, width=256),
+    "tiny": TINY,
+    "0.75M": P0_75M,
+    "2.5M": P2_5M,
+    "25M": P25M,
+}
+"""By the names that the command takes: pooled sets that grow through their widths, for CPUs, and Perceivers that grow
+through their attention dimensions, as the paper's."""
 
 SCRATCH = "-scratch"
 """Ends the names of cells without pre-training."""

@@ -25,8 +25,8 @@ GPU_HOURS: tuple[tuple[float | None, ...], ...] = (
 """Figure 5b: of reinforcement learning."""
 
 CURVES = (
-    "Their figure 6: failure falls all along in every setting, 0.88 % is reached at 2.2 billion steps, and progress ends "
-    "at about 120 % in all."
+    "Their figure 6: failure falls all along in every setting, 0.88 % is reached at 2.2 billion steps, and progress "
+    "ends at about 120 % in all."
 )
 CLONED = (0.1985, 0.0088)
 """Table 2: failure of their BC and of their BC + PPO, 25M on 6000 h."""

@@ -8,6 +8,7 @@ synchronous, so that a window is of a policy exactly k updates old (less in the 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from drivetrain.fleet.group import Fleet
 from drivetrain.learn.algorithm import Algorithm
@@ -85,14 +86,14 @@ class Plan:
         budget, stage = self.budget, quickstart().stages[-1]
         assert isinstance(stage.algorithm, Ppo)
         made = Ppo if kind == "corrected" else Uncorrected
-        algorithm = made(**vars(stage.algorithm) | {"window": budget.window})
+        settings: dict[str, Any] = vars(stage.algorithm) | {"window": budget.window}
         updates = max(-(-budget.agent_steps // (budget.scenes * budget.window)), 1)
         every = max(updates // budget.judgements, 1)
         return replace(
             stage,
             name="ppo",
             title="PPO",
-            algorithm=algorithm,
+            algorithm=made(**settings),
             optimiser=replace(stage.optimiser, learning_rate=5e-4, steps=0, final=0.0),
             scenes=budget.scenes,
             averaging=0.0,
