@@ -53,7 +53,7 @@ class Comparison:
     def _table(self, which: str) -> dict[str, Any]:
         """An entry a cell, its seeds together: of the last policies, or of those that were chosen on validation.
 
-        Differences are from the other correction, at the same delay; of the corrected ones, from nothing stale.
+        Differences are from V-trace at the same delay; of V-trace, from nothing stale.
         """
         driven, against = {}, {}
         for name, own in self.cells.items():
@@ -62,7 +62,7 @@ class Comparison:
             driven[name] = together([self.tests.outcomes(cell, self.out, point) for cell, point in pairs])
             delay, kind = parts_of(name)
             if delay:
-                against[name] = name_of(delay if kind == "uncorrected" else 0, "corrected")
+                against[name] = name_of(0 if kind == "corrected" else delay, "corrected")
         return tabulated(driven, self.plan.data, against)
 
 

@@ -36,11 +36,11 @@ def _lead(results: Mapping[str, Any]) -> str:
     return (
         "PPO from its first step on, whose actor is given policies so many updates old, in step, so that every window "
         "is of a policy exactly that old. V-trace: the learner recomputes values and ratios of a window before it "
-        "learns from it. No correction: it takes those of the policy that drove, and its ratios for one. Both clip "
-        f"the surrogate about the policy that drove. {results['agent_steps']:,.0f} agent-steps each, "
-        f"{results['of_update']:,.0f} an update, {results['seeds']} seeds. The last policies are nobody's choice; the "
-        f"chosen ones are the latest within {100 * results['slack']:.0f} percentage points of the fewest failures on "
-        "validation."
+        "learns from it. The learner's values alone: its ratios are taken for one. No correction: the values are those "
+        "of the policy that drove, too. All clip the surrogate about the policy that drove. "
+        f"{results['agent_steps']:,.0f} agent-steps each, {results['of_update']:,.0f} an update, {results['seeds']} "
+        "seeds. The last policies are nobody's choice; the chosen ones are the latest within "
+        f"{100 * results['slack']:.0f} percentage points of the fewest failures on validation."
     )
 
 

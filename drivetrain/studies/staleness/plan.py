@@ -1,26 +1,31 @@
 """What the study of staleness trains: PPO of the quickstart's policy, whose actor is given policies k updates old.
 
     corrected     values and ratios of the policy that learns, by V-trace (`Ppo.behind`)
-    uncorrected   those of the policy that drove: a window is taken for the learner's own, its ratios for one
+    values        its values alone: ratios are taken for one
+    uncorrected   values of the policy that drove, and ratios for one: a window is taken for the learner's own
 
-Both clip the same surrogate about the policy that drove, and both are the same where nothing is stale. The actor is
+All clip the same surrogate about the policy that drove, and all are the same where nothing is stale. The actor is
 synchronous, so that a window is of a policy exactly k updates old (less in the first k updates), and runs repeat.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
+
+from drivetrain.env import Env
 from drivetrain.fleet.group import Fleet
-from drivetrain.learn.algorithm import Algorithm
-from drivetrain.learn.ppo import Ppo
-from drivetrain.policy.base import Architecture
+from drivetrain.learn.algorithm import Algorithm, by_sequence, cut, unroll
+from drivetrain.learn.ppo import Experience, Ppo, by_step
+from drivetrain.policy.base import Architecture, Policy, remembers
 from drivetrain.policy.presets import POOLED
 from drivetrain.recipes.quickstart import quickstart
 from drivetrain.runs.run import Data, Run, Stage
+from drivetrain.sim.bank import Bank
 from drivetrain.studies.cells import Cell
-from drivetrain.types import InputError, component, replace
+from drivetrain.types import InputError, Key, Segment, component, replace
 
-CORRECTIONS = {"corrected": "V-trace", "uncorrected": "no correction"}
+CORRECTIONS = {"corrected": "V-trace", "values": "the learner's values alone", "uncorrected": "no correction"}
 """On pages, by the names of the cells."""
 
 
@@ -31,6 +36,19 @@ class Uncorrected(Ppo):
     def behind(self) -> Algorithm:
         """As it is."""
         return self
+
+
+@component
+class Revalued(Ppo):
+    """PPO that takes another policy's window for its own but for the values, which are the learner's."""
+
+    def prepare(self, env: Env, policy: Policy, bank: Bank, segment: Segment, key: Key) -> Experience:
+        """As `Ppo`, where nothing but the surrogate knows who drove."""
+        window, whole = segment.steps, remembers(policy)
+        logs, _ = unroll(policy, cut(policy, segment), key, lambda d, a: d.log_prob(a))
+        own = eqx.tree_at(lambda of: of.steps.log_prob, segment, by_step(logs, window.mask.shape, whole))
+        batch = Ppo.prepare(self, env, policy, bank, own, key)
+        return replace(batch, log_prob=by_sequence(window.log_prob, whole))
 
 
 @component
@@ -60,7 +78,7 @@ class Plan:
             raise InputError(f"delays: {given} (give each number of updates once, 0 or more)")
 
     def names(self) -> list[str]:
-        """Of the cells, without their seeds: of no delay one, of any other two."""
+        """Of the cells, without their seeds: of no delay one, of any other one a correction."""
         pairs = [(delay, kind) for delay in self.delays for kind in CORRECTIONS]
         return [name_of(delay, kind) for delay, kind in pairs if delay or kind == "corrected"]
 
@@ -85,7 +103,7 @@ class Plan:
         """The quickstart's own, its rate constant, so that no budget is another one's."""
         budget, stage = self.budget, quickstart().stages[-1]
         assert isinstance(stage.algorithm, Ppo)
-        made = Ppo if kind == "corrected" else Uncorrected
+        made = {"corrected": Ppo, "values": Revalued, "uncorrected": Uncorrected}[kind]
         settings: dict[str, Any] = vars(stage.algorithm) | {"window": budget.window}
         updates = max(-(-budget.agent_steps // (budget.scenes * budget.window)), 1)
         every = max(updates // budget.judgements, 1)

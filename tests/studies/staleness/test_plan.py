@@ -2,6 +2,7 @@
 
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,7 @@ from drivetrain.policy.deep_sets import DeepSetsSizes
 from drivetrain.runs.run import Data
 from drivetrain.studies.staleness import running
 from drivetrain.studies.staleness.page import staleness_page
-from drivetrain.studies.staleness.plan import Budget, Plan, Uncorrected, parts_of, title
+from drivetrain.studies.staleness.plan import Budget, Plan, Revalued, Uncorrected, parts_of, title
 from drivetrain.types import InputError
 
 BUDGET = Budget(agent_steps=96, seeds=2, scenes=2, window=8, longest=8, judgements=2)
@@ -28,16 +29,16 @@ def plan(dataset):
 
 def test_every_cell_differs_by_its_delay_and_its_correction_alone(plan):
     cells = plan.cells()
-    assert [cell.rule for cell in cells] == 2 * ["delay0", "delay2-corrected", "delay2-uncorrected"]
-    assert [cell.seed for cell in cells] == [0, 0, 0, 1, 1, 1]
-    assert [cell.run.fleet.delay for cell in cells[:3]] == [0, 2, 2] and all(
+    assert [cell.rule for cell in cells] == 2 * ["delay0", "delay2-corrected", "delay2-values", "delay2-uncorrected"]
+    assert [cell.seed for cell in cells] == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert [cell.run.fleet.delay for cell in cells[:4]] == [0, 2, 2, 2] and all(
         cell.run.fleet.synchronous for cell in cells
     )
-    learnt = [cell.run.fleet.rules(cell.run.stages[0].algorithm) for cell in cells[:3]]
-    assert [rules.lagging for rules in learnt] == [False, True, False]
+    learnt = [cell.run.fleet.rules(cell.run.stages[0].algorithm) for cell in cells[:4]]
+    assert [rules.lagging for rules in learnt] == [False, True, True, False]
     settings = [{**vars(rules), "lagging": None} for rules in learnt]
-    assert settings[0] == settings[1] == settings[2]
-    assert [title(cell.rule) for cell in cells[1:3]] == ["2 updates old, V-trace", "2 updates old, no correction"]
+    assert settings[0] == settings[1] == settings[2] == settings[3]
+    assert [title(cells[row].rule) for row in (1, 3)] == ["2 updates old, V-trace", "2 updates old, no correction"]
     assert parts_of("delay0") == (0, "corrected") and parts_of("delay16-uncorrected") == (16, "uncorrected")
 
 
@@ -50,13 +51,27 @@ def test_without_correction_a_window_is_learnt_from_as_if_it_were_ones_own(plan,
     carry = plain.open(run.env, drove, lot.bank, rows, keys[0])
     _, segment, _ = plain.gather(run.env, drove, lot.bank, rows, carry, jnp.zeros((), jnp.int32))
 
+    def batch(algorithm, policy, given=segment):
+        return algorithm.prepare(run.env, policy, lot.bank, given, keys[0])
+
     def advantage(algorithm, policy):
-        return np.asarray(algorithm.prepare(run.env, policy, lot.bank, segment, keys[0]).advantage)
+        return np.asarray(batch(algorithm, policy).advantage)
 
     as_own = advantage(Ppo(window=8), learns)
     np.testing.assert_array_equal(advantage(Uncorrected(window=8).behind(), learns), as_own)
     assert not np.allclose(advantage(Ppo(window=8).behind(), learns), as_own, atol=1e-4)
     np.testing.assert_allclose(advantage(Ppo(window=8).behind(), drove), advantage(Ppo(window=8), drove), atol=1e-4)
+    valued = batch(Revalued(window=8).behind(), learns)
+    np.testing.assert_array_equal(valued.log_prob, batch(Ppo(window=8), learns).log_prob)
+    mine = eqx.tree_at(lambda of: of.steps.value, segment, values_of(learns, segment))
+    np.testing.assert_allclose(valued.advantage, batch(Ppo(window=8), learns, mine).advantage, atol=1e-3)
+    assert not np.allclose(valued.advantage, advantage(Ppo(window=8).behind(), learns), atol=1e-4)
+
+
+def values_of(policy, segment):
+    """What a policy that remembers nothing says of each step of a window."""
+    key = jax.random.key(0)
+    return jax.vmap(jax.vmap(lambda seen: policy(seen, (), key)[1]))(segment.steps.observation)
 
 
 @pytest.mark.parametrize("delays", [(), (-1,), (4, 4)])
@@ -81,7 +96,7 @@ def test_from_data_to_page_and_no_cell_twice(plan, tmp_path):
     plan = Plan(plan.data, (2,), Budget(**vars(BUDGET) | {"seeds": 1}), plan.policy)
     page = running.staleness(plan, tmp_path, silent)
     results = json.loads((tmp_path / "results.json").read_text())
-    names = {"delay2-corrected", "delay2-uncorrected"}
+    names = {"delay2-corrected", "delay2-values", "delay2-uncorrected"}
     assert set(results["tables"]["last"]) == set(results["tables"]["chosen"]) == set(results["curves"]) == names
     assert set(results["tables"]["last"]["delay2-uncorrected"]["against"]) == {"delay2-corrected"}
     assert results["stale"]["delay2-corrected"]["staleness_mean"] == 2.0
