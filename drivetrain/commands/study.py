@@ -26,6 +26,7 @@ from drivetrain.studies.scaling.running import scaling
 from drivetrain.studies.staleness.plan import Budget as StalenessBudget
 from drivetrain.studies.staleness.plan import Plan as StalenessPlan
 from drivetrain.studies.staleness.running import staleness
+from drivetrain.types import replace
 
 PRESETS = {"cpu": Budget(), "gpu": GPU}
 RECIPES = {"quickstart": quickstart, "quickstart-gpu": quickstart_gpu, "paper": partial(paper, "paper", P0_75M)}
@@ -147,6 +148,7 @@ def scale(
     seeds: int = 1,
     judgements: int = 10,
     ablation: Ablation = "largest",
+    slots: int = 0,
 ) -> None:
     """Size of the model × hours of data × steps: BC, then PPO, in every cell, and PPO without pre-training.
 
@@ -166,9 +168,12 @@ def scale(
         seeds: of every cell
         judgements: on validation, of each stage, at least
         ablation: the cells that are trained without pre-training too: the largest model with most hours, every, none
+        slots: recordings to learn from that are on the device at once, renewed while a cell is trained; 0: all of them
     """
+    base = RECIPES[recipe]()
+    base = replace(base, stream=replace(base.stream, slots=slots))
     budget = ScalingBudget(steps, cloning, scenes, rate, seeds, judgements)
-    plan = ScalingPlan(_own(data), RECIPES[recipe](), models, hours, budget, ablation)
+    plan = ScalingPlan(_own(data), base, models, hours, budget, ablation)
     print(f"study: {scaling(plan, Path(out), progress)}")
 
 
