@@ -104,7 +104,7 @@ def _improved(cell: Cell, out: Path) -> list[Judged]:
 
 
 def _spent(cell: Cell, out: Path) -> dict[str, float | str]:
-    """Agent-steps and device-hours of each half, by updates and the median of the timed ones."""
+    """Agent-steps and device-hours of each half, by updates and the median of the timed ones; PPO's steps/s at best."""
     points = judged(cell, out, begun=True)
     begun = next(each for each in points if _stage_of(each) == cell.run.stages[-1].name)
     config = read_config(cell.folder(out))
@@ -114,9 +114,17 @@ def _spent(cell: Cell, out: Path) -> dict[str, float | str]:
         "improved": float(points[-1].steps - begun.steps),
         "cloning_hours": begun.seconds * devices / HOUR,
         "improving_hours": (points[-1].seconds - begun.seconds) * devices / HOUR,
+        "fastest": _fastest(cell, points),
         "devices": devices,
         "device": str(config.get("device", "")),
     }
+
+
+def _fastest(cell: Cell, points: Sequence[Judged]) -> float:
+    """Agent-steps/s of PPO's fastest update, of those that were timed."""
+    stage = cell.run.stages[-1]
+    timed = [each.line["seconds"] for each in points if _stage_of(each) == stage.name and "seconds" in each.line]
+    return stage.scenes * stage.algorithm.steps() / max(min(timed), 1e-9)
 
 
 def _medians(seeds: Sequence[dict[str, float | str]]) -> dict[str, float | str]:

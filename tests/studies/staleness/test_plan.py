@@ -48,11 +48,17 @@ def test_without_correction_a_window_is_learnt_from_as_if_it_were_ones_own(plan,
     lot, keys = Part((str(dataset),), "train", seconds=1.6).whole, jax.random.split(jax.random.key(0), 2)
     drove, learns = (run.policy.build(run.env, key) for key in keys)
     rows, plain = jnp.arange(2), run.stages[0].algorithm
-    carry = plain.open(run.env, drove, lot.bank, rows, keys[0])
-    _, segment, _ = plain.gather(run.env, drove, lot.bank, rows, carry, jnp.zeros((), jnp.int32))
+
+    @jax.jit
+    def driven(policy):
+        carry = plain.open(run.env, policy, lot.bank, rows, keys[0])
+        return plain.gather(run.env, policy, lot.bank, rows, carry, jnp.zeros((), jnp.int32))[1]
+
+    segment = driven(drove)
 
     def batch(algorithm, policy, given=segment):
-        return algorithm.prepare(run.env, policy, lot.bank, given, keys[0])
+        prepare = jax.jit(lambda policy, given: algorithm.prepare(run.env, policy, lot.bank, given, keys[0]))
+        return prepare(policy, given)
 
     def advantage(algorithm, policy):
         return np.asarray(batch(algorithm, policy).advantage)
@@ -92,6 +98,7 @@ def test_a_page_of_nothing_but_the_budget():
     assert "600,000 agent-steps" in page and "2,048 an update" in page
 
 
+@pytest.mark.long
 def test_from_data_to_page_and_no_cell_twice(plan, tmp_path):
     plan = Plan(plan.data, (2,), Budget(**vars(BUDGET) | {"seeds": 1}), plan.policy)
     page = running.staleness(plan, tmp_path, silent)
