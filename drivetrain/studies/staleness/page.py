@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from drivetrain.evaluate.tables import baseline_table, difference_table, plain_table
-from drivetrain.studies.staleness.plan import CORRECTIONS, name_of, parts_of, title
+from drivetrain.studies.staleness.plan import CORRECTIONS, name_of, old, parts_of, title
 from drivetrain.view.page import build_page
 from drivetrain.view.plotting import Chart, Series, card
 
@@ -21,7 +21,7 @@ def staleness_page(results: Mapping[str, Any]) -> str:
     parts = [
         "<h1>Learning from stale policies</h1>",
         f"<p class='lead'>{escape(_lead(results))}</p>",
-        _by_delay(tables.get("last", {})),
+        _by_delay(tables),
         _curves(results.get("curves", {})),
         baseline_table(tables.get("last", {}), titles, best, "The last policies, on the test part"),
         difference_table(tables.get("last", {}), titles),
@@ -44,16 +44,19 @@ def _lead(results: Mapping[str, Any]) -> str:
     )
 
 
-def _by_delay(table: Mapping[str, Any]) -> str:
-    """Failure of the last policies over the delay; where nothing is stale, both are one."""
-    series = []
-    for kind, words in CORRECTIONS.items():
-        own = [name for name in table if parts_of(name)[1] == kind or not parts_of(name)[0]]
-        own.sort(key=lambda name: parts_of(name)[0])
-        rates = [table[name]["failure_rate"]["value"] for name in own]
-        series.append(Series(words, [parts_of(name)[0] for name in own], rates))
-    chart = card(Chart("Failure rate of the last policies, test part", series, "updates that policies are old", True))
-    return f"<div class='charts'>{chart}</div>" if table else ""
+def _by_delay(tables: Mapping[str, Any]) -> str:
+    """Failure on the test part over the delay; where nothing is stale, all kinds are one."""
+    charts = []
+    for which, table in tables.items():
+        series = []
+        for kind, words in CORRECTIONS.items():
+            own = [name for name in table if parts_of(name)[1] == kind or not parts_of(name)[0]]
+            own.sort(key=lambda name: parts_of(name)[0])
+            rates = [table[name]["failure_rate"]["value"] for name in own]
+            series.append(Series(words, [parts_of(name)[0] for name in own], rates))
+        heading = f"Failure rate on test, {which} policies"
+        charts.append(card(Chart(heading, series, "updates that the driving policies are old", percent=True)))
+    return f"<div class='charts'>{''.join(charts)}</div>" if charts else ""
 
 
 def _curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
@@ -61,9 +64,9 @@ def _curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     for figure, words in FIGURES:
         for delay in sorted({parts_of(name)[0] for name in curves} - {0}):
             names = [name for name in curves if parts_of(name)[0] in (0, delay)]
-            names.sort(key=lambda name: (parts_of(name)[0] == 0, parts_of(name)[1]))
+            names.sort(key=lambda name: (parts_of(name)[0] == 0, list(CORRECTIONS).index(parts_of(name)[1])))
             series = [Series(title(name), curves[name]["steps"], curves[name][figure]) for name in names]
-            charts.append(card(Chart(f"{words}, policies {delay} updates old", series, "agent-steps", percent=True)))
+            charts.append(card(Chart(f"{words}, policies {old(delay)}", series, "agent-steps", percent=True)))
     note = "On validation, means over seeds; greedy drives of the policy as it was then."
     return f"<h2>How they learnt</h2><p>{note}</p><div class='charts'>{''.join(charts)}</div>" if charts else ""
 

@@ -136,4 +136,9 @@ def parts_of(name: str) -> tuple[int, str]:
 def title(name: str) -> str:
     """On pages."""
     delay, kind = parts_of(name)
-    return f"{delay} updates old, {CORRECTIONS[kind]}" if delay else "Nothing stale"
+    return f"{old(delay)}, {CORRECTIONS[kind]}" if delay else "Nothing stale"
+
+
+def old(delay: int) -> str:
+    """How stale, on pages."""
+    return f"{delay} update{'s' if delay > 1 else ''} old"
