@@ -58,6 +58,7 @@ class Comparison:
                 if name_of(model, hours, scratch) in self.cells
             },
             "tables": tables,
+            "by_model": self._table(budgets[-1], by_model=True),
             "curves": {name: curves(runs, CURVES) for name, runs in self.points.items()},
             "spent": {name: _medians(seeds) for name, seeds in self.spent.items()},
         }
@@ -66,20 +67,23 @@ class Comparison:
         env, made = self.plan.recipe.env, self.plan.architecture(model)
         return count_parameters(jax.eval_shape(lambda: made.build(env, jax.random.key(0))))
 
-    def _table(self, budget: int) -> dict[str, Any]:
+    def _table(self, budget: int, by_model: bool = False) -> dict[str, Any]:
         """An entry a cell, its seeds together, of what was chosen on validation within so many agent-steps of PPO.
 
         With none: of what PPO begins with, where that was trained. Differences are from the same model on the next
-        smaller set; of a cell without pre-training, from the one with it.
+        smaller set, or with `by_model` from the next smaller model on the same set; of a cell without pre-training,
+        from the one with it.
         """
-        driven, against, sets = {}, {}, sorted(self.plan.hours)
+        driven, against = {}, {}
+        sets, models = sorted(self.plan.hours), self.plan.models
         for model, hours, scratch in self.plan.names():
             name = name_of(model, hours, scratch)
             if name not in self.cells or (scratch and not budget):
                 continue
             driven[name] = self._driven(name, budget)
-            smaller = sets[max(sets.index(hours) - 1, 0)]
-            other = name_of(model, hours if scratch else smaller, False)
+            fewer, smaller = sets[max(sets.index(hours) - 1, 0)], models[max(models.index(model) - 1, 0)]
+            pair = (smaller, hours) if by_model else (model, fewer)
+            other = name_of(*((model, hours) if scratch else pair), False)
             if other != name:
                 against[name] = other
         return tabulated(driven, self.plan.data, against)

@@ -31,6 +31,7 @@ def scaling_page(results: Mapping[str, Any]) -> str:
         baseline_table(tables.get("0", {}), titles, "", "Cloned alone"),
         baseline_table(last, titles, "", f"After {max(results['steps']):,} agent-steps of PPO"),
         difference_table(last, titles),
+        difference_table({n: e for n, e in results.get("by_model", {}).items() if not n.endswith(SCRATCH)}, titles),
     ]
     return build_page("Scaling", None, "".join(parts), "report")
 

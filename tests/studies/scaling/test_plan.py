@@ -145,6 +145,7 @@ def test_every_kind_of_cell_from_data_to_page(plan, tmp_path):
     check(results, plan, tmp_path)
     assert set(results["tables"]["64"]["tiny-infh"]["against"]) == {"tiny-0.001h"}
     assert set(results["tables"]["64"]["0.75M-infh-scratch"]["against"]) == {"0.75M-infh"}
+    assert set(results["by_model"]["0.75M-infh"]["against"]) == {"tiny-infh"}
     assert results["sets"]["0.001"]["recordings"] == 1 and results["sets"]["inf"]["recordings"] == 2
     assert results["models"]["0.75M"] > results["models"]["tiny"]
     assert "Without pre-training" in page and "Theirs (figure 5a)" in page
