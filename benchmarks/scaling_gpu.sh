@@ -38,12 +38,11 @@ python=$(command -v python || command -v python3)
 [ -f "$out/ngsim/manifest.json" ] || drivetrain data convert commonroad datasets/ngsim --out "$out/ngsim" --dt 0.2
 status=0
 # shellcheck disable=SC2086 # several models, hours and budgets are several words
-timeout --signal=INT --kill-after=30 "${SECONDS_A_CALL:-480}" \
+timeout --signal=INT --kill-after=60 "${SECONDS_A_CALL:-480}" \
     drivetrain study scaling --data "$out/ngsim" --out "$out/study" --recipe paper --models ${MODELS:-0.75M 2.5M} \
     --hours ${HOURS:-inf} --steps ${STEPS:-10000000 50000000} --cloning "${CLONING:-2000000}" --scenes "${SCENES:-0}" \
     --judgements "${JUDGEMENTS:-10}" --ablation none || status=$?
-if [ "$status" -eq 124 ]; then
-    echo "time is over: call it again with the same OUT, and it goes on"
-    exit 0
-fi
-exit "$status"
+case $status in
+124 | 137) echo "time is over: call it again with the same OUT, and it goes on" ;; # 137: killed while it compiled
+*) exit "$status" ;;
+esac

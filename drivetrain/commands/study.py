@@ -117,6 +117,8 @@ def learn_stale(
     delays: Annotated[tuple[int, ...], tyro.conf.arg(metavar="K…")] = (0, 1, 4, 16, 64),
     agent_steps: int | None = None,
     seeds: int | None = None,
+    kept: float | None = None,
+    epochs: int | None = None,
 ) -> None:
     """PPO from windows that policies of K updates ago drove, corrected by V-trace and not, at one budget.
 
@@ -129,8 +131,11 @@ def learn_stale(
         delays: updates that the actor's policies are old; 0: none are
         agent_steps: of every cell, instead of the budget's
         seeds: of every cell, instead of the budget's
+        kept: share of a window that is learnt from, instead of the quickstart's
+        epochs: passes over it, instead of the quickstart's
     """
-    given = {name: value for name, value in (("agent_steps", agent_steps), ("seeds", seeds)) if value}
+    told = {"agent_steps": agent_steps, "seeds": seeds, "kept": kept, "epochs": epochs}
+    given = {name: value for name, value in told.items() if value}
     plan = StalenessPlan(_own(data), delays, StalenessBudget(**vars(StalenessBudget()) | given))
     print(f"study: {staleness(plan, Path(out), progress)}")
 

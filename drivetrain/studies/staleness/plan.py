@@ -19,7 +19,7 @@ from drivetrain.learn.algorithm import Algorithm, by_sequence, cut, unroll
 from drivetrain.learn.ppo import Experience, Ppo, by_step
 from drivetrain.policy.base import Architecture, Policy, remembers
 from drivetrain.policy.presets import POOLED
-from drivetrain.recipes.quickstart import quickstart
+from drivetrain.recipes.quickstart import EPOCHS, KEPT, quickstart
 from drivetrain.runs.run import Data, Run, Stage
 from drivetrain.sim.bank import Bank
 from drivetrain.studies.cells import Cell
@@ -61,6 +61,8 @@ class Budget:
     window: int = 32  # steps
     longest: int = 40  # steps of an episode
     judgements: int = 10
+    kept: float = KEPT  # share of a window that is learnt from
+    epochs: int = EPOCHS  # passes over it
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class Plan:
             algorithm=made(**settings),
             optimiser=replace(stage.optimiser, learning_rate=5e-4, steps=0, final=0.0),
             scenes=budget.scenes,
+            kept=budget.kept,
+            epochs=budget.epochs,
             averaging=0.0,
             agent_steps=budget.agent_steps,
             evaluate_every=every,
