@@ -28,8 +28,6 @@ CURVES = (
     "Their figure 6: failure falls all along in every setting, 0.88 % is reached at 2.2 billion steps, and progress "
     "ends at about 120 % in all."
 )
-CLONED = (0.1985, 0.0088)
-"""Table 2: failure of their BC and of their BC + PPO, 25M on 6000 h."""
 ABLATION = (
     "Their appendix D (2.5M, 6000 h): without pre-training about 2 % failure after 2.5 billion steps, which the "
     "pre-trained policy has after 0.5; progress of about 120 % after 2.5 billion steps, instead of 0.5."
