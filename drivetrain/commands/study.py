@@ -1,13 +1,16 @@
 """`drivetrain study`: many runs of one question, and a page that answers it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from drivetrain.data.store.shards import read_manifest
+from drivetrain.policy.presets import P0_75M
 from drivetrain.progress import progress
-from drivetrain.recipes.quickstart import quickstart
+from drivetrain.recipes.paper import paper
+from drivetrain.recipes.quickstart import quickstart, quickstart_gpu
 from drivetrain.runs.learning import datasets
 from drivetrain.runs.run import Data
 from drivetrain.studies.cross_play import Across, cross_play
@@ -16,13 +19,24 @@ from drivetrain.studies.heads.plan import Plan as HeadsPlan
 from drivetrain.studies.heads.running import heads
 from drivetrain.studies.learning_rules import GPU, Budget, Plan
 from drivetrain.studies.running import learning_rules
+from drivetrain.studies.scaling.plan import Ablation
+from drivetrain.studies.scaling.plan import Budget as ScalingBudget
+from drivetrain.studies.scaling.plan import Plan as ScalingPlan
+from drivetrain.studies.scaling.running import scaling
+from drivetrain.studies.staleness.plan import Budget as StalenessBudget
+from drivetrain.studies.staleness.plan import Plan as StalenessPlan
+from drivetrain.studies.staleness.running import staleness
+from drivetrain.types import replace
 
 PRESETS = {"cpu": Budget(), "gpu": GPU}
+RECIPES = {"quickstart": quickstart, "quickstart-gpu": quickstart_gpu, "paper": partial(paper, "paper", P0_75M)}
+"""Of the study of scaling, which brings models of its own."""
 
 
 def run(words: list[str]) -> None:
     """Run a study, or go on with one."""
     commands = {"learning-rules": compare_rules, "heads": compare_heads, "cross-play": play_across}
+    commands |= {"staleness": learn_stale, "scaling": scale}
     tyro.extras.subcommand_cli_from_dict(commands, prog="drivetrain study", args=words)
 
 
@@ -91,7 +105,83 @@ def compare_heads(
         seeds: of the grid's heads and of the first vocabulary
         entries: of the vocabularies of motions; of those after the first, one seed
     """
-    own = quickstart().data if data is None else Data(dataset=data, dt=read_manifest(data).dt)
+    own = _own(data)
     given = {name: value for name, value in (("agent_steps", agent_steps), ("seeds", seeds)) if value}
     plan = HeadsPlan(own, entries, HeadsBudget(**vars(HeadsBudget()) | given))
     print(f"study: {heads(plan, Path(out), progress)}")
+
+
+def learn_stale(
+    data: str | None = None,
+    out: str = "studies/staleness",
+    delays: Annotated[tuple[int, ...], tyro.conf.arg(metavar="K…")] = (0, 1, 4, 16, 64),
+    agent_steps: int | None = None,
+    seeds: int | None = None,
+    kept: float | None = None,
+    epochs: int | None = None,
+) -> None:
+    """PPO from windows that policies of K updates ago drove, corrected by V-trace and not, at one budget.
+
+    A study that was interrupted goes on where it stood when it is started again with the same options; a cell that was
+    killed half-way goes on with its saved policy as the oldest.
+
+    Args:
+        data: folder of a dataset; by default the quickstart's own, converted where it is not yet
+        out: folder of the study: its cells, results.json and report.html
+        delays: updates that the actor's policies are old; 0: none are
+        agent_steps: of every cell, instead of the budget's
+        seeds: of every cell, instead of the budget's
+        kept: share of a window that is learnt from, instead of the quickstart's
+        epochs: passes over it, instead of the quickstart's
+    """
+    told = {"agent_steps": agent_steps, "seeds": seeds, "kept": kept, "epochs": epochs}
+    given = {name: value for name, value in told.items() if value}
+    plan = StalenessPlan(_own(data), delays, StalenessBudget(**vars(StalenessBudget()) | given))
+    print(f"study: {staleness(plan, Path(out), progress)}")
+
+
+def scale(
+    data: str | None = None,
+    out: str = "studies/scaling",
+    recipe: Literal["quickstart", "quickstart-gpu", "paper"] = "quickstart",
+    models: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODEL…")] = ("tiny", "0.75M"),
+    hours: Annotated[tuple[float, ...], tyro.conf.arg(metavar="HOURS…")] = (float("inf"),),
+    steps: Annotated[tuple[int, ...], tyro.conf.arg(metavar="STEPS…")] = (500_000,),
+    cloning: int = 0,
+    scenes: int = 0,
+    rate: float = 0.0,
+    seeds: int = 1,
+    judgements: int = 10,
+    ablation: Ablation = "largest",
+    slots: int = 0,
+) -> None:
+    """Size of the model × hours of data × steps: BC, then PPO, in every cell, and PPO without pre-training.
+
+    A study that was interrupted goes on where it stood when it is started again with the same options. Fewer hours are
+    a part of more, drawn among the training recordings; all cells are judged and tested on the same drives.
+
+    Args:
+        data: folder of a dataset; by default the quickstart's own, converted where it is not yet
+        out: folder of the study: its data sets, its cells, results.json and report.html
+        recipe: what a policy sees and how it learns: batches, rates, losses, stages
+        models: pooled-0.04M, pooled-0.15M, pooled-0.5M, tiny, 0.75M, 2.5M or 25M, the smallest first
+        hours: of training recordings; inf: all of them
+        steps: agent-steps of PPO at which all are compared; every cell goes on to the most of them
+        cloning: agent-steps of BC before it, at most; 0: the recipe's
+        scenes: gathered from at once by PPO, and half as many by BC; 0: the recipe's
+        rate: learning rate of PPO, constant; 0: the recipe's
+        seeds: of every cell
+        judgements: on validation, of each stage, at least
+        ablation: the cells that are trained without pre-training too: the largest model with most hours, every, none
+        slots: recordings to learn from that are on the device at once, renewed while a cell is trained; 0: all of them
+    """
+    base = RECIPES[recipe]()
+    base = replace(base, stream=replace(base.stream, slots=slots))
+    budget = ScalingBudget(steps, cloning, scenes, rate, seeds, judgements)
+    plan = ScalingPlan(_own(data), base, models, hours, budget, ablation)
+    print(f"study: {scaling(plan, Path(out), progress)}")
+
+
+def _own(data: str | None) -> Data:
+    """A dataset's folder, or the quickstart's own."""
+    return quickstart().data if data is None else Data(dataset=data, dt=read_manifest(data).dt)

@@ -126,7 +126,7 @@ class Ppo(Algorithm):
         value, log_prob = window.value, window.log_prob
         if self.lagging:
             logs, values = unroll(policy, steps, key, lambda d, a: d.log_prob(a))
-            value, log_prob = (_by_step(rows, window.mask.shape, whole) for rows in (values, logs))
+            value, log_prob = (by_step(rows, window.mask.shape, whole) for rows in (values, logs))
 
         def worth(state: State, memory: Memory) -> Float[Array, "C"]:
             return jax.vmap(lambda seen, own: policy(seen, own, reached_key)[1])(env.observe(bank, state), memory)
@@ -236,5 +236,6 @@ def largest(advantage: Float[Array, "*N L"], mask: Bool[Array, "*N L"]) -> Float
     return jnp.max(jnp.where(mask, jnp.abs(advantage), -1.0), axis=-1)
 
 
-def _by_step(rows: Float[Array, "N L"], shape: tuple[int, ...], whole: bool) -> Float[Array, "T C"]:
+def by_step(rows: Float[Array, "N L"], shape: tuple[int, ...], whole: bool) -> Float[Array, "T C"]:
+    """Rows of sequences as the window's steps, of that shape; `whole`: a sequence is an agent's whole window."""
     return rows.T if whole else rows.reshape(shape)

@@ -155,6 +155,7 @@ def open_run(run: Run, folder: Path, resume: bool) -> Run:
         "versions": {"drivetrain": __version__, "python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
         "device": jax.devices()[0].device_kind,
+        "devices": len(jax.devices()),
     }
     write_atomically(folder / "config.json", json.dumps(config, indent=1).encode())
     return run

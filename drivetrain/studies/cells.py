@@ -23,7 +23,7 @@ from drivetrain.policy.base import Policy
 from drivetrain.runs.checkpoints import load_checkpoint
 from drivetrain.runs.configuration import to_json
 from drivetrain.runs.journal import read_metrics
-from drivetrain.runs.learning import run_stages
+from drivetrain.runs.learning import datasets, run_stages
 from drivetrain.runs.run import Data, Run, load_run, open_run
 from drivetrain.runs.site import NOTHING, Progress, Site
 from drivetrain.runs.stage import Best
@@ -76,13 +76,21 @@ def digest_of(data: Sequence[Data], progress: Progress) -> str:
     return "+".join(prepare_dataset(each, progress) for each in data)
 
 
-def train_cells(cells: Sequence[Cell], out: Path, digest: str, progress: Progress) -> None:
+def train_cells(cells: Sequence[Cell], out: Path, progress: Progress) -> None:
     """Train every cell that is not yet trained, in their order."""
     with progress("study", total=len(cells), unit="cells") as show:
         for done, cell in enumerate(cells):
             show(done, f"{cell.rule}, seed {cell.seed}")
-            train_cell(cell, out, digest, progress)
+            train_cell(cell, out, digest_of(datasets(cell.run), progress), progress)
         show(len(cells), "trained")
+
+
+def conclude(out: Path, results: dict[str, Any], page: str) -> Path:
+    """Write what a study measured, and its page; the page's path."""
+    write_atomically(out / "results.json", (json.dumps(results, indent=1) + "\n").encode())
+    report = out / "report.html"
+    write_atomically(report, page.encode())
+    return report
 
 
 def is_trained(cell: Cell, out: Path, digest: str, progress: Progress) -> bool:
@@ -110,8 +118,8 @@ def train_cell(cell: Cell, out: Path, digest: str, progress: Progress) -> None:
     run_stages(open_run(cell.run, folder, resume), Site(folder, digest, progress, fleet=cell.run.fleet))
 
 
-def judged(cell: Cell, out: Path) -> list[Judged]:
-    """Every policy that was judged, in order; the first of each later stage is the best of the one before."""
+def judged(cell: Cell, out: Path, begun: bool = False) -> list[Judged]:
+    """Every policy that was judged, in order; with `begun` also what each later stage begins with, the best so far."""
     rows, points = read_metrics(cell.folder(out)), []
     steps, seconds = 0, 0.0
     for number, stage in enumerate(cell.run.stages):
@@ -119,7 +127,7 @@ def judged(cell: Cell, out: Path) -> list[Judged]:
         timed = [row["seconds"] for row in mine if "seconds" in row]
         each, of_update = statistics.median(timed) if timed else 0.0, stage.scenes * stage.algorithm.steps()
         for row in mine:
-            if number and row["step"] == 0:
+            if number and row["step"] == 0 and not begun:
                 continue
             file = cell.folder(out) / "policies" / stage.name / f"{row['step']:09d}.safetensors"
             spent = seconds + each * row["step"] / of_update

@@ -1,19 +1,27 @@
 """The study of learning rules from data to page: `results.json` and `report.html` in its folder."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from drivetrain.atomic import write_atomically
 from drivetrain.banks.part import Part
 from drivetrain.learn.apg import Apg
 from drivetrain.learn.update import Learning, Optimiser
 from drivetrain.policy.base import Architecture
 from drivetrain.policy.separate import Separate
 from drivetrain.runs.site import Progress
-from drivetrain.studies.cells import Cell, digest_of, is_trained, judged, kept, load_judged, open_study, train_cells
+from drivetrain.studies.cells import (
+    Cell,
+    conclude,
+    digest_of,
+    is_trained,
+    judged,
+    kept,
+    load_judged,
+    open_study,
+    train_cells,
+)
 from drivetrain.studies.comparing import Comparison
 from drivetrain.studies.crowds import crowds
 from drivetrain.studies.gradients import gradient_norms, memory
@@ -36,7 +44,7 @@ def learning_rules(plan: Plan, out: Path, only: tuple[str, ...], progress: Progr
     """
     open_study(out, (plan.data, plan.budget, plan.policy))
     digest = digest_of(plan.data, progress)
-    train_cells(plan.cells(only), out, digest, progress)
+    train_cells(plan.cells(only), out, progress)
     return out if only else measure(plan, out, digest, progress)
 
 
@@ -44,10 +52,7 @@ def measure(plan: Plan, out: Path, digest: str, progress: Progress) -> Path:
     """Measure every cell that is trained, and write the page; its path."""
     trained = [cell for cell in plan.cells() if is_trained(cell, out, digest, progress)]
     results = Comparison(plan, trained, out).figures(progress) | _further(plan, trained, out, progress)
-    write_atomically(out / "results.json", (json.dumps(results, indent=1) + "\n").encode())
-    page = out / "report.html"
-    write_atomically(page, study_page(results).encode())
-    return page
+    return conclude(out, results, study_page(results))
 
 
 def _further(plan: Plan, cells: list[Cell], out: Path, progress: Progress) -> dict[str, Any]:
