@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Groups on SLURM: a Ray cluster of the job's nodes, and on the first of them the run. A node's GPUs are a group.
 #
-#     sbatch --nodes 4 --gpus-per-node 8 deploy/slurm.sh paper --out runs/paper --data.dataset build/drives
-#     sbatch --nodes 4 --gpus-per-node 8 deploy/slurm.sh paper --resume runs/paper
+#     sbatch --nodes 4 --gpus-per-node 8 deploy/slurm.sh paper-2.5m --out runs/paper-2.5m --data.dataset build/drives
+#     sbatch --nodes 4 --gpus-per-node 8 deploy/slurm.sh paper-2.5m --resume runs/paper-2.5m
 #
 # All nodes must see this folder, the dataset and the run's folder under the same paths. Written by the manuals of both;
 # it has been checked for syntax and not been run on a cluster.

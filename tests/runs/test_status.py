@@ -28,6 +28,7 @@ def test_where_a_run_stands(run, tmp_path, capsys):
             )
         )
     )
+    capsys.readouterr()
     command.run([str(folder)])
     assert capsys.readouterr().out.startswith(f"{folder}: bc (stage 1 of 1)")
     line = status(folder, 80.0)
