@@ -31,6 +31,8 @@ ASKED_EVERY = 0.5
 """Seconds between looks at the members."""
 ANSWERED_WITHIN = 30.0
 """Seconds for a process that runs to answer: its thread may have to wait for a compiler's."""
+ALONE_ON_A_CORE = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+"""What XLA is told where it has one core."""
 ENDED_WITHIN = 20.0
 """Seconds for Ray to end its processes one after the other; then they end with the keeper."""
 OF_THE_MACHINE = (OSError, JaxRuntimeError, Stuck)
@@ -66,9 +68,6 @@ def _end_with_parent() -> None:
     if "ray" in sys.modules:
         sys.modules["ray"].shutdown()
     os._exit(1)
-
-
-ALONE_ON_A_CORE = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 class _Lost(Exception):

@@ -88,27 +88,31 @@ def supervise(fleet: Fleet, life: Life, folder: Path, watch: Watch, keeper: Keep
     Raises `InputError` where the run itself is wrong, or where groups were begun again more than `fleet.restarts` times
     without an update between; `RuntimeError` with a member's traceback.
     """
-    tries, furthest = 0, -1
+    tries, furthest, titles = 0, (-1, -1), []
     while True:
         _note(folder, event="begun", groups=fleet.groups)
         heard: list[Beat] = []
 
         def hear(beat: Beat, heard: list[Beat] = heard) -> None:
             if beat.title and not heard:
-                heard.append(beat)
                 _note(folder, event="going", done=beat.done)
+            heard += [beat] if beat.title else []
+            del heard[1:-1]
             watch(beat)
 
-        done, verdict = _kept(fleet, life, hear, keeper, folder / LOG)
+        verdict = _kept(fleet, life, hear, keeper, folder / LOG)
         if verdict.wrong:
             raise InputError(verdict.wrong)
         if verdict.fault:
             raise RuntimeError(f"in a member:\n{verdict.fault}")
         if not verdict.lost:
             return
-        tries = tries + 1 if done <= furthest else 1
-        furthest = max(furthest, done)
-        _note(folder, event="lost", why=verdict.lost, done=done)
+        last = heard[-1] if heard else Beat()
+        titles += [last.title] if heard and last.title not in titles else []
+        reached = (titles.index(last.title) if heard else -1, last.done)  # titles follow each other
+        tries = tries + 1 if reached <= furthest else 1
+        furthest = max(furthest, reached)
+        _note(folder, event="lost", why=verdict.lost, done=last.done)
         if tries > fleet.restarts:
             raise InputError(
                 f"{folder}: fleet.restarts: {fleet.restarts} without an update between: {verdict.lost} "
@@ -116,20 +120,20 @@ def supervise(fleet: Fleet, life: Life, folder: Path, watch: Watch, keeper: Keep
             )
 
 
-def _kept(fleet: Fleet, life: Life, watch: Watch, keeper: Keeper, log: Path) -> tuple[int, Verdict]:
-    """How far the members of one keeper came, and how they ended."""
-    done = 0
+def _kept(fleet: Fleet, life: Life, watch: Watch, keeper: Keeper, log: Path) -> Verdict:
+    """How the members of one keeper ended."""
     with _process(keeper, fleet, life, log) as said:
-        try:
-            while said.poll(fleet.patience + GRACE):
+        while True:
+            try:
+                if not said.poll(fleet.patience + GRACE):
+                    seconds = f"{fleet.patience + GRACE:g} s"
+                    return Verdict(lost=f"the process that keeps the groups says nothing for {seconds}")
                 word = said.recv()
-                if isinstance(word, Verdict):
-                    return done, word
-                done = word.done
-                watch(word)
-        except (EOFError, OSError):
-            return done, Verdict(lost="the process that keeps the groups is gone")
-        return done, Verdict(lost=f"the process that keeps the groups says nothing for {fleet.patience + GRACE:g} s")
+            except (EOFError, OSError):
+                return Verdict(lost="the process that keeps the groups is gone")
+            if isinstance(word, Verdict):
+                return word
+            watch(word)
 
 
 @contextlib.contextmanager

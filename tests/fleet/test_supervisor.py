@@ -49,6 +49,12 @@ def stands_still(fleet, life, said):
     said.send(Verdict(lost=f"time {life.begun()}"))
 
 
+def goes_on_to_another_stage(fleet, life, said):
+    turn = life.begun()
+    said.send(Beat("first", "steps", 9, 9) if turn < 3 else Beat("second", "steps", turn - 2, 9))
+    said.send(Verdict(lost=f"time {turn}") if turn < 7 else Verdict())
+
+
 def is_wrong(fleet, life, said):
     said.send(Verdict(wrong="loss: nan"))
 
@@ -86,6 +92,11 @@ def test_a_keeper_that_is_killed_is_followed_by_another(tmp_path):
 def test_without_an_update_between_they_are_not_begun_again_for_ever(tmp_path):
     with pytest.raises(InputError, match=r"fleet\.restarts: 2 without an update between: time 3"):
         supervise(FLEET, Tried(tmp_path), tmp_path, lambda beat: None, stands_still)
+
+
+def test_a_later_stage_is_further_than_an_earlier_one_whatever_it_counts(tmp_path):
+    supervise(FLEET, Tried(tmp_path), tmp_path, lambda beat: None, goes_on_to_another_stage)
+    assert len([event for event in events(tmp_path) if event["event"] == "lost"]) == 6
 
 
 def test_a_run_that_is_wrong_ends_with_its_words(tmp_path):
