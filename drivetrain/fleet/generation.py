@@ -200,11 +200,13 @@ def _cores(fleet: Fleet, number: int, of: int) -> tuple[int, ...]:
 
 def require_ray(fleet: Fleet) -> ModuleType:
     """Ray, which reads what it may do when it is first imported. Raises `InputError` where it is not installed."""
-    # A member is not a task to be tried again: where memory is short, the system decides.
+    # Members are what the machine is for, and no tasks to be tried again: Ray neither ranks them below all else (15),
+    # nor ends them where memory is short.
     wanted = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_memory_monitor_refresh_ms": "0",
+        "RAY_worker_niceness": "0",
     }
     for name, value in (wanted if fleet.address else wanted | {BOUND: "0"}).items():
         os.environ.setdefault(name, value)
