@@ -139,6 +139,7 @@ def test_groups_of_which_anything_is_killed_again_and_again_end_like_those_that_
         those = [process for process, command in processes(mark).items() if KINDS.get(kind, "nobody") in command]
         if kind == "the run itself":
             run.kill()
+            run.wait(60.0)
         elif those:
             with_luck = moments.choice(sorted(those))
             try:
