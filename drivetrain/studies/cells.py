@@ -118,6 +118,14 @@ def train_cell(cell: Cell, out: Path, digest: str, progress: Progress) -> None:
     run_stages(open_run(cell.run, folder, resume), Site(folder, digest, progress, fleet=cell.run.fleet))
 
 
+def by_rule(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """The cells of each rule, in their order."""
+    rules: dict[str, list[Cell]] = {}
+    for cell in cells:
+        rules.setdefault(cell.rule, []).append(cell)
+    return rules
+
+
 def judged(cell: Cell, out: Path, begun: bool = False) -> list[Judged]:
     """Every policy that was judged, in order; with `begun` also what each later stage begins with, the best so far."""
     rows, points = read_metrics(cell.folder(out)), []

@@ -16,7 +16,7 @@ from drivetrain.policy.base import Policy
 from drivetrain.runs.journal import read_metrics
 from drivetrain.runs.run import Run
 from drivetrain.runs.site import Progress
-from drivetrain.studies.cells import Cell, Judged, choose, curves, judged, kept, load_judged
+from drivetrain.studies.cells import Cell, Judged, by_rule, choose, curves, judged, kept, load_judged
 from drivetrain.studies.gradients import memory
 from drivetrain.studies.heads.leaving_out import left_out
 from drivetrain.studies.heads.likelihood import choices, places, surprise
@@ -42,9 +42,7 @@ class Comparison:
     def __init__(self, plan: Plan, cells: Sequence[Cell], out: Path):
         self.plan, self.out = plan, out
         self.tests = Tests([plan.data.dataset])
-        self.cells: dict[str, list[Cell]] = {}
-        for cell in cells:
-            self.cells.setdefault(cell.rule, []).append(cell)
+        self.cells = by_rule(cells)
         self.points = {head: [judged(cell, out) for cell in own] for head, own in self.cells.items()}
 
     def figures(self, progress: Progress) -> dict[str, Any]:

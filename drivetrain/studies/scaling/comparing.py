@@ -12,7 +12,7 @@ from drivetrain.evaluate.benchmark import Evaluation, together
 from drivetrain.policy.base import count_parameters
 from drivetrain.runs.configuration import read_config
 from drivetrain.runs.site import Progress
-from drivetrain.studies.cells import Cell, Judged, choose, curves, judged
+from drivetrain.studies.cells import Cell, Judged, by_rule, choose, curves, judged
 from drivetrain.studies.learning_rules import SLACK
 from drivetrain.studies.scaling.plan import Plan, name_of
 from drivetrain.studies.scaling.sets import describe, set_of
@@ -28,9 +28,7 @@ class Comparison:
     def __init__(self, plan: Plan, cells: Sequence[Cell], out: Path):
         self.plan, self.out = plan, out
         self.tests = Tests([plan.data.dataset])
-        self.cells: dict[str, list[Cell]] = {}
-        for cell in cells:
-            self.cells.setdefault(cell.rule, []).append(cell)
+        self.cells = by_rule(cells)
         self.spent = {name: [_spent(cell, out) for cell in own] for name, own in self.cells.items()}
         """Seconds of BC, of PPO, and of its steps, a seed each."""
         self.points = {name: [_improved(cell, out) for cell in own] for name, own in self.cells.items()}

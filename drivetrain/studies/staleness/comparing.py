@@ -9,7 +9,7 @@ import jax
 
 from drivetrain.evaluate.benchmark import together
 from drivetrain.runs.site import Progress
-from drivetrain.studies.cells import Cell, Judged, choose, curves, judged
+from drivetrain.studies.cells import Cell, Judged, by_rule, choose, curves, judged
 from drivetrain.studies.learning_rules import SLACK
 from drivetrain.studies.staleness.plan import Plan, name_of, parts_of
 from drivetrain.studies.testing import Tests, tabulated
@@ -25,9 +25,7 @@ class Comparison:
     def __init__(self, plan: Plan, cells: Sequence[Cell], out: Path):
         self.plan, self.out = plan, out
         self.tests = Tests([plan.data.dataset])
-        self.cells: dict[str, list[Cell]] = {}
-        for cell in cells:
-            self.cells.setdefault(cell.rule, []).append(cell)
+        self.cells = by_rule(cells)
         self.points = {name: [judged(cell, out) for cell in own] for name, own in self.cells.items()}
 
     def figures(self, progress: Progress) -> dict[str, Any]:
