@@ -11,7 +11,7 @@ from drivetrain.evaluate.benchmark import Evaluation, together
 from drivetrain.evaluate.intervals import mean
 from drivetrain.runs.run import Data
 from drivetrain.runs.site import Progress
-from drivetrain.studies.cells import Cell, Judged, choose, curves, judged
+from drivetrain.studies.cells import Cell, Judged, by_rule, choose, curves, judged
 from drivetrain.studies.learning_rules import LADDER, RULES, SLACK, THROUGH, TOGETHER, Plan
 from drivetrain.studies.testing import PLAIN, Tests, Way, least_ade, tabulated
 from drivetrain.types import InputError
@@ -32,9 +32,7 @@ class Comparison:
     def __init__(self, plan: Plan, cells: Sequence[Cell], out: Path):
         self.plan, self.out = plan, out
         self.tests = Tests([data.dataset for data in plan.data])
-        self.cells: dict[str, list[Cell]] = {}
-        for cell in cells:
-            self.cells.setdefault(cell.rule, []).append(cell)
+        self.cells = by_rule(cells)
         self.points = {rule: [judged(cell, out) for cell in own] for rule, own in self.cells.items()}
         spent = [
             statistics.median(run[-1].seconds for run in self.points[rule]) for rule in RULES if rule in self.cells
