@@ -26,6 +26,7 @@ ORDER = [
     "reward",
     "ending",
     "camera",
+    "perception",
     "observe",
     "env",
     "policy",

@@ -1,0 +1,1 @@
+"""Pictures → vehicles, lanes, things of any class: networks, decoding, training, scores."""
