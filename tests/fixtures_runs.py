@@ -3,6 +3,9 @@
 import contextlib
 import dataclasses
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 import scenes
 
@@ -22,6 +25,17 @@ from drivetrain.sim.dynamics.jerk import Jerk
 from drivetrain.sim.spawning.anywhere import Anywhere
 from drivetrain.sim.towns import Town
 from drivetrain.sim.traffic.nobody import Nobody
+
+EPISODES = jnp.arange(4)
+"""Rows of the training part."""
+
+
+def assert_same(one, other):
+    """To a float's tolerance, keys and all."""
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a, b = jax.random.key_data(a), jax.random.key_data(b)
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def recorded(name: str, split: str, seed: int):

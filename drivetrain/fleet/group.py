@@ -1,4 +1,4 @@
-"""A group: one learner, its own table, its own actors, in one process (Podracer's Sebulba, arXiv 2104.06272).
+"""A group: a learner, its own table, its own actors; by default in one process (Podracer's Sebulba, arXiv 2104.06272).
 
                   ┌─────────────── policy and its version ────────────────┐
                   ▼                                                       │
@@ -7,13 +7,15 @@
       ⋮       └ (each a thread, with its share ┘          each one ─▶ prepare ─▶ learn
                 of the scenes, on one device)             (the thread that calls `update`)
 
+    `away`    actors are processes (`away.py`) that read and add through the learner's `Desk`; all else is the same
+
     an actor waits     for room in the table; synchronously, for a policy that it has not driven a window with
     the learner waits  for as many windows as there are actors
     nobody waits       for an actor to learn of a new policy: it ends each window with the one that it began with
 
 A group is driven as the fused program is (`local.update`). The carry of its training state is that of the windows that
 were *learnt*: one that was driven and not yet taken is driven again after a restart, by the policy that was saved.
-Trajectories do not leave the process; an actor's go to the learner's devices once.
+A thread's trajectories do not leave the process; they go to the learner's devices once.
 """
 
 import collections
@@ -27,7 +29,8 @@ import numpy as np
 from jaxtyping import Int
 
 from drivetrain.env import Env
-from drivetrain.fleet.local import averaged, learn_share, update
+from drivetrain.fleet.desk import Counter, Desk, Leaves, unpacked
+from drivetrain.fleet.local import averaged, gather_window, learn_share, update
 from drivetrain.fleet.table import Closed, Table, Window
 from drivetrain.learn.algorithm import Algorithm, Carry, Figures, TrainState
 from drivetrain.learn.update import Learning
@@ -60,7 +63,10 @@ class Fleet:
     cores: int = 0  # of each group; 0: its share of this machine's
     gpus: int = 0  # of each group
     restarts: int = 5  # of all groups, at most, without an update between them
+    evaluator: bool = False  # a process more judges policies, beside the learners; else these do, and wait
+    dashboard: bool = False  # Ray's own page, on this machine
     actors: int = 0  # of a group: threads that gather, beside the learner; 0: the fused program
+    away: bool = False  # actors are processes of their own, anywhere in the cluster
     capacity: int = 2  # windows that wait to be learnt, at most, for each actor
     oldest_out: bool = False  # of a full table the oldest window makes room; else its actor waits
     synchronous: bool = False  # every policy drives one window in each scene, and is learnt from before the next
@@ -77,8 +83,13 @@ class Fleet:
             raise InputError(f"fleet.patience: {self.patience} (seconds above 0)")
         if self.devices and not self.actors:
             raise InputError(f"fleet.devices: {self.devices} for no actor (set fleet.actors too)")
-        if self.address and not self.groups:
-            raise InputError(f"fleet.address: {self.address} for no group (set fleet.groups too)")
+        if self.devices and self.away:
+            raise InputError(f"fleet.devices: {self.devices} for actors that are away (set 0)")
+        if self.away and not self.actors:
+            raise InputError("fleet.away: no actor (set fleet.actors too)")
+        for name in ("address", "evaluator", "dashboard", "away"):
+            if getattr(self, name) and not self.groups:
+                raise InputError(f"fleet.{name}: {getattr(self, name)} for no group (set fleet.groups too)")
 
     def __bool__(self) -> bool:
         return self.actors > 0
@@ -141,8 +152,10 @@ class Board:
 class Group:
     """The learner's side, and its actors' threads; they begin with the first update and end with `close`."""
 
-    def __init__(self, fleet: Fleet):
+    def __init__(self, fleet: Fleet, desk: Desk | None = None, stage: str = ""):
+        """`desk` is where actors that are away come to, and `stage` the name by which they know what they drive."""
         self.fleet, self.board = fleet, Board(fleet.delay)
+        self._desk, self._stage, self._counter = desk, stage, None
         self.table = Table(fleet.capacity * max(fleet.actors, 1), fleet.oldest_out, fleet.patience)
         self._threads: list[threading.Thread] = []
         self._carries: list[Carry] = []  # of each actor, after the last of its windows that was learnt
@@ -159,12 +172,12 @@ class Group:
         """
         if not self.fleet:
             return update(env, learning, bank, episodes, train)
-        begins = not self._threads
+        begins = not self._carries
         if begins:
             self._begin(env, learning, bank, episodes, train)
         if begins or self.fleet.synchronous:
             self.board.write(train.policy, self._version)
-        windows = sorted((self.table.take(self._version) for _ in self._threads), key=lambda window: window.actor)
+        windows = sorted((self.table.take(self._version) for _ in self._carries), key=lambda window: window.actor)
         for window in windows:  # of two by the same actor, the later one stays
             self._carries[window.actor] = window.data[0]
         segments, gathered = zip(*(window.data[1] for window in windows), strict=True)
@@ -192,8 +205,15 @@ class Group:
         """What the journal says of the updates since it was last asked; nothing where there are no actors."""
         return self.table.figures() if self.fleet else {}
 
+    @property
+    def received(self) -> int:
+        """Bytes that have come from actors that are away."""
+        return self._counter.bytes if self._counter else 0
+
     def close(self) -> None:
-        """End the actors' threads. What they drove and nobody learnt is left behind."""
+        """End the actors' threads, and the work of those that are away. What nobody learnt is left behind."""
+        if self._desk is not None:
+            self._desk.close()
         self.table.close()
         self.board.close()
         for thread in self._threads:
@@ -205,7 +225,11 @@ class Group:
         share = learning.scenes // groups // self.fleet.actors
         check_even(share * groups, "fleet.actors: scenes of each")
         self._version = int(train.step)
-        devices, carries = left() or list(mesh().local_devices), own_part(train.carry)
+        carries = own_part(train.carry)
+        if self.fleet.away:
+            self._expect(share, carries, (env, learning.algorithm, bank, episodes, train.policy))
+            return
+        devices = left() or list(mesh().local_devices)
         for actor in range(self.fleet.actors):
             device, own = devices[actor % len(devices)], slice(actor * share, (actor + 1) * share)
             carry = jax.device_put(jax.tree.map(lambda leaf, own=own: leaf[own], carries), device)
@@ -215,6 +239,22 @@ class Group:
             self._threads.append(threading.Thread(target=drive, name=f"actor-{actor}", daemon=True))
         for thread in self._threads:
             thread.start()
+
+    def _expect(self, share: int, carries: Carry, given: tuple[Env, Algorithm, Bank, Array, Policy]) -> None:
+        """Open the desk to actors that are away."""
+        rows = [slice(actor * share, (actor + 1) * share) for actor in range(self.fleet.actors)]
+        self._carries = [jax.tree.map(lambda leaf, own=own: leaf[own], carries) for own in rows]
+        like = gather_window.eval_shape(*given, np.int32(0), self._carries[0])
+
+        def received(leaves: Leaves) -> tuple[Carry, Any]:
+            carry, *driven = unpacked(like, leaves)
+            return carry, jax.block_until_ready(own_shared_out(driven))
+
+        if self._desk is None:
+            raise InputError("fleet.away: nobody can reach this process (set fleet.groups)")
+        window = self.table, self.board.read, self.fleet.synchronous, received
+        self._counter = Counter(self._stage, list(self._carries), *window)
+        self._desk.open(self._counter)
 
     def _drive(self, actor: int, device: Device, given: tuple[Any, ...], carry: Carry) -> None:
         """An actor's life: window after window, each with the policy that is due when it begins."""
@@ -233,24 +273,10 @@ class Group:
     def _drive_window(self, actor: int, given: tuple[Any, ...], policy: Policy, version: int, carry: Carry) -> Carry:
         """One window into the table, whole: where it ended."""
         self.table.begin(actor)
-        carry, *driven = jax.block_until_ready(_gathered(*given, policy, np.int32(version), carry))
+        carry, *driven = jax.block_until_ready(gather_window(*given, policy, np.int32(version), carry))
         ids = np.asarray(driven[0].id)
         self.table.add(Window(actor, version, ids, (carry, jax.block_until_ready(own_shared_out(driven)))))
         return carry
-
-
-@partial(jax.jit, static_argnames=("env", "algorithm"))
-def _gathered(
-    env: Env,
-    algorithm: Algorithm,
-    bank: Bank,
-    episodes: Int[Array, "E"],
-    policy: Policy,
-    version: Int[Array, ""],
-    carry: Carry,
-) -> tuple[Carry, Segment, Figures]:
-    """A window of some scenes on one device: carries, segments and figures, [scenes]."""
-    return jax.vmap(lambda carry: algorithm.gather(env, policy, bank, episodes, carry, version))(carry)
 
 
 @partial(jax.jit, static_argnames=("env", "learning"), donate_argnames=("rest",))

@@ -16,7 +16,7 @@ from drivetrain.parallel import check_even, learner, mesh, most, on_each, over_l
 from drivetrain.policy.base import Policy
 from drivetrain.rollout import Others
 from drivetrain.sim.bank import Bank
-from drivetrain.types import Array, Key, State, replace
+from drivetrain.types import Array, Key, Segment, State, replace
 
 
 def begin(
@@ -65,6 +65,20 @@ def _open(
     """Scenes at their beginnings. The key is split once a scene."""
     keys = jax.random.split(key, scenes)
     return jax.vmap(lambda key: algorithm.open(env, policy, bank, episodes, key))(keys)
+
+
+@partial(jax.jit, static_argnames=("env", "algorithm"))
+def gather_window(
+    env: Env,
+    algorithm: Algorithm,
+    bank: Bank,
+    episodes: Int[Array, "E"],
+    policy: Policy,
+    version: Int[Array, ""],
+    carry: Carry,
+) -> tuple[Carry, Segment, Figures]:
+    """What an actor does: a window of some scenes on one device; carries, segments and figures, [scenes]."""
+    return jax.vmap(lambda carry: algorithm.gather(env, policy, bank, episodes, carry, version))(carry)
 
 
 @partial(jax.jit, static_argnames=("env", "learning"), donate_argnames=("train",))

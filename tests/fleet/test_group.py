@@ -7,35 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fixtures_runs import EPISODES, assert_same
 
-from drivetrain.banks.part import Part
 from drivetrain.fleet import group as group_module
 from drivetrain.fleet.group import Fleet, Group
-from drivetrain.fleet.local import begin, update
+from drivetrain.fleet.local import update
 from drivetrain.learn.apg import Apg
 from drivetrain.learn.bc import Bc
 from drivetrain.learn.league import League
 from drivetrain.learn.loop import Loop
 from drivetrain.learn.ppo import Ppo
 from drivetrain.types import InputError, replace
-
-EPISODES = jnp.arange(4)
-
-
-@pytest.fixture
-def bank(run):
-    return Part((run.data.dataset,), "train").whole.bank
-
-
-@pytest.fixture
-def begun(run, bank):
-    """The training state of a stage before its first update."""
-
-    def begun(stage):
-        policy = run.policy.build(run.env, jax.random.key(0))
-        return begin(run.env, stage, policy, bank, EPISODES, (jax.random.key(1), jax.random.key(2)))
-
-    return begun
 
 
 @pytest.fixture
@@ -58,13 +40,6 @@ def learnt(run, bank, begun):
 
 def no_actor_is_left():
     return not [thread for thread in threading.enumerate() if thread.name.startswith("actor-")]
-
-
-def assert_same(one, other):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
-            a, b = jax.random.key_data(a), jax.random.key_data(b)
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("actors", [1, 2])
@@ -138,7 +113,7 @@ def test_an_actors_error_is_the_groups_own(run, learnt):
 
 def test_an_actor_that_is_stuck_ends_the_run_with_one_line(run, learnt, monkeypatch):
     let_go = threading.Event()
-    monkeypatch.setattr(group_module, "_gathered", lambda *arguments: let_go.wait(20.0))
+    monkeypatch.setattr(group_module, "gather_window", lambda *arguments: let_go.wait(20.0))
     monkeypatch.setattr(group_module, "GRACE", 0.1)
     with pytest.raises(InputError, match=r"fleet\.patience: actor 0 is stuck: no window for 0\.2 s"):
         learnt(Fleet(actors=1, patience=0.2), run.stages[1], 1)
