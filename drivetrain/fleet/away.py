@@ -35,9 +35,9 @@ def gather_away(door: Door, actor: int, ground: Callable[[str], Ground]) -> None
         open_one = partial(on.algorithm.open, on.env, on.like, on.bank, on.episodes)
         keys = jax.ShapeDtypeStruct((len(job.carry[0]),), jax.random.key(0).dtype)
         carry = unpacked(jax.eval_shape(jax.vmap(open_one), keys), job.carry)
-        while (order := door.order(actor)) is not None:
+        while (order := door.order(actor, job.stage)) is not None:
             policy, version = unpacked(on.like, order.policy), np.int32(order.version)
             carry, *driven = gather_window(on.env, on.algorithm, on.bank, on.episodes, policy, version, carry)
             ids = np.asarray(driven[0].id)
-            if not door.add(actor, order.version, ids, packed((carry, *driven))):
+            if not door.add(actor, job.stage, order.version, ids, packed((carry, *driven))):
                 break

@@ -52,11 +52,11 @@ class Door(Protocol):
         """The next job; None: the run is over."""
         ...
 
-    def order(self, actor: int) -> Order | None:
+    def order(self, actor: int, stage: str) -> Order | None:
         """The next order; None: the job is done."""
         ...
 
-    def add(self, actor: int, version: int, ids: np.ndarray, leaves: Leaves) -> bool:
+    def add(self, actor: int, stage: str, version: int, ids: np.ndarray, leaves: Leaves) -> bool:
         """Hand in a window, of segments with such ids: whether the job goes on."""
         ...
 
@@ -123,10 +123,10 @@ class Desk:
         with lock:
             return Job(counter.stage, packed(counter.carries[actor]))
 
-    def order(self, actor: int) -> Order | None:
+    def order(self, actor: int, stage: str) -> Order | None:
         """As `Door` has it."""
         counter = self._counter
-        if counter is None:
+        if counter is None or counter.stage != stage:
             return None
         try:
             policy, version, turn = counter.read(counter.turns.get(actor, 0) if counter.synchronous else 0)
@@ -139,10 +139,10 @@ class Desk:
                 counter.packed = version, packed(policy)
             return Order(counter.packed[1], version)
 
-    def add(self, actor: int, version: int, ids: np.ndarray, leaves: Leaves) -> bool:
+    def add(self, actor: int, stage: str, version: int, ids: np.ndarray, leaves: Leaves) -> bool:
         """As `Door` has it."""
         counter = self._counter
-        if counter is None:
+        if counter is None or counter.stage != stage:  # it has ended meanwhile, and maybe the next has begun
             return False
         with self._actors[actor]:
             carry, driven = counter.received(leaves)
@@ -166,7 +166,8 @@ def unpacked(like: Any, leaves: Leaves) -> Any:
     """The tree of which these are the leaves, as `like` has it (shapes suffice)."""
     shapes, structure = jax.tree.flatten(like)
     made = [
-        jax.random.wrap_key_data(jnp.asarray(leaf)) if _is_key(shape) else leaf for shape, leaf in zip(shapes, leaves, strict=True)
+        jax.random.wrap_key_data(jnp.asarray(leaf)) if _is_key(shape) else leaf
+        for shape, leaf in zip(shapes, leaves, strict=True)
     ]
     return jax.tree.unflatten(structure, made)
 

@@ -13,14 +13,17 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from jax.errors import JaxRuntimeError
 
+from drivetrain.fleet.desk import Desk, Job, Leaves, Order
 from drivetrain.fleet.group import Fleet
-from drivetrain.fleet.supervisor import Beat, Life, Place, Verdict
+from drivetrain.fleet.supervisor import Beat, Life, Place, Replaced, Role, Verdict
 from drivetrain.fleet.table import Stuck
 from drivetrain.types import InputError
 
@@ -78,7 +81,7 @@ class _Member:
     """A process of Ray's. What it does and what it is asked go by different threads."""
 
     def __init__(self):
-        self._beat = Beat()
+        self._beat, self._desk = Beat(), Desk()
 
     def node(self) -> str:
         """Its machine's address."""
@@ -92,19 +95,28 @@ class _Member:
             probe.bind((host, 0))
             return f"{host}:{probe.getsockname()[1]}"
 
-    def live(self, life: Life, place: Place) -> Verdict:
-        """Its life, and how it ended. Errors are told in words: some cannot be sent to another process."""
+    def live(self, life: Life, place: Place, learner: Any = None) -> Verdict:
+        """Its life, and how it ended; an assistant is given its learner.
+
+        Errors are told in words: some cannot be sent to another process.
+        """
         if place.cores:
             _stay_on(place.cores)
         try:
-            life(place, self._tell)
-        except OF_THE_MACHINE as error:
+            life(place, self._tell, self._desk if learner is None else _Reached(learner))
+        except (*OF_THE_MACHINE, _Lost) as error:
             return Verdict(lost=_line(error))
         except InputError as error:
             return Verdict(wrong=str(error))
         except Exception:
             return Verdict(fault=traceback.format_exc())
+        finally:
+            self._desk.end()
         return Verdict()
+
+    def asked(self, what: str, *told: Any) -> Any:
+        """Of its desk: what an assistant asks, in its words."""
+        return getattr(self._desk, what)(*told)
 
     def beat(self) -> Beat:
         """How far it is."""
@@ -114,61 +126,146 @@ class _Member:
         self._beat = beat
 
 
+@dataclass(frozen=True)
+class _Reached:
+    """The desk of a learner that is in another process, as a `Door`."""
+
+    learner: Any
+
+    def hire(self, actor: int) -> Job | None:
+        """As `Door` has it."""
+        return self._asked("hire", actor)
+
+    def order(self, actor: int, stage: str) -> Order | None:
+        """As `Door` has it."""
+        return self._asked("order", actor, stage)
+
+    def add(self, actor: int, stage: str, version: int, ids: np.ndarray, leaves: Leaves) -> bool:
+        """As `Door` has it."""
+        return self._asked("add", actor, stage, version, ids, leaves)
+
+    def over(self, seconds: float) -> bool:
+        """As `Door` has it."""
+        return self._asked("over", seconds)
+
+    def _asked(self, *words: Any) -> Any:
+        """An answer, which may take its time. Raises `_Lost` where nobody is left to give it."""
+        import ray
+        from ray.exceptions import RayError
+
+        try:
+            return ray.get(self.learner.asked.remote(*words))
+        except RayError as error:
+            raise _Lost(_line(error)) from error
+
+
 class _Generation:
-    """Members that live and end together."""
+    """Learners that live and end together, and their assistants, which are replaced."""
 
     def __init__(self, ray: ModuleType, fleet: Fleet, life: Life):
         self.ray, self.fleet, self.life = ray, fleet, life
-        options = {"max_restarts": 0, "max_concurrency": 2, "scheduling_strategy": "SPREAD"}
-        options |= {"num_cpus": _cores_of_each(fleet), "num_gpus": fleet.gpus}
-        self.members = [ray.remote(_Member).options(**options).remote() for _ in range(fleet.groups)]
+        self.learners = [self._member() for _ in range(fleet.groups)]
+        self.assistants: dict[Any, tuple[Place, Any]] = {}  # by their lives: where they stand, and they themselves
+        self.replaced = 0  # without an update between
 
     def run(self, said: Connection) -> Verdict:
         """Until all have ended, or one of them otherwise than it should. Raises `_Lost`."""
         lives = self._begun()
         last, since = self._beats(), time.monotonic()
         while lives:
-            ended, lives = self.ray.wait(lives, num_returns=1, timeout=ASKED_EVERY)
+            ended, _ = self.ray.wait([*lives, *self.assistants], num_returns=1, timeout=ASKED_EVERY)
             for life in ended:
-                verdict = self._got(life)
+                verdict = self._ended(life, said) if life in self.assistants else self._got(life)
                 if verdict != Verdict():
                     return verdict
-            beats = last if ended else self._beats()
+            left = [life for life in lives if life not in ended]
+            beats = last if left != lives else self._beats()
             said.send(beats[0])
-            if beats != last or ended:
-                last, since = beats, time.monotonic()
+            if beats != last or left != lives:
+                last, since, self.replaced = beats, time.monotonic(), 0
             elif time.monotonic() - since > self.fleet.patience:
                 raise _Lost(f"no update for {self.fleet.patience:g} s")
+            lives = left
         said.send(self._beats()[0])
+        if self.assistants:  # they are told that the run is over
+            self.ray.wait([*self.assistants], num_returns=len(self.assistants), timeout=ANSWERED_WITHIN)
         return Verdict()
 
     def close(self) -> None:
         """Kill them all."""
-        for member in self.members:
+        for member in [*self.learners, *(member for _, member in self.assistants.values())]:
             with contextlib.suppress(Exception):  # Ray itself may be gone
                 self.ray.kill(member, no_restart=True)
 
+    def _member(self) -> Any:
+        talks = 3 + self.fleet.actors + self.fleet.evaluator  # at once: its life, its beat, and each of its assistants
+        options = {"max_restarts": 0, "max_concurrency": talks, "scheduling_strategy": "SPREAD"}
+        options |= {"num_cpus": _cores_of_each(self.fleet), "num_gpus": self.fleet.gpus}
+        return self.ray.remote(_Member).options(**options).remote()
+
     def _begun(self) -> list[Any]:
-        """Their lives, begun: each knows where it stands."""
-        hosts = self._got([member.node.remote() for member in self.members], self.fleet.patience)
-        address = self._got(self.members[0].address.remote(hosts[0]))
-        places = [
-            Place(rank, len(hosts), address, _cores(self.fleet, hosts[:rank].count(host), hosts.count(host)))
-            for rank, host in enumerate(hosts)
-        ]
-        return [member.live.remote(self.life, place) for member, place in zip(self.members, places, strict=True)]
+        """The learners' lives, begun, and then their assistants': each knows where it stands."""
+        who = _assistants(self.fleet)
+        members = [*self.learners, *(self._member() for _ in who)]
+        hosts = self._got([member.node.remote() for member in members], self.fleet.patience)
+        address = self._got(self.learners[0].address.remote(hosts[0]))
+        places = []
+        learners: list[tuple[Role, int, int]] = [("learner", rank, 0) for rank in range(self.fleet.groups)]
+        for row, (host, (role, rank, number)) in enumerate(zip(hosts, [*learners, *who], strict=True)):
+            cores = _cores(self.fleet, hosts[:row].count(host), hosts.count(host))
+            places.append(Place(rank, self.fleet.groups, address, cores, role, number))
+        lives = [self._living(member, place) for member, place in zip(members, places, strict=True)]
+        rows = range(len(self.learners), len(members))
+        self.assistants = {lives[row]: (places[row], members[row]) for row in rows}
+        return lives[: len(self.learners)]
+
+    def _living(self, member: Any, place: Place) -> Any:
+        learner = () if place.role == "learner" else (self.learners[place.rank],)
+        return member.live.remote(self.life, place, *learner)
+
+    def _ended(self, life: Any, said: Connection) -> Verdict:
+        """What is to be done of an assistant's end: where it was none of its own, another takes its place."""
+        place, member = self.assistants.pop(life)
+        try:
+            verdict = self._got(life)
+        except _Lost as lost:
+            verdict = Verdict(lost=str(lost))
+        if not verdict.lost:
+            return verdict
+        self.replaced += 1
+        if self.replaced > self.fleet.restarts:
+            raise _Lost(f"{place}: {verdict.lost}")
+        with contextlib.suppress(Exception):
+            self.ray.kill(member, no_restart=True)
+        member = self._member()
+        self.assistants[self._living(member, place)] = place, member
+        said.send(Replaced(str(place), verdict.lost))
+        return Verdict()
 
     def _beats(self) -> list[Beat]:
-        return self._got([member.beat.remote() for member in self.members], self.fleet.patience)
+        return self._got([member.beat.remote() for member in self.learners], self.fleet.patience)
 
     def _got(self, promised: Any, seconds: float = ANSWERED_WITHIN) -> Any:
         """What was promised. Raises `_Lost` where its process cannot keep it."""
         try:
             return self.ray.get(promised, timeout=seconds)
         except self.ray.exceptions.GetTimeoutError as error:
-            raise _Lost(f"no answer for {seconds:g} s (is there room for {self.fleet.groups} groups?)") from error
+            raise _Lost(
+                f"no answer for {seconds:g} s (is there room for {_processes(self.fleet)} processes?)"
+            ) from error
         except self.ray.exceptions.RayError as error:
             raise _Lost(_line(error)) from error
+
+
+def _assistants(fleet: Fleet) -> list[tuple[Role, int, int]]:
+    """Who helps the learners: role, group, number there."""
+    those: list[tuple[Role, int, int]] = [("evaluator", 0, 0)] if fleet.evaluator else []
+    actors = range(fleet.actors * fleet.away)
+    return [*those, *(("actor", rank, number) for rank in range(fleet.groups) for number in actors)]
+
+
+def _processes(fleet: Fleet) -> int:
+    return fleet.groups + len(_assistants(fleet))
 
 
 def _stay_on(cores: tuple[int, ...]) -> None:
@@ -183,10 +280,10 @@ def _line(error: BaseException) -> str:
 
 
 def _cores_of_each(fleet: Fleet) -> int:
-    """Cores that Ray sets aside for a group."""
+    """Cores that Ray sets aside for a process."""
     if fleet.cores or fleet.address:
         return fleet.cores or 1
-    return max(len(os.sched_getaffinity(0)) // fleet.groups, 1)
+    return max(len(os.sched_getaffinity(0)) // _processes(fleet), 1)
 
 
 def _cores(fleet: Fleet, number: int, of: int) -> tuple[int, ...]:
@@ -225,7 +322,8 @@ def _cluster(fleet: Fleet) -> Iterator[ModuleType]:
         if fleet.address:
             ray.init(address=fleet.address, **quiet)
         else:
-            own = {"num_cpus": fleet.groups * _cores_of_each(fleet), "include_dashboard": False}
+            own = {"num_cpus": _processes(fleet) * _cores_of_each(fleet), "include_dashboard": fleet.dashboard}
+            own |= {"dashboard_host": LOOPBACK}
             ray.init(address="local", _node_ip_address=LOOPBACK, **own, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = " ".join(str(error).split())[:200]

@@ -4,16 +4,18 @@
       │ begins ▼                      ▲ beats, and a verdict at last (a pipe)
     its keeper: a process that talks to Ray (`fleet/generation.py`)
       │ places ▼                      ▲ beats
-    members, one a group: the same updates, each of its share of the scenes; the first writes journal and checkpoints
+    learners, one a group: the same updates, each of its share of the scenes; the first writes journal and checkpoints
       ◀── the mean gradient, and nothing else, goes between them (`parallel.join`) ──▶
+    assistants, where they are asked for: actors that are away (`away.py`), an evaluator (`runs/judging.py`)
 
-    a member dies, or raises          what is left of them waits in a collective that raises, or never ends:
+    a learner dies, or raises         what is left of them waits in a collective that raises, or never ends:
     no update for `patience` seconds  the keeper ends them all and says why, and another begins with new ones, which go
     Ray dies, or the keeper           on from the newest good checkpoint
+    an assistant dies                 the keeper says so and begins another in its place: learners do not notice
     a member says: the run is wrong   the keeper says it, and `supervise` raises its words
     `supervise` dies                  the keeper's watch (a thread) ends the keeper, and with it Ray and the members
 
-    members wait      for each other, in every gradient
+    learners wait     for each other, in every gradient; for windows; for a judgement that takes more than a period
     the keeper waits  for whoever ends first, a moment at most; then it asks how far they are
     `supervise` waits for the keeper's next word, `patience` seconds and a grace at most
 
@@ -30,8 +32,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from drivetrain.fleet.desk import Door
 from drivetrain.fleet.group import Fleet
 from drivetrain.types import InputError
 
@@ -42,16 +45,24 @@ EVENTS = "fleet.jsonl"
 
 LOG = "fleet.log"
 """There too: what members print."""
+Role = Literal["learner", "actor", "evaluator"]
 
 
 @dataclass(frozen=True)
 class Place:
     """What a member is told of where it stands."""
 
-    rank: int
-    count: int
-    address: str  # of the first member, for `parallel.join`
+    rank: int  # of the group
+    count: int  # of groups
+    address: str  # of the first learner, for `parallel.join`
     cores: tuple[int, ...] = ()  # of its machine, that it runs on; none: all
+    role: Role = "learner"
+    number: int = 0  # of an actor in its group
+
+    def __str__(self) -> str:
+        """As people speak of it."""
+        of = f" of group {self.rank}" if self.count > 1 and self.role != "evaluator" else ""
+        return {"learner": f"learner{of}", "actor": f"actor {self.number}{of}", "evaluator": "the evaluator"}[self.role]
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,14 @@ class Beat:
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """An assistant has ended, and another is in its place."""
+
+    who: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """How members have ended."""
 
@@ -74,10 +93,10 @@ class Verdict:
     fault: str = ""  # a traceback, of what would only come again
 
 
-Life = Callable[[Place, Callable[[Beat], None]], None]
-"""What a member does, and how it says how far it is. It is sent to another process."""
+Life = Callable[[Place, Callable[[Beat], None], Door], None]
+"""What a member does, how it says how far it is, and its learner's desk. It is sent to another process."""
 Watch = Callable[[Beat], None]
-"""Told the first member's beats."""
+"""Told the first learner's beats."""
 Keeper = Callable[[Fleet, Life, Connection], None]
 """Has members live, in a process of its own; sends beats and a verdict."""
 
@@ -93,7 +112,10 @@ def supervise(fleet: Fleet, life: Life, folder: Path, watch: Watch, keeper: Keep
         _note(folder, event="begun", groups=fleet.groups)
         heard: list[Beat] = []
 
-        def hear(beat: Beat, heard: list[Beat] = heard) -> None:
+        def hear(beat: Beat | Replaced, heard: list[Beat] = heard) -> None:
+            if isinstance(beat, Replaced):
+                _note(folder, event="replaced", who=beat.who, why=beat.why)
+                return
             if beat.title and not heard:
                 _note(folder, event="going", done=beat.done)
             heard += [beat] if beat.title else []
@@ -120,7 +142,7 @@ def supervise(fleet: Fleet, life: Life, folder: Path, watch: Watch, keeper: Keep
             )
 
 
-def _kept(fleet: Fleet, life: Life, watch: Watch, keeper: Keeper, log: Path) -> Verdict:
+def _kept(fleet: Fleet, life: Life, hear: Callable[[Any], None], keeper: Keeper, log: Path) -> Verdict:
     """How the members of one keeper ended."""
     with _process(keeper, fleet, life, log) as said:
         while True:
@@ -133,7 +155,7 @@ def _kept(fleet: Fleet, life: Life, watch: Watch, keeper: Keeper, log: Path) -> 
                 return Verdict(lost="the process that keeps the groups is gone")
             if isinstance(word, Verdict):
                 return word
-            watch(word)
+            hear(word)
 
 
 @contextlib.contextmanager

@@ -78,6 +78,7 @@ class TrainState:
     best: Policy  # by the stage's criterion
     best_score: Float[Array, ""]  # the lowest so far; lower is better
     stale: Int[Array, ""]  # judgements since
+    pending: Policy | tuple[()] = ()  # that another process is to judge; () where none does
 
 
 @component

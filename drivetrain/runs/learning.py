@@ -8,8 +8,9 @@ from drivetrain.banks.source import Source
 from drivetrain.banks.streamed import Streamed, open_feed
 from drivetrain.banks.towns import TownSource, Worlds
 from drivetrain.data.store.streaming import State
+from drivetrain.fleet.away import Ground
 from drivetrain.policy.base import Policy
-from drivetrain.runs.criteria import Validation
+from drivetrain.runs.criteria import Judge, Validation
 from drivetrain.runs.run import Data, Run, Stage, env_of, on_recordings
 from drivetrain.runs.site import Site
 from drivetrain.runs.stage import OpenSource, run_stage
@@ -24,12 +25,14 @@ def run_stages(run: Run, site: Site) -> dict[str, Policy]:
     """The best policy of every stage, by its name, in their order."""
     key = jax.random.key(run.seed)
     policy = jax.jit(lambda key: run.policy.build(run.env, key))(jax.random.fold_in(key, len(run.stages)))
-    where = {in_worlds: _surroundings(run, in_worlds) for in_worlds in {_in_worlds(run, each) for each in run.stages}}
+    opened: dict[bool, OpenSource] = {}
     best, lines = {}, 0
     for number, stage in enumerate(run.stages):
-        own_key = jax.random.fold_in(key, number)
-        sources, validation = where[_in_worlds(run, stage)]
-        policy, lines = run_stage(stage, env_of(run, stage), policy, own_key, site, lines, sources, validation)
+        own_key, env, validation = jax.random.fold_in(key, number), env_of(run, stage), validation_of(run, stage)
+        if _in_worlds(run, stage) not in opened:
+            opened[_in_worlds(run, stage)] = sources_of(run, stage)
+        sources = opened[_in_worlds(run, stage)]
+        policy, lines = run_stage(stage, env, policy, own_key, site, lines, sources, validation)
         best[stage.name] = policy
     return best
 
@@ -38,25 +41,52 @@ def _in_worlds(run: Run, stage: Stage) -> bool:
     return bool(run.asked) and not stage.recorded
 
 
-def _surroundings(run: Run, in_worlds: bool) -> tuple[OpenSource, Validation]:
-    """What opens a stage's scenes, and what its policies are judged on: worlds on maps, or recordings."""
-    if in_worlds:
-        source = TownSource(worlds_of(run, run.asked.maps, run.seed))
+def validation_of(run: Run, stage: Stage) -> Validation:
+    """What a stage's policies are judged on: worlds on maps, or recordings."""
+    if _in_worlds(run, stage):
         judged = run.asked.judged, round(run.asked.seconds / run.data.dt)
-        validation = Validation((), 1.0, worlds=worlds_of(run, run.asked.maps, run.seed + 1), judged=judged)
-        return lambda state: source, validation
+        return Validation((), 1.0, worlds=worlds_of(run, run.asked.maps, run.seed + 1), judged=judged)
     env, goals = on_recordings(run)
-    those, paths = folders(run), env.traffic.needs_paths
-    share = run.own_share if len(those) > 1 else 1.0
+    paths, share = env.traffic.needs_paths, _own_share(run)
+    return Validation(folders(run), share, run.stream.slots, run.episode_seconds, paths, goals)
+
+
+def judge_of(run: Run, stage: Stage) -> Judge:
+    """Who judges a stage's policies."""
+    return stage.criterion.open(env_of(run, stage), stage.algorithm, validation_of(run, stage))
+
+
+def shapes_of(run: Run, stage: Stage) -> Policy:
+    """Of a stage's policies, as they are learnt."""
+    return jax.eval_shape(lambda: stage.algorithm.begin(run.policy.build(run.env, jax.random.key(0))))
+
+
+def ground_of(run: Run, name: str) -> Ground:
+    """What an actor that is away drives on in a stage."""
+    stage = next(stage for stage in run.stages if stage.name == name)
+    source = sources_of(run, stage)(None)
+    return Ground(env_of(run, stage), stage.algorithm, source.bank, source.episodes, shapes_of(run, stage))
+
+
+def _own_share(run: Run) -> float:
+    return run.own_share if len(folders(run)) > 1 else 1.0
+
+
+def sources_of(run: Run, stage: Stage) -> OpenSource:
+    """What opens a stage's scenes."""
+    if _in_worlds(run, stage):
+        source = TownSource(worlds_of(run, run.asked.maps, run.seed))
+        return lambda state: source
+    env, _ = on_recordings(run)
+    those, paths, share = folders(run), env.traffic.needs_paths, _own_share(run)
     resident = training_part(run)
-    validation = Validation(those, share, run.stream.slots, run.episode_seconds, paths, goals)
 
     def open_source(state: State | None) -> Source:
         if run.stream.slots:
             return Streamed(open_feed(those, run.stream, share, run.episode_seconds, paths, run.seed, state))
         return Resident(resident, share)
 
-    return open_source, validation
+    return open_source
 
 
 def recordings(run: Run) -> tuple[Data, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from drivetrain.data.store.streaming import State
+from drivetrain.fleet.desk import Desk
 from drivetrain.fleet.group import Fleet
 from drivetrain.parallel import fetched, leads
 from drivetrain.runs.checkpoints import load_checkpoint, newest_good, read_notes, save_checkpoint
@@ -20,19 +20,24 @@ Show = Callable[[int, str], None]
 Progress = Callable[..., AbstractContextManager[Show]]
 """`progress(title, total=…, unit=…, done=…)` is a context whose value takes (done, note)."""
 
-NOTHING: dict[str, Any] = {"step": 0, "lines": 0, "stream": None, "done": False}
-"""The notes of a stage that has not begun."""
+NOTHING: dict[str, Any] = {"step": 0, "lines": 0, "stream": None, "done": False, "pending": None}
+"""The notes of a stage that has not begun: `lines` of the journal that it has seen, where its `stream` stands, whether
+it has come to its end, and which judgement is `pending` (`judging.Pending`)."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """A run's folder, the digest of its datasets, what its journal is also written to, and who gathers and learns."""
+    """A run's folder, the digest of its datasets, what its journal is also written to, and who gathers and learns.
+
+    Actors that are away come to its desk.
+    """
 
     folder: Path
     digest: str
     progress: Progress
     sinks: tuple[Sink, ...] = ()
     fleet: Fleet = Fleet()
+    desk: Desk | None = None
 
     def notes(self, stage: str) -> dict[str, Any]:
         """The notes of a stage's newest checkpoint that is whole; `NOTHING` where there is none."""
@@ -53,22 +58,20 @@ class Site:
             return state, NOTHING | notes
         return None
 
-    def save(
-        self, stage: str, step: int, state: Any, lines: int, stream: State | None = None, done: bool = False
-    ) -> None:
-        """Keep a stage's state after `step`, how much of the journal it has seen, where its stream stands, and whether
-        it has come to its end. Of several processes all call this, and one writes.
+    def save(self, stage: str, step: int, state: Any, notes: dict[str, Any]) -> None:
+        """Keep a stage's state after `step` updates, with what `NOTHING` has. Of several processes all call this, and
+        one writes.
 
         A disk that is full, or gone for a while, costs this checkpoint and not the run; only the last one must be kept.
         """
-        notes = {"step": step, "lines": lines, "dataset": self.digest, "stream": stream, "done": done}
+        notes = NOTHING | notes | {"step": step, "dataset": self.digest}
         state = fetched(state)
         if not leads():
             return
         try:
             save_checkpoint(self.folder / "checkpoints" / stage, step, state, notes)
         except OSError as error:
-            if done:
+            if notes["done"]:
                 raise
             why = f"{error.filename or self.folder}: {error.strerror or error}"
             print(f"drivetrain: {why}: no checkpoint after update {step} (make room: it goes on)", file=sys.stderr)

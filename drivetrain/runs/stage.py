@@ -1,8 +1,8 @@
 """The loop, once, for every stage of every run: renew the scenes, update, judge, keep the best, save.
 
-    source ──bank──▶ update ──policy──▶ judge ──best──▶ the next stage, or the evaluation
-      ▲                │                  │
-      └──── state ── checkpoint ◀─────── journal
+    source ──bank──▶ update ──policy──▶ judging ──best──▶ the next stage, or the evaluation
+      ▲                │                   │
+      └──── state ── checkpoint ◀──────── journal
 
 A stage that was interrupted goes on from its newest good checkpoint; one that had come to its end gives its best.
 """
@@ -24,8 +24,9 @@ from drivetrain.learn.algorithm import TrainState
 from drivetrain.parallel import leads
 from drivetrain.policy.anchored import acting
 from drivetrain.policy.base import Policy
-from drivetrain.runs.criteria import Judge, Validation
+from drivetrain.runs.criteria import Validation
 from drivetrain.runs.journal import Journal
+from drivetrain.runs.judging import AtOnce, Beside, Judging
 from drivetrain.runs.run import Stage
 from drivetrain.runs.site import NOTHING, Site
 from drivetrain.types import InputError, Key, record, replace
@@ -57,27 +58,31 @@ def run_stage(
     keys = jax.random.split(key)
 
     def first() -> TrainState:
-        return begin(env, stage, policy, source.bank, source.episodes, (keys[0], keys[1]))
+        state = begin(env, stage, policy, source.bank, source.episodes, (keys[0], keys[1]))
+        return replace(state, pending=jax.tree.map(jnp.copy, state.judged)) if site.fleet.evaluator else state
 
     state, notes = site.restore(stage.name, first) or (first(), NOTHING | {"lines": lines})
-    judge = stage.criterion.open(env, stage.algorithm, val)
-    journal = Journal(site.folder, notes["lines"], site.sinks, leads())
+    state, journal = placed(state), Journal(site.folder, notes["lines"], site.sinks, leads())
+    if site.fleet.evaluator:
+        judging = Beside(stage, journal, site, state, notes["pending"])
+    else:
+        judging = AtOnce(stage, journal, stage.criterion.open(env, stage.algorithm, val))
     try:
-        return _improve(stage, env, placed(state), notes["step"], source, judge, journal, site)
+        return _improve(stage, env, state, notes["step"], source, judging, site)
     finally:
         source.close()
 
 
 def _improve(
-    stage: Stage, env: Env, state: TrainState, done: int, source: Source, judge: Judge, journal: Journal, site: Site
+    stage: Stage, env: Env, state: TrainState, done: int, source: Source, judging: Judging, site: Site
 ) -> tuple[Policy, int]:
     """Updates from the `done`-th on."""
     steps = stage.scenes * stage.algorithm.steps() * source.bank.episodes.track.shape[1]
     updates = -(-stage.agent_steps // steps)
     if done == 0:
-        state = _judged(stage, judge, state, journal, site, 0, {})
+        state = _offered(stage, judging, state, site, 0, {})
     with (
-        closing(Group(site.fleet)) as group,
+        closing(Group(site.fleet, site.desk, stage.name)) as group,
         site.progress(stage.name, total=updates * steps, unit="agent-steps", done=done * steps) as show,
     ):
         while done < updates and not _enough(stage, state):
@@ -95,32 +100,27 @@ def _improve(
                 row = stage.algorithm.describe(gathered) | told
                 row |= {"seconds": time.monotonic() - began} | group.figures()
                 row |= stage.threshold.describe(state.sieve)
-                state = _judged(stage, judge, state, journal, site, done * steps, row)
+                state = _offered(stage, judging, state, site, done * steps, row)
             over = done == updates or _enough(stage, state)
+            if over:
+                state = judging.settle(state)
             if done % stage.checkpoint_every == 0 or over:
-                site.save(stage.name, done, state, journal.lines, source.state(), over)
+                notes = {"lines": judging.journal.lines, "pending": judging.pending}
+                site.save(stage.name, done, state, notes | {"stream": source.state(), "done": over})
             show(done * steps, f"best on validation {float(state.best_score):.4g}")
-    journal.close()
-    return jax.tree.map(jnp.copy, acting(state.best)), journal.lines
+    judging.close()
+    judging.journal.close()
+    return jax.tree.map(jnp.copy, acting(state.best)), judging.journal.lines
 
 
 def _enough(stage: Stage, state: TrainState) -> bool:
     return 0 < stage.criterion.patience <= int(state.stale)
 
 
-def _judged(
-    stage: Stage, judge: Judge, state: TrainState, journal: Journal, site: Site, step: int, row: dict[str, float]
+def _offered(
+    stage: Stage, judging: Judging, state: TrainState, site: Site, step: int, row: dict[str, float]
 ) -> TrainState:
-    """Judge the present policy, write its figures, and keep it where none was better by more than the slack so far."""
-    score, line = judge(state.judged)
+    """Have the present policy judged, and keep it where all that were judged are kept."""
     if stage.keep_judged:
         site.keep(stage.name, step, Best(acting(state.judged)))
-    journal.write(stage.name, step, row | line)
-    lowest = float(state.best_score)
-    if score <= lowest:  # by operations on what there was, so that it stays where it lies and no program is made anew
-        state = replace(state, best_score=jnp.minimum(state.best_score, score), stale=0 * state.stale)
-    else:
-        state = replace(state, stale=state.stale + 1)
-    if score <= lowest + stage.criterion.slack:
-        state = replace(state, best=jax.tree.map(jnp.copy, state.judged))
-    return state
+    return judging.offer(state, step, row)

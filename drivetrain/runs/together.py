@@ -1,16 +1,20 @@
-"""Several processes that learn a run together: each its stages, and nothing after them."""
+"""Several processes that learn a run together: each the stages in its role, and nothing after them."""
 
 import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from drivetrain.fleet.away import gather_away
+from drivetrain.fleet.desk import Desk, Door
 from drivetrain.fleet.generation import keep
 from drivetrain.fleet.supervisor import Beat, Place, supervise
 from drivetrain.parallel import join, leads, leave
 from drivetrain.runs.configuration import to_json
-from drivetrain.runs.learning import run_stages
+from drivetrain.runs.judging import follow
+from drivetrain.runs.learning import ground_of, judge_of, run_stages, shapes_of
 from drivetrain.runs.recipe_file import load_recipe, names_file
 from drivetrain.runs.run import Run, load_run
 from drivetrain.runs.site import Progress, Show, Site
@@ -26,16 +30,23 @@ class Member:
     recipe: str  # FILE.py:FUNCTION, where components are known by it
     here: str  # the folder from which paths are meant
 
-    def __call__(self, place: Place, tell: Callable[[Beat], None]) -> None:
-        """To their end. Raises `InputError` where the run is wrong."""
+    def __call__(self, place: Place, tell: Callable[[Beat], None], door: Door) -> None:
+        """To their end, in the role that the place has. Raises `InputError` where the run is wrong."""
         os.chdir(self.here)
-        join(place.address, place.count, place.rank)
+        if place.role == "learner":
+            join(place.address, place.count, place.rank)
         if names_file(self.recipe):
             load_recipe(self.recipe)
-        folder = Path(self.folder)
-        run = load_run(folder)
-        leave(run.fleet.devices)
+        run = load_run(Path(self.folder))
+        if place.role == "actor":
+            gather_away(door, place.number, partial(ground_of, run))
+        elif place.role == "evaluator":
+            follow(run, Path(self.folder), lambda stage: (judge_of(run, stage), shapes_of(run, stage)), door)
+        else:
+            leave(run.fleet.devices)
+            self._learn(run, tell, door)
 
+    def _learn(self, run: Run, tell: Callable[[Beat], None], door: Door) -> None:
         @contextlib.contextmanager
         def progress(title: str, total: int, unit: str, done: int = 0) -> Iterator[Show]:
             def show(now: int, note: str = "") -> None:
@@ -44,12 +55,14 @@ class Member:
             show(done)
             yield show
 
+        folder = Path(self.folder)
         with contextlib.ExitStack() as stack:
             sinks = ()
             if leads():
                 names = [stage.name for stage in run.stages]
                 sinks = stack.enter_context(open_sinks(run.wandb, folder, run.name, names, to_json(run)))
-            run_stages(run, Site(folder, self.digest, progress, sinks, run.fleet))
+            desk = door if isinstance(door, Desk) else None
+            run_stages(run, Site(folder, self.digest, progress, sinks, run.fleet, desk))
 
 
 def learn_together(run: Run, folder: Path, digest: str, recipe: str, progress: Progress) -> None:

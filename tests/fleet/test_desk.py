@@ -30,8 +30,8 @@ class Mortal:
     def hire(self, actor):
         return self.desk.hire(actor)
 
-    def order(self, actor):
-        return self.desk.order(actor)
+    def order(self, actor, stage):
+        return self.desk.order(actor, stage)
 
     def add(self, actor, *window):
         self.left -= 1
@@ -118,10 +118,10 @@ def test_who_follows_an_actor_waits_until_its_last_window_is_in():
     desk, table = Desk(), Table(capacity=1)
     first, last = [np.zeros((1, 2), np.uint32)], [np.ones((1, 2), np.uint32)]
     desk.open(Counter("bc", [first], table, lambda turn: (first, 7, 1), False, lambda leaves: (leaves, ())))
-    job, order = desk.hire(0), desk.order(0)
+    job, order = desk.hire(0), desk.order(0, "bc")
     assert job.stage == "bc" and np.array_equal(job.carry[0], first[0]) and order.version == 7
-    assert desk.add(0, 7, first[0], first)
-    adds = threading.Thread(target=lambda: desk.add(0, 7, last[0], last))
+    assert desk.add(0, "bc", 7, first[0], first)
+    adds = threading.Thread(target=lambda: desk.add(0, "bc", 7, last[0], last))
     adds.start()
     hired = []
     follows = threading.Thread(target=lambda: hired.append(desk.hire(0)))
@@ -133,12 +133,13 @@ def test_who_follows_an_actor_waits_until_its_last_window_is_in():
     for thread in (adds, follows):
         thread.join(10.0)
     assert np.array_equal(hired[0].carry[0], last[0])
+    assert desk.order(0, "the stage before") is None and not desk.add(0, "the stage before", 7, last[0], last)
 
 
 def test_a_desk_tells_whether_the_run_is_over():
     desk = Desk()
-    assert not desk.over(0.01) and desk.order(0) is None
-    assert not desk.add(0, 0, np.zeros((1, 2), np.uint32), [])
+    assert not desk.over(0.01) and desk.order(0, "bc") is None
+    assert not desk.add(0, "bc", 0, np.zeros((1, 2), np.uint32), [])
     desk.end()
     assert desk.over(0.01) and desk.hire(0) is None
 

@@ -29,7 +29,7 @@ class Sent:
     def __init__(self, folder, kind):
         self.folder, self.kind = str(folder), kind
 
-    def __call__(self, place, tell):
+    def __call__(self, place, tell, door):
         folder = Path(self.folder)
         (folder / f"{self.kind}-{place.rank}-{os.getpid()}.json").write_text(
             json.dumps({**vars(place), "runs_on": sorted(os.sched_getaffinity(0)), "listening": listening()})
@@ -195,7 +195,7 @@ class Waiting:
     def __init__(self, folder):
         self.folder = str(folder)
 
-    def __call__(self, place, tell):
+    def __call__(self, place, tell, door):
         import ray
 
         folder = Path(self.folder)

@@ -22,7 +22,7 @@ class Tried:
     def __init__(self, folder):
         self.folder = str(folder)
 
-    def __call__(self, place, tell):
+    def __call__(self, place, tell, door):
         raise AssertionError("no keeper of these tests has members")
 
     def begun(self):

@@ -48,10 +48,10 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(run, tmp_path, full, cap
 
 def test_without_its_last_checkpoint_a_stage_is_not_over(run, tmp_path, full):
     site = Site(tmp_path, "digest", silent)
-    site.save("bc", 1, {"x": jnp.ones(2)}, 3)
+    site.save("bc", 1, {"x": jnp.ones(2)}, {"lines": 3})
     full(1)
     with pytest.raises(OSError, match="No space left"):
-        site.save("bc", 2, {"x": jnp.zeros(2)}, 4, done=True)
+        site.save("bc", 2, {"x": jnp.zeros(2)}, {"lines": 4, "done": True})
     kept, notes = site.restore("bc", lambda: {"x": jnp.zeros(2)})
     assert kept["x"].tolist() == [1.0, 1.0] and notes["step"] == 1 and not notes["done"]
     assert site.notes("never begun") == NOTHING
