@@ -20,6 +20,7 @@ from drivetrain.learn.update import Optimiser
 from drivetrain.observe.sight import Sight
 from drivetrain.policy.deep_sets import DeepSetsSizes
 from drivetrain.runs.criteria import FewestFailures, LowestLoss, MostGoals
+from drivetrain.runs.journal import read_metrics
 from drivetrain.runs.run import Asked, Data, Run, Stage
 from drivetrain.sim.dynamics.jerk import Jerk
 from drivetrain.sim.spawning.anywhere import Anywhere
@@ -36,6 +37,15 @@ def assert_same(one, other):
         if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
             a, b = jax.random.key_data(a), jax.random.key_data(b)
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+
+
+def figures(folder):
+    """What the journal says, but for times."""
+    return [{n: v for n, v in row.items() if not n.endswith("seconds")} for row in read_metrics(folder)]
 
 
 def recorded(name: str, split: str, seed: int):

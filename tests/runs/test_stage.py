@@ -6,7 +6,7 @@ import threading
 import jax
 import numpy as np
 import pytest
-from fixtures_runs import silent
+from fixtures_runs import figures, same, silent
 
 from drivetrain.banks.part import Part
 from drivetrain.banks.resident import Resident
@@ -74,10 +74,6 @@ def updates(monkeypatch):
     return policies
 
 
-def same(one, other):
-    return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
-
-
 def test_the_budget_is_spent_without_patience(go, site, updates):
     best, lines = go(0.5, 0.6, 0.7, 0.1, 0.2, patience=0)
     assert len(updates) == 8 and lines == 9
@@ -136,11 +132,6 @@ def test_a_stage_whose_last_checkpoint_is_damaged_goes_on_to_the_same_end(go, si
     assert newest.name in capsys.readouterr().err
     drop = [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
     assert [{n: v for n, v in row.items() if n != "seconds"} for row in read_metrics(site.folder)] == drop
-
-
-def figures(folder):
-    """What the journal says, but for times."""
-    return [{n: v for n, v in row.items() if not n.endswith("seconds")} for row in read_metrics(folder)]
 
 
 def interrupt(monkeypatch, count):
