@@ -45,11 +45,16 @@ def compiled(tmp_path_factory):
     return least | {"JAX_COMPILATION_CACHE_DIR": folder} | os.environ
 
 
+def words(options):
+    """Of a command line."""
+    return [word for name, value in options.items() for word in (f"--{name}", *([] if value is True else [str(value)]))]
+
+
 def drive(folder, data, resume, more, environment, seconds=3600.0):
     """Run the command, with SIGKILL when its time is over (`subprocess.run` sends it); whether it got to the end."""
     here = ["--data.dataset", str(data), "--more.0.dataset", str(data)]
     where = ["--resume", str(folder)] if resume else ["--out", str(folder), *here]
-    where += [] if resume else [word for name, value in (SMALL | more).items() for word in (f"--{name}", str(value))]
+    where += [] if resume else words(SMALL | more)
     command = [sys.executable, "-m", "drivetrain", "train", "quickstart", *where]
     try:
         finished = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment)
@@ -88,10 +93,16 @@ TOGETHER = {
     "stages.1.evaluate-every": 100,
     "stages.1.checkpoint-every": 10,
     "fleet.groups": 2,
+    "fleet.actors": 1,
+    "fleet.synchronous": True,  # so that figures repeat
+    "fleet.away": True,
+    "fleet.evaluator": True,
     "fleet.restarts": 50,
 }
 KINDS = {
-    "a member": "ray::_Member",
+    "a learner": "ray::Learner",
+    "an actor": "ray::Actor",
+    "the evaluator": "ray::Evaluator",
     "Ray on the machine": "/raylet ",
     "Ray's head": "/gcs_server ",
     "the keeper": "spawn_main",
@@ -116,8 +127,7 @@ def begin_together(folder, data, environment):
     """The run, or what continues it."""
     resume = (folder / "config.json").exists()
     here = ["--data.dataset", str(data), "--more.0.dataset", str(data)]
-    options = [word for name, value in (SMALL | TOGETHER).items() for word in (f"--{name}", str(value))]
-    where = ["--resume", str(folder)] if resume else ["--out", str(folder), *here, *options]
+    where = ["--resume", str(folder)] if resume else ["--out", str(folder), *here, *words(SMALL | TOGETHER)]
     return subprocess.Popen([sys.executable, "-m", "drivetrain", "train", "quickstart", *where], env=environment)
 
 

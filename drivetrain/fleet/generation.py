@@ -159,12 +159,27 @@ class _Reached:
             raise _Lost(_line(error)) from error
 
 
+class Learner(_Member):
+    """By this name Ray, and a list of processes, show it."""
+
+
+class Actor(_Member):
+    """By this name Ray, and a list of processes, show it."""
+
+
+class Evaluator(_Member):
+    """By this name Ray, and a list of processes, show it."""
+
+
+KINDS: dict[Role, type[_Member]] = {"learner": Learner, "actor": Actor, "evaluator": Evaluator}
+
+
 class _Generation:
     """Learners that live and end together, and their assistants, which are replaced."""
 
     def __init__(self, ray: ModuleType, fleet: Fleet, life: Life):
         self.ray, self.fleet, self.life = ray, fleet, life
-        self.learners = [self._member() for _ in range(fleet.groups)]
+        self.learners = [self._member("learner") for _ in range(fleet.groups)]
         self.assistants: dict[Any, tuple[Place, Any]] = {}  # by their lives: where they stand, and they themselves
         self.replaced = 0  # without an update between
 
@@ -197,16 +212,16 @@ class _Generation:
             with contextlib.suppress(Exception):  # Ray itself may be gone
                 self.ray.kill(member, no_restart=True)
 
-    def _member(self) -> Any:
+    def _member(self, role: Role) -> Any:
         talks = 3 + self.fleet.actors + self.fleet.evaluator  # at once: its life, its beat, and each of its assistants
         options = {"max_restarts": 0, "max_concurrency": talks, "scheduling_strategy": "SPREAD"}
         options |= {"num_cpus": _cores_of_each(self.fleet), "num_gpus": self.fleet.gpus}
-        return self.ray.remote(_Member).options(**options).remote()
+        return self.ray.remote(KINDS[role]).options(**options).remote()
 
     def _begun(self) -> list[Any]:
         """The learners' lives, begun, and then their assistants': each knows where it stands."""
         who = _assistants(self.fleet)
-        members = [*self.learners, *(self._member() for _ in who)]
+        members = [*self.learners, *(self._member(role) for role, _, _ in who)]
         hosts = self._got([member.node.remote() for member in members], self.fleet.patience)
         address = self._got(self.learners[0].address.remote(hosts[0]))
         places = []
@@ -237,7 +252,7 @@ class _Generation:
             raise _Lost(f"{place}: {verdict.lost}")
         with contextlib.suppress(Exception):
             self.ray.kill(member, no_restart=True)
-        member = self._member()
+        member = self._member(place.role)
         self.assistants[self._living(member, place)] = place, member
         said.send(Replaced(str(place), verdict.lost))
         return Verdict()
