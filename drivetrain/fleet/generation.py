@@ -4,6 +4,7 @@ Ray gives processes, on one machine or many, and tells when one is gone. It rest
 """
 
 import contextlib
+import importlib.util
 import multiprocessing.connection
 import os
 import signal
@@ -326,6 +327,8 @@ def require_ray(fleet: Fleet) -> ModuleType:
         import ray
     except ImportError:
         raise InputError("fleet.groups: Ray is not installed (pip install 'drivetrain[fleet]', or set 0)") from None
+    if fleet.dashboard and importlib.util.find_spec("aiohttp_cors") is None:
+        raise InputError("fleet.dashboard: Ray's page is not installed (pip install 'ray[default]', or leave it out)")
     return ray
 
 
