@@ -31,11 +31,11 @@ def slurm():
 def test_a_job_that_is_put_into_the_queue_again_goes_on_with_what_it_has_begun(slurm, tmp_path):
     words = ("paper-2.5m", "--out", str(tmp_path / "run"), "--seed", "3")
     node = slurm.Node(words, 4, 8, 0, str(tmp_path))
-    assert node.checkpoint()._function.words == words
+    assert node.checkpoint().function.words == words
     assert node._given()[-6:] == ["--fleet.groups", "4", "--fleet.gpus", "8", "--fleet.address", "auto"]
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("{}")
-    again = node.checkpoint()._function
+    again = node.checkpoint().function
     assert again.words == ("paper-2.5m", "--resume", str(tmp_path / "run")) and again._given() == [*again.words]
 
 

@@ -57,7 +57,9 @@ def _steps_of_update(run: Run, stage: Stage) -> int:
 
 
 def _restarts(folder: Path, now: float) -> list[str]:
-    """Of groups: how many there are, how often they were begun again, and why at last; nothing where there are none."""
+    """Of groups: how many there are, how often they were begun again, and why at last, and which of their assistants were
+    replaced; nothing where there are none.
+    """
     file = folder / EVENTS
     if not file.exists():
         return []
@@ -68,6 +70,9 @@ def _restarts(folder: Path, now: float) -> list[str]:
     if lost:
         ago = clock_face(max(now - lost[-1]["time"], 0.0))
         words.append(f"begun again {len(lost)} times (last {ago} ago: {lost[-1]['why'][:80]})")
+    replaced = [event for event in events if event.get("event") == "replaced"]
+    if replaced:
+        words.append(f"assistants replaced {len(replaced)} times (last: {replaced[-1]['who']})")
     return words
 
 
