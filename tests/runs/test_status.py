@@ -25,6 +25,7 @@ def test_where_a_run_stands(run, tmp_path, capsys):
                 {"time": 10.0, "event": "begun", "groups": 2},
                 {"time": 20.0, "event": "lost", "why": "a member is gone", "done": 3},
                 {"time": 21.0, "event": "begun", "groups": 2},
+                {"time": 22.0, "event": "replaced", "who": "actor 1 of group 0", "why": "it was killed"},
             )
         )
     )
@@ -37,6 +38,7 @@ def test_where_a_run_stands(run, tmp_path, capsys):
     assert "\n" not in line and f"{folder}: bc (stage 1 of 1) · {last['step']:,} of {stage.agent_steps:,}" in line
     assert f"validation: loss {last['val_loss']:.4g}" in line and line.endswith("ended, evaluated")
     assert "2 groups · begun again 1 times (last 1:00 ago: a member is gone)" in line
+    assert "assistants replaced 1 times (last: actor 1 of group 0)" in line
     assert "agent-steps/s in the last update" in line
     rows[-1] |= {"staleness_mean": 1.25, "staleness_p95": 2.0, "waiting_share_of_seconds": 0.031}
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
