@@ -62,7 +62,9 @@ def _opened(file: str) -> Iterator[tuple[ModuleType, Any]]:
     image.init()  # without it Pillow knows the commonest formats alone
     length = check_file(file).st_size
     if not 0 < length <= MAX_BYTES:
-        refuse(file, "empty" if not length else f"larger than {MAX_BYTES >> 20} MiB", "restore the file, or leave it out")
+        refuse(
+            file, "empty" if not length else f"larger than {MAX_BYTES >> 20} MiB", "restore the file, or leave it out"
+        )
     with open(file, "rb") as stream:
         try:
             picture = image.open(stream, formats=FORMATS)

@@ -134,7 +134,11 @@ def test_truncated(tmp_path, name):
 
 
 def test_what_is_no_picture(tmp_path):
-    for name, text in (("a.jpg", b""), ("b.jpg", b"hello"), ("c.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")):
+    for name, text in (
+        ("a.jpg", b""),
+        ("b.jpg", b"hello"),
+        ("c.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
+    ):
         (tmp_path / name).write_bytes(text)
         with pytest.raises(InputError, match=f"{name}: (empty|no picture)"):
             read_pixels(tmp_path / name)
