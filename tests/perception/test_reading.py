@@ -34,7 +34,12 @@ RENDERED = {
     "recording": "one",
     "step": 3,
     "agent": 0,
-    **{"width": 64, "height": 40, "fx": 50.0, "fy": 50.0, "cx": 31.5, "cy": 19.5},
+    "width": 64,
+    "height": 40,
+    "fx": 50.0,
+    "fy": 50.0,
+    "cx": 31.5,
+    "cy": 19.5,
     "mount": {"x": 0.4, "y": 0.0, "z": 1.45, "pitch": 0.0, "roll": 0.0, "yaw": 0.0},
     "shift": [0.1, -0.2, 0.05],
     "tilt": [0.01, 0.02, -0.03],
@@ -42,7 +47,11 @@ RENDERED = {
         {
             "box": [10.0, 12.0, 30.5, 20.0],
             "whole": [9.0, 12.0, 31.0, 20.0],
-            **{"kind": "car", "depth": 12.5, "visible": 0.75, "truncated": False, "agent": 2},
+            "kind": "car",
+            "depth": 12.5,
+            "visible": 0.75,
+            "truncated": False,
+            "agent": 2,
         }
     ],
     "lanes": [
@@ -50,13 +59,18 @@ RENDERED = {
             "role": "ego_left",
             "paint": "dashed",
             "points": [[30.0, 20.0, 40.0], [10.0, 39.0, 4.0]],
-            **{"visible": [False, True], "aside": 1.7},
+            "visible": [False, True],
+            "aside": 1.7,
         }
     ],
 }
 DRAWN = [
     {
-        **{"image": "a.png", "width": 64, "height": 40, "clip": "c", "time_s": None},
+        "image": "a.png",
+        "width": 64,
+        "height": 40,
+        "clip": "c",
+        "time_s": None,
         "lanes": [
             {"role": "ego_left", "colour": "white", "style": "solid", "points": [[5.0, 39.0], [30.0, 20.0]]},
             {"role": "right2", "colour": "white", "style": "solid", "points": [[60.0, 39.0], [33.0, 20.0]]},
@@ -67,7 +81,11 @@ DRAWN = [
     }
 ]
 CALIBRATION = {
-    **{"image_size": [64, 40], "fx": 50.0, "fy": 51.0, "cx": 30.0, "cy": 20.0},
+    "image_size": [64, 40],
+    "fx": 50.0,
+    "fy": 51.0,
+    "cx": 30.0,
+    "cy": 20.0,
     "dist_k1_k2_p1_p2_k3": [-0.1, 0.01, 0.0, 0.0, 0.0],
 }
 BOXES = [{"image": "a.png", "width": 64, "height": 40, "boxes": [[0, 0, 64, 40, "vehicle"]]}]
