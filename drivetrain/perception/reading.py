@@ -67,7 +67,7 @@ def _form_of(path: Path) -> str:
 
 
 def _json_files(folder: Path) -> list[Path]:
-    """Those that may be labels; where COCO's instances are among them, its captions and key points are not asked for."""
+    """Those that may be labels; beside COCO's instances its captions and key points are left out."""
     files = sorted(folder.glob("*.json")) + sorted((folder / "annotations").glob("*.json"))
     return [file for file in files if "instances" in file.name] or files
 

@@ -176,7 +176,7 @@ def test_changed_bytes_are_read_or_refused_in_one_line(tmp_path, scene, kind):
     exif[pixels.TURNED] = 6
     Image.fromarray(scene).save(packed, kind, exif=exif)
     source, file, refused = random.Random(kind), tmp_path / "a.bin", 0
-    for _ in range(400):
+    for _ in range(150):
         file.write_bytes(bytes_changed(packed.getvalue(), source))
         try:
             read = read_pixels(file)

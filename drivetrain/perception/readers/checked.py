@@ -67,7 +67,7 @@ def table(where: str, value: Any, columns: int) -> Float[np.ndarray, "n columns"
 def boxed(where: str, corners: Any, width: int, height: int) -> Box:
     """A rectangle from its corners (x0, y0, x1, y1; the first pixel is −0.5 to 0.5), cut to its picture.
 
-    Raises `InputError` where it is not that, has no area, is inverted, or stands out of the picture by more than `SLACK`.
+    Raises `InputError` where it is not that, has no area, is inverted, or stands out of it by more than `SLACK`.
     """
     x0, y0, x1, y1 = table(where, [corners], 4)[0].tolist()
     if not (x0 < x1 and y0 < y1):

@@ -20,8 +20,8 @@ FOLDERS = ("images", "")
 def coco(file: str | Path) -> Iterator[Labelled]:
     """Pictures of a file of instances, in its order. Crowds (`iscrowd`) are ignored, and boxes without area left out.
 
-    Raises `InputError` on JSON that is none, fields that are missing, categories and pictures that are unknown, ids that
-    are given twice, and boxes that are not within their picture.
+    Raises `InputError` on JSON that is none, missing fields, unknown categories and pictures, ids that are given twice,
+    and boxes that are not within their picture.
     """
     file = Path(file)
     body = Fields(str(file), json_of(str(file), text_of(str(file))))
