@@ -150,7 +150,7 @@ def match_lines(labels: Labelled, found: Found, judging: Judging, unit: str, onl
     taken, right, wrong, offsets = set(), 0, 0, [np.zeros(0)]
     for one in sure:
         path = _placed(one.line.points, labels, unit)
-        away = [_away(points, path) if kept else np.zeros(0) for points, kept in zip(samples, counts, strict=True)]
+        away = [off_path(points, path) if kept else np.zeros(0) for points, kept in zip(samples, counts, strict=True)]
         shares = np.array([np.mean(off <= limit) if len(off) else 0.0 for off in away])
         if only_ego:
             shares *= np.array([line.role == one.line.role for line in lines], float)
@@ -160,7 +160,7 @@ def match_lines(labels: Labelled, found: Found, judging: Judging, unit: str, onl
             taken.add(best)
             right += 1
             offsets.append(away[best])
-        elif not any(np.mean(_away(points, path) <= limit) >= judging.share for points in spare if len(points)):
+        elif not any(np.mean(off_path(points, path) <= limit) >= judging.share for points in spare if len(points)):
             twice = bool(np.any(shares >= judging.share))
             wrong += not labels.only_named or only_ego or twice or _in_own_lane(one, labels)
     return LineMatches(right, wrong, sum(counts) - right, np.concatenate(offsets))
@@ -183,7 +183,7 @@ def _looked_at(line: Line, labels: Labelled, judging: Judging, unit: str) -> Flo
 
 
 def _sampled(line: Line, step: float) -> tuple[Float[np.ndarray, "n 3"], Bool[np.ndarray, "n"]]:
-    """Points along a line so many rows apart, at least `LEAST_POINTS`; a flat one's evenly. Depths are inverse-linear."""
+    """Points along a line so many rows apart, at least `LEAST_POINTS`; a flat one's evenly. 1 / depth is linear."""
     points = np.asarray(line.points, np.float64)
     moved = np.diff(points[:, :2], axis=0)
     rises = np.abs(moved[:, 1])
@@ -203,7 +203,7 @@ def _placed(points: Float[np.ndarray, "n 3"], labels: Labelled, unit: str) -> Fl
     return back_project(labels.camera, points[:, :2], points[:, 2])[:, [0, 2]]
 
 
-def _away(points: Float[np.ndarray, "n 2"], path: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "n"]:
+def off_path(points: Float[np.ndarray, "n 2"], path: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "n"]:
     """How far points are from a polyline; infinitely from one whose place is not told."""
     path = path[np.isfinite(path).all(axis=1)]
     if len(path) < 2:

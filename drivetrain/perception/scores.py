@@ -81,7 +81,7 @@ class Scores:
 
 
 def score(labels: Sequence[Labelled], found: Sequence[Found], judging: Judging = Judging(), seed: int = 0) -> Scores:  # noqa: B008 - frozen
-    """What is found in pictures against what is labelled there, in the same order. The same seed, the same intervals."""
+    """What is found in pictures against what is labelled there, in the same order. One seed, one interval."""
     assert len(labels) == len(found), "what is found in every picture"
     with_things = [(n, one) for n, one in enumerate(labels) if one.things is not None]
     mistakes = np.zeros(len(labels), np.int64)
