@@ -62,7 +62,8 @@ def test_what_does_not_count_counts_neither_way():
     ]
     match = match_things(picture, Found(tuple(found)), 0.5, Judging())
     assert match.right.tolist() == [True, False] and match.score.tolist() == [0.9, 0.3]
-    assert len(match.things) == 1
+    assert len(match.things) == 1 and match.counts.tolist() == [False, False, False, True]
+    assert match.which.tolist() == [3, 7] and match.is_thing.tolist() == [3, -1]
 
 
 def test_heights_are_those_of_a_wide_picture():
@@ -184,6 +185,11 @@ LEFT, RIGHT = straight(200.0, 600.0, "ego_left"), straight(1100.0, 680.0, "ego_r
 BEYOND = straight(1279.0, 760.0, "right2")
 
 
+def tally(match):
+    """How many are right, wrong and missed."""
+    return len(match.right), len(match.wrong), len(match.missed)
+
+
 def found_lines(*lines, sure=0.9):
     return Found(lines=tuple(FoundLine(line, sure) for line in lines))
 
@@ -192,7 +198,7 @@ def test_lines_within_twenty_pixels_are_found_and_others_are_not():
     picture = labelled(lines=(LEFT, RIGHT, BEYOND))
     near, off = shifted(LEFT, 15.0), shifted(RIGHT, 40.0)
     match = match_lines(picture, found_lines(near, off, near), Judging(), "pixels", False)
-    assert (match.right, match.wrong, match.missed) == (1, 2, 2)
+    assert (match.right, match.wrong, match.missed) == ((0,), (1, 2), (1, 2))
     path = LineString(near.points[:, :2])
     rows = np.linspace(700.0, 420.0, 29)
     truth = np.stack([np.interp(rows, LEFT.points[::-1, 1], LEFT.points[::-1, 0]), rows], -1)
@@ -203,14 +209,14 @@ def test_pixels_are_those_of_a_wide_picture():
     small = dataclasses.replace(LEFT, points=LEFT.points * [0.5, 0.5, 1.0])
     picture = labelled(lines=(small,), width=640, height=360)
     for by, right in ((9.0, 1), (20.0, 0)):
-        assert match_lines(picture, found_lines(shifted(small, by)), Judging(), "pixels", False).right == right
+        assert tally(match_lines(picture, found_lines(shifted(small, by)), Judging(), "pixels", False))[0] == right
 
 
 def test_a_line_that_ends_early_is_not_found():
     rows = slice(0, 9)
     half = dataclasses.replace(LEFT, points=LEFT.points[rows], visible=LEFT.visible[rows])
-    assert match_lines(labelled(lines=(LEFT,)), found_lines(half), Judging(), "pixels", False).right == 0
-    assert match_lines(labelled(lines=(half,)), found_lines(LEFT), Judging(), "pixels", False).right == 1
+    assert tally(match_lines(labelled(lines=(LEFT,)), found_lines(half), Judging(), "pixels", False))[0] == 0
+    assert tally(match_lines(labelled(lines=(half,)), found_lines(LEFT), Judging(), "pixels", False))[0] == 1
 
 
 def test_what_is_hidden_and_what_is_short_counts_neither_way():
@@ -218,10 +224,10 @@ def test_what_is_hidden_and_what_is_short_counts_neither_way():
     short = straight(900.0, 890.0, bottom=500.0, top=490.0)
     picture = labelled(lines=(hidden, short))
     match = match_lines(picture, found_lines(LEFT, short), Judging(), "pixels", False)
-    assert (match.right, match.wrong, match.missed) == (0, 0, 0)
+    assert tally(match) == (0, 0, 0)
     half = dataclasses.replace(LEFT, visible=np.arange(15) < 8)
     bent = dataclasses.replace(LEFT, points=LEFT.points + np.where(np.arange(15) < 8, 0.0, 300.0)[:, None] * [1, 0, 0])
-    assert match_lines(labelled(lines=(half,)), found_lines(bent), Judging(), "pixels", False).right == 1
+    assert tally(match_lines(labelled(lines=(half,)), found_lines(bent), Judging(), "pixels", False))[0] == 1
 
 
 def test_metres_are_those_of_the_ground():
@@ -232,7 +238,7 @@ def test_metres_are_those_of_the_ground():
         aside = metres * camera.fx / LEFT.points[:, 2:]
         line = dataclasses.replace(LEFT, points=LEFT.points * [1, 1, depth] + aside * [1.0, 0.0, 0.0])
         match = match_lines(picture, found_lines(line), Judging(), "metres", False)
-        assert match.right == right and match.wrong == 1 - right
+        assert tally(match)[:2] == (right, 1 - right)
         if right:
             assert np.median(match.offsets) == pytest.approx(metres * math.cos(_turn(camera)), rel=1e-3)
     assert match_lines(labelled(lines=(LEFT,)), Found(), Judging(), "metres", False) is None
@@ -251,20 +257,20 @@ def test_where_only_the_own_lane_is_labelled_others_are_not_wrong():
     inside, outside = straight(650.0, 640.0), straight(1279.0, 760.0)
     for line, wrong in ((inside, 1), (outside, 0), (shifted(outside, 0.0, role="ego_right"), 1), (LEFT, 0)):
         match = match_lines(own, found_lines(LEFT, RIGHT, line), Judging(), "pixels", False)
-        assert match.wrong == (1 if line is LEFT else wrong) and match.right == 2
+        assert tally(match)[:2] == (2, 1 if line is LEFT else wrong)
     every = dataclasses.replace(own, only_named=False)
-    assert match_lines(every, found_lines(LEFT, RIGHT, outside), Judging(), "pixels", False).wrong == 1
+    assert tally(match_lines(every, found_lines(LEFT, RIGHT, outside), Judging(), "pixels", False))[1] == 1
 
 
 def test_the_own_lane_is_judged_by_role():
     picture = labelled(lines=(LEFT, RIGHT, BEYOND))
     swapped = found_lines(shifted(LEFT, 0.0, "ego_right"), shifted(RIGHT, 0.0, "ego_left"), BEYOND)
     match = match_lines(picture, swapped, Judging(), "pixels", True)
-    assert (match.right, match.wrong, match.missed) == (0, 2, 2)
+    assert tally(match) == (0, 2, 2)
     match = match_lines(picture, found_lines(LEFT, shifted(BEYOND, 0.0, "ego_right")), Judging(), "pixels", True)
-    assert (match.right, match.wrong, match.missed) == (1, 1, 1)
+    assert tally(match) == (1, 1, 1)
     unsure = match_lines(picture, found_lines(LEFT, RIGHT, sure=0.4), Judging(), "pixels", True)
-    assert (unsure.right, unsure.wrong, unsure.missed) == (0, 0, 2)
+    assert tally(unsure) == (0, 0, 2)
 
 
 def test_scores_of_lines_are_summed_over_pictures():
