@@ -57,8 +57,8 @@ def _steps_of_update(run: Run, stage: Stage) -> int:
 
 
 def _restarts(folder: Path, now: float) -> list[str]:
-    """Of groups: how many there are, how often they were begun again, and why at last, and which of their assistants were
-    replaced; nothing where there are none.
+    """Of groups: how many there are, how often they were begun again, why at last, and which assistants were replaced;
+    nothing where there are none.
     """
     file = folder / EVENTS
     if not file.exists():
