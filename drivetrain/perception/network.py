@@ -75,7 +75,7 @@ class Architecture(abc.ABC):
         """A network, untrained. The key is split once a layer."""
 
 
-# ---------------------------------------------------------------------------------------------------------------- layers
+# --------------------------------------------------------------------------------------------------------------- layers
 
 
 class Convolution(eqx.Module):
@@ -162,7 +162,7 @@ def doubled(x: Float[Array, "h w c"]) -> Float[Array, "H W c"]:
     return jnp.repeat(jnp.repeat(x, 2, axis=0), 2, axis=1)
 
 
-# ------------------------------------------------------------------------------------------------------ the small network
+# ---------------------------------------------------------------------------------------------------- the small network
 
 STEP = 0.3
 """What a residual branch adds at first, as a share."""
@@ -257,7 +257,7 @@ class Small(Architecture):
         )
 
 
-# ------------------------------------------------------------------------------------------------- the paper's own network
+# ---------------------------------------------------------------------------------------------- the paper's own network
 
 
 def local_response(x: Float[Array, "h w c"]) -> Float[Array, "h w c"]:

@@ -5,19 +5,17 @@ always), sides and depth are asked of that mask alone; the mask of a line is the
 both lies a rim of which nothing is asked. Where the central parts of two vehicles meet, the nearer has the cell.
 """
 
-import dataclasses
 import math
 
 import numpy as np
 from jaxtyping import Float
 
 from drivetrain.perception.labelled import Boxed, Labelled, Line
+from drivetrain.perception.matching import VEHICLES
 from drivetrain.perception.network import STRIDE
 from drivetrain.perception.warping import Warp
 from drivetrain.types import Array, record
 
-VEHICLES = ("car", "truck", "bus", "van", "lorry", "vehicle", "trailer")
-"""Kinds that the network finds. What else is in a box is not asked about: some sets call a motorcycle a vehicle."""
 CENTRAL = 0.25
 """The mask of a box, as a share of its width and height."""
 RIM = 0.6
@@ -78,8 +76,8 @@ def _vehicles(labelled: Labelled, warp: Warp, shape: tuple[int, int]) -> tuple[n
         rim, middle = _about(seen, RIM), _about(seen, CENTRAL)
         weight[_within(rim, down, across) & (mask == 0.0)] = 0.0
         here = _within(middle, down, across)
-        at = [int(np.clip(round((0.5 * (seen[axis] + seen[axis + 2]) - 3.5) / STRIDE), 0, shape[1 - axis] - 1)) for axis in (0, 1)]
-        here[at[1], at[0]] = True
+        row, column, _ = _cells(0.5 * (seen[None, :2] + seen[None, 2:]), shape)
+        here[row, column] = True
         mask[here], weight[here] = 1.0, 1.0
         gaps = np.stack([across - seen[0], down - seen[1], seen[2] - across, seen[3] - down], -1)
         sides[here] = np.maximum(gaps[here], 1.0)
@@ -131,7 +129,7 @@ def _within(box: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray
     return (across >= box[0]) & (across <= box[2]) & (down >= box[1]) & (down <= box[3])
 
 
-# ----------------------------------------------------------------------------------------------------------------- lines
+# ---------------------------------------------------------------------------------------------------------------- lines
 
 
 def _lanes(labelled: Labelled, warp: Warp, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
@@ -172,7 +170,7 @@ def _lanes(labelled: Labelled, warp: Warp, shape: tuple[int, int]) -> tuple[np.n
 
 
 def along(line: Line, labelled: Labelled, warp: Warp) -> Float[np.ndarray, "n 4"]:
-    """Points of a line, every `SAMPLE` pixels of the input: column, row, depth (m; nan: not known), whether asked for."""
+    """Points of a line, `SAMPLE` pixels apart in the input: column, row, depth (m; nan: unknown), whether asked for."""
     given, visible = _reaching(line, labelled)
     pixels, depth = warp.place(given[:, :2]), warp.depth(given[:, :2], given[:, 2])
     keep = ~(depth <= 0.5)
@@ -191,7 +189,9 @@ def along(line: Line, labelled: Labelled, warp: Warp) -> Float[np.ndarray, "n 4"
     deep = 1.0 / inverse
     asked = (shown > 0.99) & ~(deep > FARTHEST)
     rows = np.column_stack([column, row, deep, asked])
-    near = (np.abs(column - 0.5 * warp.width) < 0.5 * warp.width + 16) & (np.abs(row - 0.5 * warp.height) < 0.5 * warp.height + 16)
+    near = (np.abs(column - 0.5 * warp.width) < 0.5 * warp.width + 16) & (
+        np.abs(row - 0.5 * warp.height) < 0.5 * warp.height + 16
+    )
     return rows[near]
 
 
