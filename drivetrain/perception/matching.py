@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from drivetrain.camera.pinhole import Camera, back_project
 from drivetrain.perception.found import Found, FoundLine
@@ -49,6 +49,9 @@ class ThingMatches:
     told: Float[np.ndarray, "D"]  # depth of the detection, m
     depth: Float[np.ndarray, "D"]  # of the thing that it is, m; nan where it is none
     things: Float[np.ndarray, "T"]  # depths of all things that count, m
+    which: Int[np.ndarray, "D"]  # row of the detection in `Found.things`
+    is_thing: Int[np.ndarray, "D"]  # row of the thing in `Labelled.things`; −1: none
+    counts: Bool[np.ndarray, "labelled"]  # which of `Labelled.things` count
 
 
 def overlaps(one: Float[np.ndarray, "n 4"], other: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
@@ -80,39 +83,45 @@ def match_things(labels: Labelled, found: Found, least: float, judging: Judging)
     counts = np.array([_counts(thing, labels, judging) for thing in things], bool)
     truths = np.array([thing.box for thing in things], np.float64).reshape(-1, 4)
     depths = np.array([thing.depth for thing in things], np.float64)
-    asked = [one for one in found.things if not one.kind or judging.kinds is None or one.kind in judging.kinds]
-    asked.sort(key=lambda one: -one.score)
-    boxes = np.array([one.box for one in asked], np.float64).reshape(-1, 4)
+    rows = [n for n, one in enumerate(found.things) if not one.kind or _asked(one.kind, judging)]
+    rows.sort(key=lambda n: -found.things[n].score)
+    boxes = np.array([found.things[n].box for n in rows], np.float64).reshape(-1, 4)
     both = iou(boxes, truths)
     open_to = np.where(counts[None], both, 0.0)
     is_spare = np.any(both[:, ~counts] >= least, axis=1)
     is_spare |= np.any(overlaps(boxes, labels.ignored) >= COVERED * area(boxes)[:, None], axis=1)
     is_spare |= (boxes[:, 3] - boxes[:, 1]) * WIDE / labels.width < judging.least_height
-    score, right, told, depth = [], [], [], []
-    for row, one in enumerate(asked):
+    kept, is_thing = [], []
+    for row, number in enumerate(rows):
         best = int(np.argmax(open_to[row])) if len(things) else 0
         hit = bool(len(things)) and open_to[row, best] >= least
         if hit:
             open_to[:, best] = 0.0
         elif is_spare[row]:
             continue
-        score.append(one.score)
-        right.append(hit)
-        told.append(one.depth)
-        depth.append(depths[best] if hit else math.nan)
+        kept.append(number)
+        is_thing.append(best if hit else -1)
+    which, thing = np.array(kept, int), np.array(is_thing, int)
     return ThingMatches(
-        np.array(score, np.float64),
-        np.array(right, bool),
-        np.array(told, np.float64),
-        np.array(depth, np.float64),
-        depths[counts],
+        score=np.array([found.things[n].score for n in kept], np.float64),
+        right=thing >= 0,
+        told=np.array([found.things[n].depth for n in kept], np.float64),
+        depth=np.array([depths[n] if n >= 0 else math.nan for n in is_thing], np.float64),
+        things=depths[counts],
+        which=which,
+        is_thing=thing,
+        counts=counts,
     )
+
+
+def _asked(kind: str, judging: Judging) -> bool:
+    return judging.kinds is None or kind in judging.kinds
 
 
 def _counts(thing: Boxed, labels: Labelled, judging: Judging) -> bool:
     height = (thing.box[3] - thing.box[1]) * WIDE / labels.width
-    asked = judging.kinds is None or thing.kind in judging.kinds
-    return asked and height >= judging.least_height and thing.visible >= judging.least_visible
+    seen = height >= judging.least_height and thing.visible >= judging.least_visible
+    return seen and _asked(thing.kind, judging)
 
 
 # ---------------------------------------------------------------------------------------------------------------- lines
@@ -122,9 +131,9 @@ def _counts(thing: Boxed, labels: Labelled, judging: Judging) -> bool:
 class LineMatches:
     """Of a picture: found lines that are right and wrong, lines that are missed, and how far right points are off."""
 
-    right: int
-    wrong: int
-    missed: int
+    right: tuple[int, ...]  # rows of `Found.lines`
+    wrong: tuple[int, ...]
+    missed: tuple[int, ...]  # rows of `Labelled.lines`
     offsets: Float[np.ndarray, "n"]  # of the points of lines that were found: m, or px of a picture 1280 wide
 
 
@@ -138,19 +147,23 @@ def match_lines(labels: Labelled, found: Found, judging: Judging, unit: str, onl
     camera = labels.camera
     if labels.lines is None or (unit == "metres" and (camera is None or not _has_depths(labels.lines))):
         return None
-    sure = sorted((one for one in found.lines if one.score >= judging.score), key=lambda one: -one.score)
-    lines = [line for line in labels.lines if not only_ego or line.role in EGO]
-    sure = [one for one in sure if not only_ego or one.line.role in EGO]
+    sure = [n for n, one in enumerate(found.lines) if one.score >= judging.score]
+    sure = sorted(
+        (n for n in sure if not only_ego or found.lines[n].line.role in EGO), key=lambda n: -found.lines[n].score
+    )
+    asked = [n for n, line in enumerate(labels.lines) if not only_ego or line.role in EGO]
+    lines = [labels.lines[n] for n in asked]
     samples = [_looked_at(line, labels, judging, unit) for line in lines]
     counts = [len(points) > 0 for points in samples]
     spare = [
         _placed(_sampled(line, STEP)[0], labels, unit) for line, kept in zip(lines, counts, strict=True) if not kept
     ]
     limit = judging.metres if unit == "metres" else judging.pixels
-    taken, right, wrong, offsets = set(), 0, 0, [np.zeros(0)]
-    for one in sure:
+    taken, right, wrong, offsets = set(), [], [], [np.zeros(0)]
+    for row in sure:
+        one = found.lines[row]
         path = _placed(one.line.points, labels, unit)
-        away = [_away(points, path) if kept else np.zeros(0) for points, kept in zip(samples, counts, strict=True)]
+        away = [off_path(points, path) if kept else np.zeros(0) for points, kept in zip(samples, counts, strict=True)]
         shares = np.array([np.mean(off <= limit) if len(off) else 0.0 for off in away])
         if only_ego:
             shares *= np.array([line.role == one.line.role for line in lines], float)
@@ -158,12 +171,14 @@ def match_lines(labels: Labelled, found: Found, judging: Judging, unit: str, onl
         best = int(np.argmax(open_to)) if open_to else 0
         if open_to and open_to[best] >= judging.share:
             taken.add(best)
-            right += 1
+            right.append(row)
             offsets.append(away[best])
-        elif not any(np.mean(_away(points, path) <= limit) >= judging.share for points in spare if len(points)):
+        elif not any(np.mean(off_path(points, path) <= limit) >= judging.share for points in spare if len(points)):
             twice = bool(np.any(shares >= judging.share))
-            wrong += not labels.only_named or only_ego or twice or _in_own_lane(one, labels)
-    return LineMatches(right, wrong, sum(counts) - right, np.concatenate(offsets))
+            if not labels.only_named or only_ego or twice or _in_own_lane(one, labels):
+                wrong.append(row)
+    missed = tuple(n for place, n in enumerate(asked) if counts[place] and place not in taken)
+    return LineMatches(tuple(right), tuple(wrong), missed, np.concatenate(offsets))
 
 
 def _has_depths(lines: tuple[Line, ...]) -> bool:
@@ -183,7 +198,7 @@ def _looked_at(line: Line, labels: Labelled, judging: Judging, unit: str) -> Flo
 
 
 def _sampled(line: Line, step: float) -> tuple[Float[np.ndarray, "n 3"], Bool[np.ndarray, "n"]]:
-    """Points along a line so many rows apart, at least `LEAST_POINTS`; a flat one's evenly. Depths are inverse-linear."""
+    """Points along a line so many rows apart, at least `LEAST_POINTS`; a flat one's evenly. 1 / depth is linear."""
     points = np.asarray(line.points, np.float64)
     moved = np.diff(points[:, :2], axis=0)
     rises = np.abs(moved[:, 1])
@@ -203,7 +218,7 @@ def _placed(points: Float[np.ndarray, "n 3"], labels: Labelled, unit: str) -> Fl
     return back_project(labels.camera, points[:, :2], points[:, 2])[:, [0, 2]]
 
 
-def _away(points: Float[np.ndarray, "n 2"], path: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "n"]:
+def off_path(points: Float[np.ndarray, "n 2"], path: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "n"]:
     """How far points are from a polyline; infinitely from one whose place is not told."""
     path = path[np.isfinite(path).all(axis=1)]
     if len(path) < 2:

@@ -81,7 +81,7 @@ class Scores:
 
 
 def score(labels: Sequence[Labelled], found: Sequence[Found], judging: Judging = Judging(), seed: int = 0) -> Scores:  # noqa: B008 - frozen
-    """What is found in pictures against what is labelled there, in the same order. The same seed, the same intervals."""
+    """What is found in pictures against what is labelled there, in the same order. One seed, one interval."""
     assert len(labels) == len(found), "what is found in every picture"
     with_things = [(n, one) for n, one in enumerate(labels) if one.things is not None]
     mistakes = np.zeros(len(labels), np.int64)
@@ -100,7 +100,9 @@ def score(labels: Sequence[Labelled], found: Sequence[Found], judging: Judging =
             if known := [match for match in told if match is not None]:
                 lines.setdefault(unit, {})[name] = _lines(known, seed)
             if unit == "pixels" and not only_ego:
-                mistakes += np.array([0 if match is None else match.wrong + match.missed for match in told], np.int64)
+                mistakes += np.array(
+                    [0 if match is None else len(match.wrong) + len(match.missed) for match in told], np.int64
+                )
     return Scores(len(labels), things, curve, lines, mistakes.tolist(), judging)
 
 
@@ -212,7 +214,7 @@ def _wrong(match: ThingMatches, judging: Judging) -> int:
 
 def _lines(matches: list[LineMatches], seed: int) -> LineScores:
     right, wrong, missed = (
-        np.array(v, float) for v in zip(*((m.right, m.wrong, m.missed) for m in matches), strict=True)
+        np.array(v, float) for v in zip(*((len(m.right), len(m.wrong), len(m.missed)) for m in matches), strict=True)
     )
     off = np.concatenate([m.offsets for m in matches])
     of = np.repeat(np.arange(len(matches)), [len(m.offsets) for m in matches])

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,12 @@ from drivetrain.camera.pinhole import back_project, from_camera, mounted
 from drivetrain.camera.sets import Plan, render_set
 from drivetrain.data.store.manifest import EgoEntry, Entry
 from drivetrain.data.store.shards import write_dataset
+from drivetrain.perception.pixels import read_pixels
 from drivetrain.perception.reading import read_labelled
 from drivetrain.types import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
-ELSEWHERE = ROOT.parent / "shared" / "data" / "camera"
+SHIPPED = ROOT / "datasets" / "camera"
 
 
 def picture(file, size=(64, 40)):
@@ -354,10 +356,16 @@ def test_changed_files_are_read_or_refused_in_one_line(tmp_path, form):
     assert 30 < refused < 300
 
 
-@pytest.mark.parametrize("name", ["udacity", "carla"])
-def test_the_pictures_of_the_house(name):
-    folder = ELSEWHERE / name
-    if not folder.is_dir():
-        pytest.skip("no such pictures here")
-    pictures = list(read_labelled(folder))
-    assert sum(len(one.things) for one in pictures) == {"udacity": 45, "carla": 265}[name]
+def test_the_pictures_that_are_shipped_hold_what_their_readme_says():
+    frames, towns = (list(read_labelled(SHIPPED / name)) for name in ("udacity", "carla"))
+    assert (len(frames), len(towns)) == (13, 100)
+    assert sum(len(one.lines) for one in frames) == 48 and sum(len(one.ignored) for one in frames) == 55
+    assert sum(len(one.things) for one in frames) == 45
+    kinds = Counter(thing.kind for one in towns for thing in one.things)
+    assert kinds == {"vehicle": 149, "traffic_light": 78, "traffic_sign": 16, "bike": 15, "motobike": 7}
+    assert {line.role for one in frames for line in one.lines} >= {"ego_left", "ego_right"}
+    for one in frames + towns[::10]:
+        assert read_pixels(one.file, (one.width, one.height)).shape == (one.height, one.width, 3)
+    assert [one.camera is not None for one in frames] == [one.width == 1280 for one in frames]
+    places = [path for path in SHIPPED.rglob("*") if path.suffix == ".jpg"]
+    assert sorted(places) == sorted(one.file for one in frames + towns)

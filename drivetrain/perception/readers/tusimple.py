@@ -54,7 +54,7 @@ def _list(fields: Fields, name: str) -> list:
     return list_of(f"{fields.where}: {name}", fields.values.get(name))
 
 
-def _with_roles(lanes: list[Float[np.ndarray, "n 2"]], width: int, height: int) -> tuple[Line, ...]:
+def _with_roles(lanes: list[Float[np.ndarray, "_ 2"]], width: int, height: int) -> tuple[Line, ...]:
     """Lines in their order, named by where they, or their near ends drawn out, meet the lower border."""
     at = [_foot(points, height) - 0.5 * (width - 1) for points in lanes]
     role = [""] * len(lanes)
