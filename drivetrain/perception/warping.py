@@ -94,7 +94,7 @@ class Warping:
         move, deeper, sheared = np.eye(3), np.array([0.0, 0.0, 1.0]), False
         if camera is not None and random.uniform() < self.shift:
             pitch, high = camera.mount.pitch, max(camera.mount.z, 0.5)
-            down = np.array([0.0, math.cos(pitch), -math.sin(pitch)])
+            down = np.array([0.0, math.cos(pitch), math.sin(pitch)])
             # What lies on the road, where down · x = its height, moves against the camera.
             move = move - random.uniform(-self.aside, self.aside) * np.outer([1.0, 0.0, 0.0], down) / high
             sheared = True
