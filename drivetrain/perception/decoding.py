@@ -354,8 +354,8 @@ def _with_roles(found: list[tuple[float, np.ndarray, np.ndarray]]) -> tuple[Foun
     aside = [_aside(curve) for _, _, curve in found]
     roles = [""] * len(found)
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        passing = [row for row, left in enumerate(aside) if left is not None and sign * left > 0.0]
-        for rank, row in enumerate(sorted(passing, key=lambda row: sign * aside[row]), start=1):
+        passing = sorted((sign * left, row) for row, left in enumerate(aside) if left is not None and sign * left > 0.0)
+        for rank, (_, row) in enumerate(passing, start=1):
             roles[row] = f"ego_{side}" if rank == 1 else f"{side}{rank}"
     lines = []
     for (score, points, _), role in zip(found, roles, strict=True):

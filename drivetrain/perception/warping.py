@@ -106,9 +106,9 @@ class Warping:
         through = lens @ move @ unlens
         scale = math.exp(random.uniform(*np.log(self.scale))) * self.longest / max(of.width, of.height)
         zoom = np.diag([scale, scale, 1.0])
-        left = random.uniform(*sorted((0.0, self.width - scale * of.width)))
-        # Low in the picture is the road, which all pictures shall show.
-        top = random.uniform(*sorted((0.0, self.height - scale * of.height)))
+        beside, below = self.width - scale * of.width, self.height - scale * of.height
+        left = random.uniform(min(0.0, beside), max(0.0, beside))
+        top = random.uniform(min(0.0, below), max(0.0, below))
         zoom[:2, 2] = left, top
         if random.uniform() < self.flip:
             zoom = np.array([[-1.0, 0.0, self.width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]) @ zoom
