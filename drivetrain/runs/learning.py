@@ -13,6 +13,7 @@ from drivetrain.runs.criteria import Validation
 from drivetrain.runs.run import Data, Run, Stage, env_of, on_recordings
 from drivetrain.runs.site import Site
 from drivetrain.runs.stage import OpenSource, run_stage
+from drivetrain.runs.teaching import beside_teacher
 
 
 def datasets(run: Run) -> tuple[Data, ...]:
@@ -29,6 +30,7 @@ def run_stages(run: Run, site: Site) -> dict[str, Policy]:
     for number, stage in enumerate(run.stages):
         own_key = jax.random.fold_in(key, number)
         sources, validation = where[_in_worlds(run, stage)]
+        policy = beside_teacher(stage, policy)
         policy, lines = run_stage(stage, env_of(run, stage), policy, own_key, site, lines, sources, validation)
         best[stage.name] = policy
     return best
