@@ -1,0 +1,1 @@
+"""Labelled pictures as others write them: a format a file, all give `Labelled`."""
