@@ -11,14 +11,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, UInt
+from jaxtyping import Float, Int
 
-from drivetrain.camera.appearance import Appearance, Randomisation
+from drivetrain.camera.appearance import Appearance, Jitter, Randomisation
 from drivetrain.camera.ground import Ground
 from drivetrain.camera.labels import boxes_of, lines_of
-from drivetrain.camera.pinhole import Camera
 from drivetrain.camera.render import Renderer, View, labelled, look_out, picture
 from drivetrain.observe.camera import CameraSight, Foot, foot, line_tokens, vehicle_tokens
+from drivetrain.perception.detector import Detector, of_boxes
 from drivetrain.perception.exposure import followed
 from drivetrain.perception.report import Report, nothing
 from drivetrain.policy.base import Memory, Policy, first_memory
@@ -28,16 +28,12 @@ from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.sim.reading import record_of
 from drivetrain.types import VEHICLES, Array, Key, Observation, State, record, replace
 
+MOST = 24
+"""Vehicles that are remembered of a report, the nearest."""
 ASIDE, AWAY = 0.1, 0.25
 """How far apart two reports of one vehicle may be: in slope, and as a share of the depth besides 1 m."""
-
-
-class Detector(eqx.Module):
-    """What looks at a picture."""
-
-    @abstractmethod
-    def __call__(self, picture: UInt[Array, "h w 3"]) -> Report:
-        """What it makes of it: always of the same number of vehicles, padded."""
+CALIBRATED = Randomisation(jitter=Jitter((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
+"""Looks in which the camera is where its mount is: who drives by one has measured it."""
 
 
 class Eyes(eqx.Module):
@@ -81,14 +77,6 @@ class ByLabels(Eyes):
         return of_boxes(renderer.camera, boxes.box, boxes.depth, seen, (aside, known))
 
 
-def of_boxes(
-    camera: Camera, box: Float[Array, "n 4"], depth: Float[Array, "n"], seen: Array, lines: tuple[Array, Array]
-) -> Report:
-    """The report of rectangles in a picture without distortion, pixels, whose depths are known, m, and of lines."""
-    left, right = ((camera.cx - box[:, column]) / camera.fx for column in (0, 2))
-    return Report(*(jnp.where(seen, row, 0.0) for row in (depth, left, right)), seen, *lines)
-
-
 @record
 class Kept:
     """What is remembered of one agent: its policy's memory, and the newest reports, the newest first [k]."""
@@ -108,17 +96,16 @@ class Seeing(Driver):
     policy: Policy
     eyes: Eyes
     grounds: Ground  # of the bank's maps
-    vehicles: int = eqx.field(static=True)  # of a report
     sight: CameraSight = eqx.field(static=True)
     dynamics: Dynamics = eqx.field(static=True)
     renderer: Renderer = eqx.field(static=True)
-    look: Randomisation = eqx.field(static=True, default=Randomisation())
+    look: Randomisation = eqx.field(static=True, default=CALIBRATED)
     seed: int = eqx.field(static=True, default=0)
 
     def initial_memory(self, agents: int) -> Kept:
         """Nothing was reported yet."""
         kept = self.sight.errors.delay + self.sight.before + 1
-        blank = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (agents, kept, *leaf.shape)), nothing(self.vehicles))
+        blank = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (agents, kept, *leaf.shape)), nothing(MOST))
         zeros = jnp.zeros((agents, kept, 2))
         return Kept(first_memory(self.policy, agents), blank, zeros, zeros)
 
@@ -141,6 +128,7 @@ class Seeing(Driver):
         look = self.look(jax.random.fold_in(jax.random.fold_in(jax.random.key(self.seed), recording[0]), own))
         view = look_out(self.renderer, bank, self.grounds, state, c, look)
         report = self.eyes(self.renderer, self.grounds, bank.episodes.map[state.episode], view, look)
+        report = nearest_first(report, MOST)
         here = foot(self.renderer.camera, state, c, jnp.zeros(()))
 
         def put(new: Array, old: Array) -> Array:
@@ -158,16 +146,18 @@ class Seeing(Driver):
             return jax.tree.map(lambda leaf: leaf[steps], kept.reports), place
 
         (newest, here), (earlier, there) = of(delay), of(delay + before)
-        nearest = _nearest_first(newest, self.sight.vehicles)
+        nearest = nearest_first(newest, self.sight.vehicles)
         agents = vehicle_tokens(state, c, (nearest, earlier), (here, there), linked(nearest, earlier))
         return replace(seen, agents=agents, road=line_tokens(nearest))
 
 
-def _nearest_first(report: Report, most: int) -> Report:
-    """The same of the nearest vehicles alone."""
+def nearest_first(report: Report, most: int) -> Report:
+    """The same of so many vehicles, the nearest; padded where there are fewer."""
     kept = min(most, len(report.depth))
     chosen = jax.lax.top_k(jnp.where(report.seen, -report.depth, -jnp.inf), kept)[1]
-    depth, left, right, seen = (row[chosen] for row in (report.depth, report.left, report.right, report.seen))
+    depth, left, right, seen = (
+        jnp.pad(row[chosen], (0, most - kept)) for row in (report.depth, report.left, report.right, report.seen)
+    )
     return Report(depth, left, right, seen, report.aside, report.lines)
 
 

@@ -79,7 +79,7 @@ class CameraSight(Observer):
         agents = vehicle_tokens(state, c, (newest, earlier), places, jnp.arange(self.vehicles + ALARMS))
         left = (bank.episodes.last[state.episode] - state.time) * bank.dt
         return Observation(
-            ego=observe_ego(bank, state, c).at[IN_LANE].set(0.0),
+            ego=jnp.asarray(observe_ego(bank, state, c)).at[IN_LANE].set(0.0),
             agents=agents,
             road=line_tokens(newest),
             route=observe_route(bank, self._mistaken(bank, state, c), c, self.route),

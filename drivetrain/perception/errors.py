@@ -112,8 +112,9 @@ class ErrorModel:
         found = [self.vehicles(exposure, others, time), self.false_alarms(half, own, time)]
         depth, left, right, seen = (jnp.concatenate(rows) for rows in zip(*found, strict=True))
         aside, known = self.own_lines(*lines, own, time)
-        held = [jnp.where(seen, row, 0.0) for row in (depth, jnp.clip(left, -half, half), jnp.clip(right, -half, half))]
-        return Report(*held, seen, aside, known)
+        left, right = jnp.clip(left, -half, half), jnp.clip(right, -half, half)
+        depth, left, right = (jnp.where(seen, row, 0.0) for row in (depth, left, right))
+        return Report(depth, left, right, seen, aside, known)
 
     def _errors(
         self, seeds: UInt[Array, "n"], time: Int[Array, ""], count: int, salts: tuple[int, int]

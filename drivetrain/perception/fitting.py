@@ -79,7 +79,7 @@ def matched(pairs: Pairs) -> tuple[Int[np.ndarray, "t n"], Int[np.ndarray, "t"]]
 def fit(pairs: Pairs, delay: int = 1) -> ErrorModel:
     """The model of the detector that made these reports; of what is rare among them, the default's numbers."""
     default, (of, false), exposure = ErrorModel(), matched(pairs), pairs.exposure
-    hit, depth, share = of >= 0, exposure.depth, exposure.share
+    hit, depth, share = of >= 0, np.asarray(exposure.depth), np.asarray(exposure.share)
     whole = exposure.there & (share > WHOLLY) & ~exposure.cut
     found = _by(depth[whole], hit[whole], DEPTHS, default.found)
     part = exposure.there & ~exposure.cut
@@ -126,7 +126,7 @@ def score(pairs: Pairs) -> Scores:
     told = np.take_along_axis(pairs.report.depth, np.maximum(of, 0), 1)[hit]
     off = np.log(told / pairs.exposure.depth[hit])
     seen = pairs.report.lines & pairs.there
-    missing = (pairs.report.aside - pairs.aside)[seen]
+    missing = np.asarray(pairs.report.aside - pairs.aside)[seen]
     return Scores(
         pictures=len(of),
         vehicles=int(there.sum()),
