@@ -18,8 +18,8 @@ from drivetrain.types import Array, InputError, component
 
 DEPTHS = (8.0, 15.0, 25.0, 40.0, 60.0)
 """m at which what depends on the distance is told; between them it is on straight lines, beyond them constant."""
-SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""That are visible, likewise."""
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.9)
+"""That no nearer one covers, likewise."""
 ALARMS = 2
 """False alarms in a report, at most."""
 CAR = 1.8
@@ -35,7 +35,7 @@ class ErrorModel:
     """
 
     found: tuple[float, ...] = (0.98, 0.97, 0.95, 0.85, 0.6)  # of vehicles wholly visible, at `DEPTHS`
-    hidden: tuple[float, ...] = (0.2, 0.6, 0.85, 0.95, 1.0)  # times that, of those partly visible, at `SHARES`
+    hidden: tuple[float, ...] = (0.1, 0.5, 0.8, 0.9, 1.0)  # times that, of those partly covered, at `SHARES`
     cut: float = 0.9  # times that, of those that the picture's border cuts
     bias: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)  # of the depth, at `DEPTHS`
     spread: tuple[float, ...] = (0.04, 0.05, 0.06, 0.08, 0.1)
@@ -138,7 +138,7 @@ def between(x: Float[Array, "*n"], at: tuple[float, ...], values: tuple[float, .
 
 PERFECT = ErrorModel(
     found=(1.0,) * len(DEPTHS),
-    hidden=(1.0,) * len(SHARES),
+    hidden=(0.0, *[1.0] * (len(SHARES) - 1)),
     cut=1.0,
     spread=(0.0,) * len(DEPTHS),
     middle=0.0,
@@ -148,4 +148,4 @@ PERFECT = ErrorModel(
     line_found=(1.0,) * len(STATIONS),
     line_spread=(0.0,) * len(STATIONS),
 )
-"""Of whatever is not wholly hidden, everything is reported as it is."""
+"""Whatever is not wholly covered, or hardly not, is reported as it is."""

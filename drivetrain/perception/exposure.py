@@ -1,7 +1,9 @@
 """What there is to be seen, by geometry alone: how much of each vehicle is in the picture and not behind another, and
 where the lines of the camera's own lane run. Cheap enough for every step of a rollout.
 
-Vehicles are boxes on flat ground. A nearer one hides what is behind it, however high both are; buildings hide nothing.
+Vehicles are boxes on flat ground. A nearer one covers what is behind it, however high both are: of what is covered
+wholly a camera may still see the roof, and it sees most often the whole width of what is covered in part. Buildings
+cover nothing.
 """
 
 import jax.numpy as jnp
@@ -39,12 +41,12 @@ class Ahead:
 
 @record
 class Exposure:
-    """What of each vehicle is in the picture [n]; slopes are those of the part that is visible."""
+    """What of each vehicle is within the picture [n], hidden or not."""
 
     depth: Float[Array, "*t n"]  # m, of the nearest of it within the picture
     left: Float[Array, "*t n"]
     right: Float[Array, "*t n"]
-    share: Float[Array, "*t n"]  # that no nearer one hides
+    share: Float[Array, "*t n"]  # of its columns that no nearer one covers
     cut: Bool[Array, "*t n"]  # by the picture's border
     there: Bool[Array, "*t n"]  # False: padding, or beyond the picture
 
@@ -71,16 +73,10 @@ def exposed(boxes: Ahead, half: float) -> Exposure:
     first = jnp.min(jnp.where(covers, depth[:, None], jnp.inf), axis=0)
     open_to = covers & (depth[:, None] <= first)
     share = jnp.sum(open_to, axis=1) / jnp.maximum(jnp.sum(covers, axis=1), 1)
-    there &= share > 0.0
-    # A border that is hidden lies between two rays; one that is not is known exactly.
-    (upper, top), (lower, bottom) = (
-        [sign * jnp.max(jnp.where(rays, sign * ray, -jnp.inf), axis=1) for rays in (open_to, covers)]
-        for sign in (1.0, -1.0)
-    )
     return Exposure(
         depth=jnp.where(there, depth, 0.0),
-        left=jnp.where(there, jnp.where(upper < top, upper + 0.5 * step, left), 0.0),
-        right=jnp.where(there, jnp.where(lower > bottom, lower - 0.5 * step, right), 0.0),
+        left=jnp.where(there, left, 0.0),
+        right=jnp.where(there, right, 0.0),
         share=jnp.where(there, share, 0.0),
         cut=there & cut,
         there=there,

@@ -42,7 +42,7 @@ class Scores:
     """What of a detector's reports can be counted, and what a model says of the same moments."""
 
     pictures: int
-    vehicles: int  # within the picture, not wholly hidden
+    vehicles: int  # within the picture, not wholly covered
     found: float  # share of them
     depth_error: float  # root mean square of the logarithm's, of those found
     alarms: float  # a picture
@@ -122,7 +122,8 @@ def fit(pairs: Pairs, delay: int = 1) -> ErrorModel:
 def score(pairs: Pairs) -> Scores:
     """How a detector does, in few numbers."""
     of, false = matched(pairs)
-    hit, there = of >= 0, pairs.exposure.there
+    there = pairs.exposure.there & (pairs.exposure.share > 0.0)
+    hit = (of >= 0) & there
     told = np.take_along_axis(pairs.report.depth, np.maximum(of, 0), 1)[hit]
     off = np.log(told / pairs.exposure.depth[hit])
     seen = pairs.report.lines & pairs.there

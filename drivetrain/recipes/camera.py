@@ -10,7 +10,7 @@ from drivetrain.runs.criteria import FewestFailures
 from drivetrain.runs.run import Run, Stage
 from drivetrain.types import InputError, replace
 
-LESSONS, PRACTICE = 3_000_000, 10_000_000
+LESSONS, PRACTICE = 3_000_000, 4_000_000
 """Agent-steps of the stages."""
 LESSON_PASSES, LESSON_PARTS = 2, 4
 KEPT, EPOCHS, MINIBATCHES = 0.25, 4, 2

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drivetrain.perception.errors import ALARMS, DEPTHS, PERFECT, ErrorModel, between
+from drivetrain.perception.errors import ALARMS, DEPTHS, PERFECT, SHARES, ErrorModel, between
 from drivetrain.perception.exposure import Exposure
 from drivetrain.perception.report import STATIONS
 from drivetrain.types import InputError, replace
@@ -31,7 +31,7 @@ def report(model: ErrorModel, seen: Exposure, time: int = 5):
 def test_vehicles_are_missed_and_misplaced_as_often_and_far_as_told():
     for depth, share, cut in ((25.0, 1.0, False), (50.0, 1.0, False), (25.0, 0.4, False), (25.0, 1.0, True)):
         told = report(MODEL, exposure(depth, share, cut))
-        expected = np.interp(depth, DEPTHS, MODEL.found) * np.interp(share, (0.3, 0.5, 0.9), (0.6, 0.85, 1.0))
+        expected = np.interp(depth, DEPTHS, MODEL.found) * np.interp(share, SHARES, MODEL.hidden)
         seen = np.asarray(told.seen)[:COUNT]
         assert seen.mean() == pytest.approx(expected * (0.9 if cut else 1.0), abs=0.025)
         off = np.log(np.asarray(told.depth)[:COUNT][seen] / depth)
