@@ -122,7 +122,7 @@ class Seeing(Driver):
 
         return jax.vmap(act)(jnp.arange(len(state.controlled)), observation, memory, keys)
 
-    def looked(self, bank: Bank, state: State, c: Int[Array, ""], kept: Kept) -> Kept:
+    def looked(self, bank: Bank, state: State, c: Int[Array, ""] | int, kept: Kept) -> Kept:
         """What is kept after one more look."""
         recording, own = record_of(bank, state.episode), jnp.maximum(state.controlled[c], 0)
         look = self.look(jax.random.fold_in(jax.random.fold_in(jax.random.key(self.seed), recording[0]), own))
@@ -137,7 +137,7 @@ class Seeing(Driver):
         reports = jax.tree.map(put, report, kept.reports)
         return Kept(kept.policy, reports, put(here.place, kept.place), put(here.heading, kept.heading))
 
-    def told(self, bank: Bank, state: State, c: Int[Array, ""], seen: Observation, kept: Kept) -> Observation:
+    def told(self, bank: Bank, state: State, c: Int[Array, ""] | int, seen: Observation, kept: Kept) -> Observation:
         """The observation with the reports in it, as old as the detector's delay has it."""
         delay, before = self.sight.errors.delay, self.sight.before
 

@@ -34,10 +34,11 @@ from drivetrain.env import Env
 from drivetrain.evaluate.benchmark import Evaluation, Portion, compare, evaluate, summarise
 from drivetrain.learn.dagger import Dagger
 from drivetrain.observe.camera import CameraSight, foot
-from drivetrain.perception.detector import Detector
+from drivetrain.perception.detector import NetworkDetector
 from drivetrain.perception.errors import PERFECT, ErrorModel
 from drivetrain.perception.exposure import Exposure, own_lines
 from drivetrain.perception.fitting import Pairs, fit, score, write_errors
+from drivetrain.perception.network import Network
 from drivetrain.perception.report import Report, half_field
 from drivetrain.runs.run import Run
 from drivetrain.runs.site import Progress
@@ -73,8 +74,8 @@ class Watched:
     mask: Bool[Array, "*e t"]
 
 
-def eyes(look: Look, detector: Detector | None, out: Path, progress: Progress) -> Path:
-    """Measure, and write `results.json`; its path. Without a detector the labels of pictures stand for one.
+def eyes(look: Look, network: Network | None, out: Path, progress: Progress) -> Path:
+    """Measure, and write `results.json`; its path. Without a network the labels of pictures stand for a detector.
 
     Raises `InputError` for a run that does not drive by a camera.
     """
@@ -82,7 +83,7 @@ def eyes(look: Look, detector: Detector | None, out: Path, progress: Progress) -
     run, sight = trained.run, trained.run.env.observer
     if not isinstance(sight, CameraSight):
         raise InputError(f"{look.run}: env.observer: {type(sight).__name__} (name a run of camera-driver)")
-    looks = ByLabels() if detector is None else ByPicture(detector)
+    looks = ByLabels() if network is None else ByPicture(NetworkDetector(network, sight.camera))
 
     def seeing(lot: Lot, by: Eyes) -> Seeing:
         renderer = Renderer(sight.camera, Tiling(things=TOGETHER))
@@ -99,7 +100,7 @@ def eyes(look: Look, detector: Detector | None, out: Path, progress: Progress) -
         show(1, "watched")
         lot = Part((run.data.dataset,), "test").whole
         rows = spread_over(lot.rows(), look.drives)
-        by_pictures = {"labels": ByLabels()} | ({} if detector is None else {"pictures": looks})
+        by_pictures = {"labels": ByLabels()} | ({} if network is None else {"pictures": looks})
         for name, (env, driver) in without_pictures(
             look, run, sight, Greedy(trained.policy, run.env.dynamics), model
         ).items():
@@ -149,7 +150,8 @@ def model_of(env: Env, lot: Lot, driver: Seeing, look: Look) -> tuple[ErrorModel
     """The model of what the driver's eyes report on half of some drives; on the others, both of them counted."""
     rows = spread_over(lot.rows(), look.watched)
     steps = int(np.max(np.asarray(lot.bank.episodes.last) - np.asarray(lot.bank.episodes.first)))
-    drives = [jax.device_get(watch(env, lot.bank, driver, row, steps, jax.random.key(look.seed))) for row in rows]
+    key = jax.random.key(look.seed)
+    drives = [jax.device_get(watch(env, lot.bank, driver, jnp.asarray(row), steps, key)) for row in rows]
     first, others = (pairs_of(drives[half::2]) for half in range(2))
     model = fit(first, driver.sight.errors.delay)
     told = replace_reports(others, model, half_field(driver.renderer.camera))
@@ -157,7 +159,7 @@ def model_of(env: Env, lot: Lot, driver: Seeing, look: Look) -> tuple[ErrorModel
 
 
 @eqx.filter_jit
-def watch(env: Env, bank: Bank, driver: Seeing, row: Int[Array, ""] | int, steps: int, key: Key) -> Watched:
+def watch(env: Env, bank: Bank, driver: Seeing, row: Int[Array, ""], steps: int, key: Key) -> Watched:
     """Drive an episode by pictures, and keep what was reported beside what there was."""
     around = replace(driver.sight, vehicles=AROUND)
 
