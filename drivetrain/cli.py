@@ -10,6 +10,8 @@
   drivetrain status RUN                           where it stands: steps, rate, restarts, the last judgement
   drivetrain evaluate POLICY --data DIR           POLICY: a run, a checkpoint, or log | idm | constant
   drivetrain export RUN --out FOLDER              its policy with configuration and model card, for model hubs
+  drivetrain perception train SET… --out RUN      a camera's network: vehicles and lines between lanes
+  drivetrain perception test RUN SET…             what it finds in labelled pictures, and a page
   drivetrain view RUN|DIR|FILE                    look at a report, a dataset or a recording in the browser, or
                                                   --export page.html | curves.svg | drive.gif | drive.png
   drivetrain study learning-rules --data DIR      BC, PPO, APG and LOOP head to head: a page, resumable
@@ -26,7 +28,7 @@ from pathlib import Path
 
 from drivetrain import __version__
 
-COMMANDS = ("data", "train", "status", "evaluate", "export", "view", "study", "bench")
+COMMANDS = ("data", "train", "status", "evaluate", "export", "view", "perception", "study", "bench")
 """The first word of a command line: each is a file of `commands`, imported when it is called."""
 
 

@@ -6,19 +6,25 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import scenes
 
 from drivetrain import __version__, cli
+from drivetrain.camera.pinhole import of_field
+from drivetrain.camera.render import Renderer
+from drivetrain.camera.tiles import Tiling
 from drivetrain.cli import COMMANDS, main
+from drivetrain.commands import view as view_command
 from drivetrain.commands.bench import On, bench
 from drivetrain.commands.train import component_options
 from drivetrain.commands.view import page_of
 from drivetrain.data.store.manifest import EgoEntry, Entry
 from drivetrain.data.store.shards import read_manifest, write_dataset
 from drivetrain.data.store.vocabulary import read_vocabulary
+from drivetrain.evaluate import through_camera
 from drivetrain.progress import Lines, clock_face, progress, spoken
 from drivetrain.runs.checkpoints import save_checkpoint
 from drivetrain.runs.run import Run, Stage, open_run
@@ -265,6 +271,24 @@ def test_view_exports_pictures(dataset, tmp_path, capsys):
         assert main(["view", *words]) == 1
         assert named in one_line(capsys)
     assert set(tmp_path.iterdir()) == before
+
+
+def test_view_shows_what_a_camera_would_see(dataset, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("PIL", reason="pillow is not installed")
+    small = partial(through_camera.with_frames, renderer=Renderer(of_field(32, 24), Tiling(things=2), users=2))
+    monkeypatch.setattr(view_command, "with_frames", small)
+    page = tmp_path / "page.html"
+    assert main(["view", str(dataset), "--export", str(page), "--limit", "1", "--camera", "1"]) == 0
+    found = re.search(r'<script type="application/json" id="replay-data">(.*?)</script>', page.read_text(), re.S)
+    assert found
+    episodes = json.loads(found.group(1))["episodes"]
+    counts = [len(one["frames"].get("", ())) for one in episodes]
+    assert sorted(counts)[:-1] == [0] * (len(counts) - 1)
+    shown = episodes[counts.index(max(counts))]
+    assert max(counts) == shown["last"] - shown["first"] + 1 and shown["tracks"]
+    capsys.readouterr()
+    assert main(["view", str(dataset), "--export", str(page), "--camera", "1", "--drive", "999"]) == 1
+    assert "camera: 1 drives from 999 on" in one_line(capsys)
 
 
 def test_view_refuses_a_folder_that_is_nothing(tmp_path):

@@ -5,7 +5,7 @@ Reads, in a run's folder, what is there: `config.json`, `facts.json`, `metrics.j
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from drivetrain.evaluate.replay import read_replay
 from drivetrain.evaluate.tables import BASELINES, baseline_table, difference_table, facts_list, interval_text, percent
 from drivetrain.evaluate.world_tables import of_worlds, world_table, world_tiles
 from drivetrain.types import InputError
-from drivetrain.view.drawing import page_data
+from drivetrain.view.drawing import Episode, Scene, page_data
 from drivetrain.view.page import build_page
 from drivetrain.view.plotting import card, picture, short
 
@@ -57,8 +57,11 @@ def write_report(run: str | Path) -> Path:
     return file
 
 
-def build_report(run: str | Path) -> str:
-    """The page of a run. Raises `InputError` where the folder holds none of a run's files, or a damaged one."""
+def build_report(run: str | Path, more: Callable[[list[Scene], list[Episode]], list[Episode]] | None = None) -> str:
+    """The page of a run. `more` adds to the episodes of its replay what a page may show with them.
+
+    Raises `InputError` where the folder holds none of a run's files, or a damaged one.
+    """
     run = Path(run)
     config, facts = read_json(run / "config.json"), read_json(run / "facts.json")
     evaluation, metrics = read_json(run / "evaluation.json"), _read_lines(run / "metrics.jsonl")
@@ -67,7 +70,8 @@ def build_report(run: str | Path) -> str:
     titles, ours = BASELINES | stages, next(reversed(stages), "")
     replay, file = None, run / "replay.safetensors"
     if file.exists():
-        replay = page_data(*read_replay(file), titles)
+        scenes, episodes = read_replay(file)
+        replay = page_data(scenes, more(scenes, episodes) if more else episodes, titles)
     if not (config or evaluation or metrics or replay):
         raise InputError(f"{run}: no run: none of its files is there (give the folder that training wrote)")
     name = str(settings.get("name") or run.resolve().name)

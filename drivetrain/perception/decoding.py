@@ -11,7 +11,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from drivetrain.camera.pinhole import Camera, back_project
+from drivetrain.camera.pinhole import Camera, Mount, back_project
 from drivetrain.perception.clustering import dbscan
 from drivetrain.perception.found import Detection, Found, FoundLine
 from drivetrain.perception.labelled import Line
@@ -23,6 +23,17 @@ from drivetrain.types import Array, component
 
 FOCAL = 0.9
 """The focal length, in widths of the picture, of a camera that nobody knows."""
+
+UNKNOWN = 0.3
+"""A mount no higher than this, m, is one that nobody knows."""
+HEIGHT = 1.4
+"""What the height of such a camera is expected to be, m."""
+SPREAD = (0.1, 0.03)
+"""How far the road leans from where the mount has it: where that is not known, and where it is. Slopes."""
+BEYOND = 1.0
+"""What a line is told beyond its last piece, m: the cells after it may show half a piece."""
+NOISE = 0.15
+"""Of depths, as a share: neighbours have the same, so that each alone is doubted more."""
 
 
 @component
@@ -133,10 +144,11 @@ def _lines(
     known = camera if camera is not None else _usual(width, height)
     pixels = [unwarped(warp, end) for end in ends]
     rays = [back_project(known, each, np.ones(len(each))) for each in pixels]
-    plane = road(np.concatenate(rays), depth.T.reshape(-1), np.tile(score, 2))
+    spread = SPREAD[camera is not None and known.mount.z > UNKNOWN]
+    plane = road(np.concatenate(rays), depth.T.reshape(-1), np.tile(score, 2), known.mount, spread)
     if plane is None:
         return ()
-    above = known.mount.z if camera is not None and known.mount.z > 0.3 else None
+    above = known.mount.z if camera is not None and known.mount.z > UNKNOWN else None
     ground = Ground.of(plane, above)
     places = [ground.place(ray) for ray in rays]
     good = np.isfinite(places[0]).all(1) & np.isfinite(places[1]).all(1)
@@ -158,28 +170,40 @@ def _lines(
 
 def _usual(width: int, height: int) -> Camera:
     """A camera that is not known."""
-    return Camera(width, height, FOCAL * width, FOCAL * width, 0.5 * (width - 1), 0.5 * (height - 1))
+    focal = FOCAL * width
+    return Camera(width, height, focal, focal, 0.5 * (width - 1), 0.5 * (height - 1), mount=Mount(z=0.0))
 
 
 def road(
-    rays: Float[np.ndarray, "n 3"], depth: Float[np.ndarray, "n"], weight: Float[np.ndarray, "n"]
+    rays: Float[np.ndarray, "n 3"],
+    depth: Float[np.ndarray, "n"],
+    weight: Float[np.ndarray, "n"],
+    mount: Mount,
+    spread: float,
 ) -> Float[np.ndarray, "3"] | None:
     """The road's plane: the vector p with p · ray = 1 / depth for points on it, by reweighted least squares.
 
-    The depths' relative errors are all of a size, so that the near ones of inverse depths are weighed down. None where
-    no plane below the camera fits.
+    `mount` says where it is expected, to within `spread`, a slope; a line that crosses the picture tells little. None
+    where no plane below the camera fits.
     """
     inverse = 1.0 / depth
-    sure, plane = weight.copy(), np.zeros(3)
+    expected = down_of(mount) / (mount.z if mount.z > UNKNOWN else HEIGHT)
+    doubt = np.diag(1.0 / np.square(np.array([spread, 0.2, spread])))
+    sure, plane = weight.copy(), expected
     for _ in range(12):
-        scaled = (sure / np.square(inverse))[:, None]
-        gram = rays.T @ (scaled * rays) + 1e-6 * np.eye(3) * np.sum(scaled)
-        # A road leans to a side by little: the prior on the slope across is worth a few points.
-        gram[0, 0] += 0.02 * np.sum(scaled)
-        plane = np.linalg.solve(gram, rays.T @ (scaled[:, 0] * inverse))
+        # The depths' relative errors are all of a size: near ones of inverse depths are weighed down.
+        scaled = (sure / np.square(NOISE * inverse))[:, None]
+        gram = rays.T @ (scaled * rays) + doubt
+        plane = np.linalg.solve(gram, rays.T @ (scaled[:, 0] * inverse) + doubt @ expected)
         off = np.abs(rays @ plane / inverse - 1.0)
         sure = weight / np.square(1.0 + np.square(off / 0.1))
     return plane if plane[1] > 0.0 and np.linalg.norm(plane) > 1e-3 else None
+
+
+def down_of(mount: Mount) -> Float[np.ndarray, "3"]:
+    """The way down to the road, in the frame of a camera that is mounted so."""
+    (cp, sp), (cr, sr) = ((math.cos(angle), math.sin(angle)) for angle in (mount.pitch, mount.roll))
+    return np.array([cp * sr, cp * cr, sp])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,7 +320,7 @@ def fitted_curves(
     axis = axes[0] * (1.0 if axes[0, 0] >= 0.0 else -1.0)
     across = np.array([-axis[1], axis[0]])
     along, aside = (points - middle) @ axis, (points - middle) @ across
-    low, high = along.min(), along.max()
+    low, high = along.min() - BEYOND, along.max() + BEYOND
     away = np.maximum(np.linalg.norm(points, axis=1), 3.0)
     # A pixel is worth metres with the square of the distance along, and with the distance across.
     weight = np.tile(score[rows], 2) / away
@@ -315,7 +339,11 @@ def fitted_curves(
         order_along = np.argsort((0.5 * (near[rows] + far[rows]) - middle) @ axis)
         parts = np.array_split(rows[order_along], 2)
         return [curve for part in parts for curve in fitted_curves(near, far, score, part, decoding)]
-    stations = np.linspace(low, high, max(2, min(80, int(high - low) + 2)))
+    # As dense near the camera as rows there ask for.
+    stations = np.linspace(low, high, max(2, min(600, int(5.0 * (high - low)) + 2)))
+    far_off = np.linalg.norm(middle + stations[:, None] * axis, axis=1) > 15.0
+    number = np.arange(len(stations))
+    stations = stations[~far_off | (number % 5 == 0) | (number == len(stations) - 1)]
     powers = ((stations - 0.5 * (low + high)) / half)[:, None] ** np.arange(order + 1)
     curve = middle + stations[:, None] * axis + (powers @ bent)[:, None] * across
     return [(rows, curve)]
@@ -326,8 +354,8 @@ def _with_roles(found: list[tuple[float, np.ndarray, np.ndarray]]) -> tuple[Foun
     aside = [_aside(curve) for _, _, curve in found]
     roles = [""] * len(found)
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        passing = [row for row, left in enumerate(aside) if left is not None and sign * left > 0.0]
-        for rank, row in enumerate(sorted(passing, key=lambda row: sign * aside[row]), start=1):
+        passing = sorted((sign * left, row) for row, left in enumerate(aside) if left is not None and sign * left > 0.0)
+        for rank, (_, row) in enumerate(passing, start=1):
             roles[row] = f"ego_{side}" if rank == 1 else f"{side}{rank}"
     lines = []
     for (score, points, _), role in zip(found, roles, strict=True):

@@ -162,7 +162,9 @@ def match_lines(labels: Labelled, found: Found, judging: Judging, unit: str, onl
     taken, right, wrong, offsets = set(), [], [], [np.zeros(0)]
     for row in sure:
         one = found.lines[row]
-        path = _placed(one.line.points, labels, unit)
+        path = _placed(_near(one.line.points, judging, unit), labels, unit)
+        if len(path) < 2:  # it begins where nothing counts any more
+            continue
         away = [off_path(points, path) if kept else np.zeros(0) for points, kept in zip(samples, counts, strict=True)]
         shares = np.array([np.mean(off <= limit) if len(off) else 0.0 for off in away])
         if only_ego:
@@ -179,6 +181,11 @@ def match_lines(labels: Labelled, found: Found, judging: Judging, unit: str, onl
                 wrong.append(row)
     missed = tuple(n for place, n in enumerate(asked) if counts[place] and place not in taken)
     return LineMatches(tuple(right), tuple(wrong), missed, np.concatenate(offsets))
+
+
+def _near(points: Float[np.ndarray, "n 3"], judging: Judging, unit: str) -> Float[np.ndarray, "m 3"]:
+    """The points of a found line that count: in metres those within reach, and 2 m more."""
+    return points if unit == "pixels" else points[~(points[:, 2] > judging.farthest + 2.0)]
 
 
 def _has_depths(lines: tuple[Line, ...]) -> bool:

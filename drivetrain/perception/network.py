@@ -38,12 +38,12 @@ PRIOR = -4.0
 class Seen:
     """What the network makes of a picture, cell by cell. The cell [r, c] is at pixel (8 c + 3.5, 8 r + 3.5)."""
 
-    vehicle: Float[Array, "h w"]  # logit: the central part of a vehicle is here
-    sides: Float[Array, "h w 4"]  # from here to its left, upper, right and lower side, pixels
-    depth: Float[Array, "h w"]  # log(m / focal length)
-    lane: Float[Array, "h w"]  # logit: a line passes
-    segment: Float[Array, "h w 4"]  # x1, y1, x2, y2 of its piece, the nearer end first, pixels from here
-    ends: Float[Array, "h w 2"]  # the ends' depths, as logarithms
+    vehicle: Float[Array, "*n h w"]  # logit: the central part of a vehicle is here
+    sides: Float[Array, "*n h w 4"]  # from here to its left, upper, right and lower side, pixels
+    depth: Float[Array, "*n h w"]  # log(m / focal length)
+    lane: Float[Array, "*n h w"]  # logit: a line passes
+    segment: Float[Array, "*n h w 4"]  # x1, y1, x2, y2 of its piece, the nearer end first, pixels from here
+    ends: Float[Array, "*n h w 2"]  # the ends' depths, as logarithms
 
 
 class Network(eqx.Module):
@@ -112,7 +112,11 @@ class Convolution(eqx.Module):
         w = w * (self.gain * jax.lax.rsqrt(inputs * jnp.mean(w * w, axis=(0, 1, 2)) + 1e-6))
         padding = "SAME" if self.padding is None else [(self.padding, self.padding)] * 2
         out = jax.lax.conv_general_dilated(
-            x[None], w, (self.stride, self.stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+            jnp.asarray(x)[None],
+            jnp.asarray(w),
+            (self.stride, self.stride),
+            padding,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
         return out[0] + self.bias
 

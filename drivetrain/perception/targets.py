@@ -94,7 +94,7 @@ def _farthest_first(thing: Boxed) -> float:
 
 def _asked(thing: Boxed, seen: np.ndarray, share: float) -> bool:
     """Whether a box is large and visible enough, and of a vehicle."""
-    high = seen[3] - seen[1]
+    high = float(seen[3] - seen[1])
     return thing.kind in VEHICLES and high >= LEAST_HEIGHT and thing.visible >= LEAST_VISIBLE and share >= 0.3
 
 

@@ -35,10 +35,10 @@ class Training:
     """How a network is trained."""
 
     architecture: Architecture = Small()
-    steps: int = 3000  # of the optimiser
-    batch: int = 16  # pictures
-    rate: float = 2e-3  # of Adam, after `warm` steps; it falls to nothing as half a cosine
-    warm: int = 100
+    steps: int = 5000  # of the optimiser
+    batch: int = 8  # pictures
+    rate: float = 1.5e-3  # of Adam, after `warm` steps; it falls to nothing as half a cosine
+    warm: int = 200
     decay: float = 0.02  # of weights, a step, times the rate
     clip: float = 10.0  # norm of the gradient at most
     mean: float = 0.998  # of the moving mean of the weights, a step

@@ -94,7 +94,7 @@ class Warping:
         move, deeper, sheared = np.eye(3), np.array([0.0, 0.0, 1.0]), False
         if camera is not None and random.uniform() < self.shift:
             pitch, high = camera.mount.pitch, max(camera.mount.z, 0.5)
-            down = np.array([0.0, math.cos(pitch), -math.sin(pitch)])
+            down = np.array([0.0, math.cos(pitch), math.sin(pitch)])
             # What lies on the road, where down · x = its height, moves against the camera.
             move = move - random.uniform(-self.aside, self.aside) * np.outer([1.0, 0.0, 0.0], down) / high
             sheared = True
@@ -106,9 +106,9 @@ class Warping:
         through = lens @ move @ unlens
         scale = math.exp(random.uniform(*np.log(self.scale))) * self.longest / max(of.width, of.height)
         zoom = np.diag([scale, scale, 1.0])
-        left = random.uniform(*sorted((0.0, self.width - scale * of.width)))
-        # Low in the picture is the road, which all pictures shall show.
-        top = random.uniform(*sorted((0.0, self.height - scale * of.height)))
+        beside, below = self.width - scale * of.width, self.height - scale * of.height
+        left = random.uniform(min(0.0, beside), max(0.0, beside))
+        top = random.uniform(min(0.0, below), max(0.0, below))
         zoom[:2, 2] = left, top
         if random.uniform() < self.flip:
             zoom = np.array([[-1.0, 0.0, self.width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]) @ zoom

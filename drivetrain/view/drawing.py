@@ -5,7 +5,7 @@ Coordinates are centimetres in the map's frame, headings milliradians; `packing`
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt
@@ -58,6 +58,9 @@ class Episode:
     routes: tuple[Route, ...] = ()
     drives: tuple[Drive, ...] = ()
     note: str = ""  # why the ego is left out, where it is
+    frames: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # by driver: pictures as data addresses, a row each
 
 
 def page_data(
@@ -105,6 +108,7 @@ def draw_episode(episode: Episode, scene: Scene) -> dict[str, object]:
             [pack_path(centimetres(shape)) for shape in route_shapes(scene.map, route)] for route in episode.routes
         ],
         "drives": {drive.driver: _drive(drive) for drive in episode.drives},
+        "frames": {driver: list(frames) for driver, frames in episode.frames.items()},
     }
 
 

@@ -16,6 +16,9 @@ from drivetrain.view.page import build_page, ego_episodes, embed_json, page_data
 
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=1">&\u2028\''
 
+PIXEL = "data:image/svg+xml,%%3Csvg xmlns='http://www.w3.org/2000/svg' id='a%d'/%%3E"
+"""A picture of its number."""
+
 
 def replay():
     """Two drives of one ego: one is safe, the other hits something at step 4."""
@@ -30,7 +33,8 @@ def replay():
         heading = np.tile([[[1.0, 0.0]]], (moments, 1, 1))
         speed, limit = np.full((moments, 1), 10.0), np.full((moments, 1), 15.0)
         drives.append(Drive(name, position + aside, heading, speed, limit, margins, np.ones((moments, 1), bool), 1.0))
-    episode = Episode(0, ego.tracks, ego.first, ego.last, ego.routes, tuple(drives))
+    frames = {"bc": [PIXEL % shade for shade in range(moments)]}
+    episode = Episode(0, ego.tracks, ego.first, ego.last, ego.routes, tuple(drives), frames=frames)
     return page_data(
         [Scene(HOSTILE, 0.2, compiled.map, compiled.log, HOSTILE)], [episode], {"log": "Log", "bc": "Cloning"}
     )
@@ -63,7 +67,7 @@ def test_data_comes_back_whatever_the_name(page):
 
 
 def test_hostile_text_stays_text(page):
-    assert "<img" not in page
+    assert "<img src" not in page
     assert page.count("<script") == page.count("</script>") == 2
     assert "<title>&lt;/script&gt;" in page
 
@@ -179,6 +183,20 @@ def test_the_camera_moves_what_is_drawn(opened):
     opened.mouse.up()
     assert shot() != zoomed
     assert opened.get_by_role("button", name="Follow the ego").get_attribute("aria-pressed") == "false"
+
+
+def test_what_a_camera_would_see_follows_the_drive(opened):
+    seen, frame = opened.locator(".seen"), opened.locator(".seen img")
+    assert seen.is_visible() and frame.get_attribute("src") == PIXEL % 0 and frame.get_attribute("alt")
+    opened.keyboard.press("ArrowRight")
+    assert frame.get_attribute("src") == PIXEL % 1
+    opened.keyboard.press("End")
+    assert frame.get_attribute("src") == PIXEL % (len(data_of(opened.content())["episodes"][0]["frames"]["bc"]) - 1)
+    seen.locator("summary").click()
+    assert not frame.is_visible()
+    opened.get_by_role("button", name="Log", exact=True).click()
+    assert not seen.is_visible() and frame.get_attribute("src") is None
+    assert opened.problems == []
 
 
 def test_hostile_names_do_nothing(opened):

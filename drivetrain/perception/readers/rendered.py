@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from drivetrain.camera.pinhole import Camera, Mount
+from drivetrain.camera.pinhole import Camera, Mount, back_project
 from drivetrain.camera.sets import read_set
 from drivetrain.data.recordings.json_fields import Fields, refuse
 from drivetrain.perception.labelled import Boxed, Labelled, Line
+from drivetrain.perception.matching import off_path
 from drivetrain.perception.readers.checked import (
     MAX_SIDE,
     boxed,
@@ -21,6 +22,8 @@ from drivetrain.perception.readers.checked import (
 )
 from drivetrain.perception.readers.drawn import role_of
 
+SAME = 0.15
+"""Lines no farther apart, m, are one."""
 FAR = 1e5
 """m; no depth is larger."""
 
@@ -36,9 +39,35 @@ def rendered(folder: str | Path) -> Iterator[Labelled]:
             width=camera.width,
             height=camera.height,
             things=tuple(_thing(box, camera) for box in fields.items("boxes")),
-            lines=tuple(_line(lane, camera) for lane in fields.items("lanes")),
+            lines=_once(
+                [part for lane in fields.items("lanes") for part in _one_way(_line(lane, camera), camera)], camera
+            ),
             camera=camera,
         )
+
+
+def _one_way(line: Line, camera: Camera) -> list[Line]:
+    """A line, cut where it turns back: borders of both directions may hang together."""
+    steps = np.diff(back_project(camera, line.points[:, :2], line.points[:, 2]), axis=0)
+    steps /= np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), 1e-6)
+    cuts = np.flatnonzero(np.sum(steps[1:] * steps[:-1], axis=1) < -0.5) + 2
+    parts = np.split(np.arange(len(line.points)), cuts)
+    made = []
+    for rows in (np.append(rows[:1] - 1, rows)[int(number == 0) :] for number, rows in enumerate(parts)):
+        way = rows if line.points[rows[0], 2] <= line.points[rows[-1], 2] else rows[::-1]
+        if len(way) > 1:
+            made.append(Line(line.points[way], line.visible[way], line.role))
+    return made
+
+
+def _once(lines: list[Line], camera: Camera) -> tuple[Line, ...]:
+    """Lines without those that another, as long or longer, covers: lanes of both directions may share one."""
+    places = [back_project(camera, line.points[:, :2], line.points[:, 2])[:, [0, 2]] for line in lines]
+    kept: list[int] = []
+    for row in sorted(range(len(lines)), key=lambda row: (-len(places[row]), row)):
+        if not any(np.mean(off_path(places[row], places[other]) < SAME) > 0.9 for other in kept):
+            kept.append(row)
+    return tuple(lines[row] for row in sorted(kept))
 
 
 def _camera(fields: Fields) -> Camera:

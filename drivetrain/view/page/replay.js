@@ -160,6 +160,14 @@ function mountReplay(root, data) {
     box.replaceChildren(element("h3", { textContent: label(state.driver) }), element("dl", {}, ...lines));
   }
 
+  function picture() {
+    const frames = state.episode && state.episode.frames[state.driver], image = part("frame");
+    part("seen").hidden = !frames;
+    if (!frames) return image.removeAttribute("src");
+    const source = frames[Math.min(Math.floor(state.t + 1e-6), frames.length - 1)];
+    if (image.src !== source) image.src = source;
+  }
+
   function shot() {
     const { episode, t } = state;
     if (!episode) return null;
@@ -186,6 +194,7 @@ function mountReplay(root, data) {
     if (now && state.follow && now.egos.length) { const pose = now.egos[0].path.at(now.egos[0].t); if (pose) { stage.camera.x = pose.x; stage.camera.y = pose.y; } }
     stage.paint(now);
     readout();
+    picture();
     const n = last();
     part("head").style.left = `${n ? (100 * state.t) / n : 0}%`;
     const text = `${(state.t * dt()).toFixed(1)} of ${(n * dt()).toFixed(1)} s`;
