@@ -12,6 +12,7 @@ from drivetrain.progress import progress
 from drivetrain.recipes.paper import paper
 from drivetrain.recipes.quickstart import quickstart, quickstart_gpu
 from drivetrain.runs.learning import datasets
+from drivetrain.runs.perceiving import restored
 from drivetrain.runs.run import Data
 from drivetrain.studies.cross_play import Across, cross_play
 from drivetrain.studies.eyes import Look, eyes
@@ -196,14 +197,14 @@ def see(
 
     Args:
         run: folder of a run of camera-driver
-        detector: folder of a trained network's run; without one, the labels of pictures stand for it
+        detector: folder of a run of `drivetrain perception train`; without one, the labels of pictures stand for it
         teacher: the privileged run that it is held against; by default its teacher
         out: folder of results.json and errors.json
         drives: of the test part, spread evenly
         watched: drives of the validation part, half of which fit the model
         seed: of the bootstrap, and of how pictures look
     """
-    network = None if detector is None else load_detector(detector)
+    network = None if detector is None else restored(Path(detector))
     print(f"study: {eyes(Look(run, teacher or '', drives, watched, seed), network, Path(out), progress)}")
 
 

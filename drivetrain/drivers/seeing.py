@@ -30,8 +30,6 @@ from drivetrain.types import VEHICLES, Array, Key, Observation, State, record, r
 
 MOST = 24
 """Vehicles that are remembered of a report, the nearest."""
-ASIDE, AWAY = 0.1, 0.25
-"""How far apart two reports of one vehicle may be: in slope, and as a share of the depth besides 1 m."""
 CALIBRATED = Randomisation(jitter=Jitter((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
 """Looks in which the camera is where its mount is: who drives by one has measured it."""
 
@@ -147,7 +145,7 @@ class Seeing(Driver):
 
         (newest, here), (earlier, there) = of(delay), of(delay + before)
         nearest = nearest_first(newest, self.sight.vehicles)
-        agents = vehicle_tokens(state, c, (nearest, earlier), (here, there), linked(nearest, earlier))
+        agents = vehicle_tokens(state, c, (nearest, earlier), (here, there))
         return replace(seen, agents=agents, road=line_tokens(nearest))
 
 
@@ -159,17 +157,3 @@ def nearest_first(report: Report, most: int) -> Report:
         jnp.pad(row[chosen], (0, most - kept)) for row in (report.depth, report.left, report.right, report.seen)
     )
     return Report(depth, left, right, seen, report.aside, report.lines)
-
-
-def linked(newer: Report, earlier: Report) -> Int[Array, "n"]:
-    """Which vehicle of an earlier report each of a newer one is, −1: none, or not the nearest to that one too.
-
-    Vehicles ahead move much as the own one does, so that places relative to it tell more than places on the map.
-    """
-    depth, then = newer.depth[:, None], earlier.depth
-    off = jnp.abs((newer.left + newer.right)[:, None] - (earlier.left + earlier.right)) / (2.0 * ASIDE)
-    far = jnp.abs(depth - then) / (1.0 + AWAY * depth)
-    apart = jnp.where(newer.seen[:, None] & earlier.seen & (off < 1.0) & (far < 1.0), off + far, jnp.inf)
-    best, back = jnp.argmin(apart, axis=1), jnp.argmin(apart, axis=0)
-    rows = jnp.arange(len(newer.depth))
-    return jnp.where(jnp.isfinite(apart[rows, best]) & (back[best] == rows), best, -1)

@@ -23,7 +23,7 @@ from drivetrain.observe.ego import observe_ego
 from drivetrain.observe.nearest import nearest
 from drivetrain.observe.route import SPARSE, RouteView, observe_route
 from drivetrain.observe.scales import SPEED, WIDTH, compress
-from drivetrain.perception.errors import ALARMS, ErrorModel
+from drivetrain.perception.errors import ErrorModel
 from drivetrain.perception.exposure import Ahead, Exposure, exposed, own_lines
 from drivetrain.perception.report import SIDES, STATIONS, Report, half_field
 from drivetrain.sim.bank import Bank
@@ -41,6 +41,8 @@ IN_LANE = slice(9, 12)
 """Of the ego's features: where it is in its lane, which only the reported lines tell."""
 SLOW = 1.0
 """m/s, below which nobody turns."""
+ASIDE, AWAY = 0.1, 0.25
+"""How far apart two reports of one vehicle may be: in slope, and as a share of the depth besides 1 m."""
 OFF = 16
 """Salt."""
 
@@ -76,7 +78,7 @@ class CameraSight(Observer):
     def __call__(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> Observation:
         """What controlled agent `c` is told."""
         newest, earlier, places = self.reports(bank, state, c)
-        agents = vehicle_tokens(state, c, (newest, earlier), places, jnp.arange(self.vehicles + ALARMS))
+        agents = vehicle_tokens(state, c, (newest, earlier), places)
         left = (bank.episodes.last[state.episode] - state.time) * bank.dt
         return Observation(
             ego=jnp.asarray(observe_ego(bank, state, c)).at[IN_LANE].set(0.0),
@@ -87,7 +89,7 @@ class CameraSight(Observer):
         )
 
     def reports(self, bank: Bank, state: State, c: Int[Array, ""] | int) -> tuple[Report, Report, tuple[Foot, Foot]]:
-        """The newest report, an earlier one of the same vehicles in the same order, and from where they were made."""
+        """The newest report, an earlier one, and from where they were made."""
         index, there = self._nearest(state, c)
         seeds = self._seeds(bank, state, c, index)
         made = []
@@ -172,13 +174,10 @@ def vehicle_tokens(
     c: Int[Array, ""] | int,
     reports: tuple[Report, Report],
     places: tuple[Foot, Foot],
-    link: Int[Array, "n"],
 ) -> Tokens:
-    """The vehicles of the newer report in the frame of controlled agent `c` now.
-
-    `link` is the place of each in the earlier report, negative where it is in none; both were made from `places`.
-    """
+    """The vehicles of the newer of two reports, made from `places`, in the frame of controlled agent `c` now."""
     newer, earlier = reports
+    link = linked(newer, earlier)
     own = jnp.maximum(state.controlled[c], 0)
     position, heading = state.agents.position[own], state.agents.heading[own]
 
@@ -190,7 +189,7 @@ def vehicle_tokens(
         return unrotate(on_map - position, heading).T
 
     (x, y), then = now(newer, places[0]), now(earlier, places[1])
-    linked = newer.seen & (link >= 0) & earlier.seen[jnp.maximum(link, 0)]
+    again = link >= 0
     moved = (jnp.stack([x, y]) - then[:, jnp.maximum(link, 0)]) / jnp.maximum(
         places[1].seconds - places[0].seconds, 1e-3
     )
@@ -199,10 +198,24 @@ def vehicle_tokens(
         compress(x),
         compress(y),
         (newer.left - newer.right) * newer.depth / WIDTH,
-        linked.astype(jnp.float32),
-        *jnp.where(linked, jnp.clip(relative / SPEED, -3.0, 3.0), 0.0),
+        again.astype(jnp.float32),
+        *jnp.where(again, jnp.clip(relative / SPEED, -3.0, 3.0), 0.0),
     ]
     return Tokens(features=jnp.where(newer.seen, jnp.stack(rows), 0.0), mask=newer.seen)
+
+
+def linked(newer: Report, earlier: Report) -> Int[Array, "n"]:
+    """Which vehicle of an earlier report each of a newer one is, −1: none, or not the nearest to that one too.
+
+    Vehicles ahead move much as the own one does, so that places relative to it tell more than places on the map.
+    """
+    depth, then = newer.depth[:, None], earlier.depth
+    off = jnp.abs((newer.left + newer.right)[:, None] - (earlier.left + earlier.right)) / (2.0 * ASIDE)
+    far = jnp.abs(depth - then) / (1.0 + AWAY * depth)
+    apart = jnp.where(newer.seen[:, None] & earlier.seen & (off < 1.0) & (far < 1.0), off + far, jnp.inf)
+    best, back = jnp.argmin(apart, axis=1), jnp.argmin(apart, axis=0)
+    rows = jnp.arange(len(newer.depth))
+    return jnp.where(jnp.isfinite(apart[rows, best]) & (back[best] == rows), best, -1)
 
 
 def line_tokens(report: Report) -> Tokens:

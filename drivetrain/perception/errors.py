@@ -20,8 +20,10 @@ DEPTHS = (8.0, 15.0, 25.0, 40.0, 60.0)
 """m at which what depends on the distance is told; between them it is on straight lines, beyond them constant."""
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.9)
 """That no nearer one covers, likewise."""
-ALARMS = 2
+ALARMS = 4
 """False alarms in a report, at most."""
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""By which it is told where false alarms are."""
 CAR = 1.8
 """m, the width of what is not there."""
 WHITE, STEADY, FALSE, LINES, STEADY_LINES = 11, 12, 13, 14, 15
@@ -43,6 +45,8 @@ class ErrorModel:
     narrow: float = 0.0  # bias of the width
     width: float = 0.1
     alarms: float = 0.05  # false ones a report, on average
+    alarm_depth: tuple[float, ...] = (6.0, 15.0, 30.0, 50.0, 75.0)  # m; their `QUANTILES`
+    alarm_aside: tuple[float, ...] = (-0.5, -0.25, 0.0, 0.25, 0.5)  # those of the slope of their middle
     farthest: float = 80.0  # m: nothing is reported beyond
     line_found: tuple[float, ...] = (0.95, 0.95, 0.9, 0.85, 0.7, 0.5)  # at `STATIONS`
     line_spread: tuple[float, ...] = (0.05, 0.06, 0.08, 0.12, 0.25, 0.5)  # m
@@ -53,7 +57,7 @@ class ErrorModel:
     def __post_init__(self):
         """Refuse tables that do not fit."""
         wanted = {"found": DEPTHS, "hidden": SHARES, "bias": DEPTHS, "spread": DEPTHS}
-        wanted |= {"line_found": STATIONS, "line_spread": STATIONS}
+        wanted |= {"line_found": STATIONS, "line_spread": STATIONS, "alarm_depth": QUANTILES, "alarm_aside": QUANTILES}
         for name, at in wanted.items():
             if len(getattr(self, name)) != len(at):
                 raise InputError(
@@ -79,12 +83,12 @@ class ErrorModel:
         return depth, middle + half, middle - half, seen
 
     def false_alarms(
-        self, half: float, seed: UInt[Array, ""], time: Int[Array, ""]
+        self, seed: UInt[Array, ""], time: Int[Array, ""]
     ) -> tuple[Float[Array, "m"], Float[Array, "m"], Float[Array, "m"], Bool[Array, "m"]]:
-        """Vehicles that are not there: as wide as a car, anywhere in the picture, near more often than far."""
+        """Vehicles that are not there, as wide as a car; others in each report."""
         lot, deep, aside = dice(seed, time, 3 * ALARMS, FALSE).reshape(3, ALARMS)
-        depth = 5.0 * (self.farthest / 5.0) ** deep
-        middle, reach = half * (2.0 * aside - 1.0), 0.5 * CAR / depth
+        depth, middle = between(deep, QUANTILES, self.alarm_depth), between(aside, QUANTILES, self.alarm_aside)
+        reach = 0.5 * CAR / depth
         return depth, middle + reach, middle - reach, lot < self.alarms / ALARMS
 
     def own_lines(
@@ -109,7 +113,7 @@ class ErrorModel:
         Seeds are the camera's and each vehicle's.
         """
         own, others = seeds
-        found = [self.vehicles(exposure, others, time), self.false_alarms(half, own, time)]
+        found = [self.vehicles(exposure, others, time), self.false_alarms(own, time)]
         depth, left, right, seen = (jnp.concatenate(rows) for rows in zip(*found, strict=True))
         aside, known = self.own_lines(*lines, own, time)
         left, right = jnp.clip(left, -half, half), jnp.clip(right, -half, half)

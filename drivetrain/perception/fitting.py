@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from drivetrain.atomic import write_atomically
-from drivetrain.perception.errors import DEPTHS, SHARES, ErrorModel, between
+from drivetrain.perception.errors import DEPTHS, QUANTILES, SHARES, ErrorModel, between
 from drivetrain.perception.exposure import Exposure
 from drivetrain.perception.report import Report
-from drivetrain.types import InputError, component
+from drivetrain.types import Array, InputError, component
 
 WHOLLY = 0.9
 """A vehicle of which more is visible counts as wholly visible."""
@@ -50,14 +50,14 @@ class Scores:
     line_error: float  # m, root mean square
 
 
-def matched(pairs: Pairs) -> tuple[Int[np.ndarray, "t n"], Int[np.ndarray, "t"]]:
-    """The report of each vehicle, −1 where it was missed, and how many reports are nobody's, by moment.
+def matched(pairs: Pairs) -> tuple[Int[np.ndarray, "t n"], Bool[np.ndarray, "t m"]]:
+    """The report of each vehicle, −1 where it was missed, and which reports are nobody's.
 
     The best overlap of columns goes first; each report is one vehicle's at most.
     """
     exposure, report = pairs.exposure, pairs.report
     shape = exposure.depth.shape
-    of, false = np.full(shape, -1), np.zeros(shape[0], int)
+    of, false = np.full(shape, -1), np.array(report.seen)
     for t in range(shape[0]):
         here, told = np.flatnonzero(exposure.there[t]), np.flatnonzero(report.seen[t])
         left, right = exposure.left[t, here, None], exposure.right[t, here, None]
@@ -72,7 +72,7 @@ def matched(pairs: Pairs) -> tuple[Int[np.ndarray, "t n"], Int[np.ndarray, "t"]]
             row, column = np.unravel_index(np.argmax(share), share.shape)
             of[t, here[row]] = told[column]
             share[row], share[:, column] = 0.0, 0.0
-        false[t] = len(told) - np.sum(of[t] >= 0)
+        false[t, of[t][of[t] >= 0]] = False
     return of, false
 
 
@@ -110,7 +110,9 @@ def fit(pairs: Pairs, delay: int = 1) -> ErrorModel:
         middle=_round(_middle_spread(aside)) if enough else default.middle,
         narrow=_round(np.median(wide)) if enough else default.narrow,
         width=_round(_middle_spread(wide)) if enough else default.width,
-        alarms=_round(np.mean(false)),
+        alarms=_round(np.mean(np.sum(false, axis=1))),
+        alarm_depth=_quantiles(pairs.report.depth[false], default.alarm_depth),
+        alarm_aside=_quantiles(0.5 * (pairs.report.left + pairs.report.right)[false], default.alarm_aside),
         farthest=_round(1.05 * depth[hit].max()) if enough else default.farthest,
         line_found=tuple(_round(x) for x in seen.sum((0, 1)) / np.maximum(pairs.there.sum((0, 1)), 1)),
         line_spread=tuple(_round(x) for x in np.sqrt((missing**2).sum((0, 1)) / of_lines)),
@@ -133,7 +135,7 @@ def score(pairs: Pairs) -> Scores:
         vehicles=int(there.sum()),
         found=float(hit.sum() / max(there.sum(), 1)),
         depth_error=_rms(off),
-        alarms=float(np.mean(false)),
+        alarms=float(np.mean(np.sum(false, axis=1))),
         lines=float(seen.sum() / max(pairs.there.sum(), 1)),
         line_error=_rms(missing),
     )
@@ -214,6 +216,10 @@ def _steady(z: Float[np.ndarray, "n"], vehicle: Int[np.ndarray, "n"], default: f
     if pairs < LEAST:
         return default
     return _round(np.clip(np.sum(total**2 - square) / pairs, 0.0, 0.95))
+
+
+def _quantiles(values: Array, default: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(_round(x) for x in np.quantile(values, QUANTILES)) if len(values) >= LEAST else default
 
 
 def _rms(values: np.ndarray) -> float:

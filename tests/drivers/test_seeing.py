@@ -11,7 +11,7 @@ from drivetrain.camera.ground import lay_ground, stack_grounds
 from drivetrain.camera.pinhole import of_field
 from drivetrain.camera.render import Renderer
 from drivetrain.camera.tiles import Tiling
-from drivetrain.drivers.seeing import MOST, ByLabels, ByPicture, Seeing, linked, nearest_first
+from drivetrain.drivers.seeing import MOST, ByLabels, ByPicture, Seeing, nearest_first
 from drivetrain.env import Env
 from drivetrain.observe.camera import CameraSight
 from drivetrain.perception.detector import Detector
@@ -128,14 +128,6 @@ def report(*rows):
     middle = jnp.array([0.0 if row is None else row[1] for row in rows])
     seen = jnp.array([row is not None for row in rows])
     return replace(nothing(len(rows)), depth=depth, left=middle + 0.05, right=middle - 0.05, seen=seen)
-
-
-def test_vehicles_are_linked_with_the_nearest_that_is_near_enough():
-    newer = report((10.0, 0.0), (30.0, 0.1), (50.0, -0.3), None)
-    earlier = report((31.0, 0.12), (10.5, 0.01), (12.0, 0.03), (50.0, 0.2))
-    assert linked(newer, earlier).tolist() == [1, 0, -1, -1]
-    two = linked(report((10.0, 0.0), (10.4, 0.01)), report((10.0, 0.0)))
-    assert two.tolist() == [0, -1]  # each is linked once
 
 
 def test_the_nearest_come_first_and_padding_last():

@@ -8,10 +8,10 @@ import scenes
 
 from drivetrain.camera.pinhole import Camera
 from drivetrain.env import Env
-from drivetrain.observe.camera import IN_LANE, CameraSight
+from drivetrain.observe.camera import IN_LANE, CameraSight, linked
 from drivetrain.observe.sight import SMALL
 from drivetrain.perception.errors import ALARMS, PERFECT, ErrorModel
-from drivetrain.perception.report import STATIONS
+from drivetrain.perception.report import STATIONS, nothing
 from drivetrain.sim.building import make_bank
 from drivetrain.types import replace
 
@@ -133,3 +133,19 @@ def test_widths_are_those_of_the_tokens(bank, state):
         widths.route,
     )
     assert seen.route.features.shape[1] == widths.lanes * widths.points
+
+
+def report(*rows):
+    """Depth and middle of vehicles a tenth of a slope wide; None: none."""
+    depth = jnp.array([0.0 if row is None else row[0] for row in rows])
+    middle = jnp.array([0.0 if row is None else row[1] for row in rows])
+    seen = jnp.array([row is not None for row in rows])
+    return replace(nothing(len(rows)), depth=depth, left=middle + 0.05, right=middle - 0.05, seen=seen)
+
+
+def test_vehicles_are_linked_with_the_nearest_that_is_near_enough():
+    newer = report((10.0, 0.0), (30.0, 0.1), (50.0, -0.3), None)
+    earlier = report((31.0, 0.12), (10.5, 0.01), (12.0, 0.03), (50.0, 0.2))
+    assert linked(newer, earlier).tolist() == [1, 0, -1, -1]
+    two = linked(report((10.0, 0.0), (10.4, 0.01)), report((10.0, 0.0)))
+    assert two.tolist() == [0, -1]  # each is linked once

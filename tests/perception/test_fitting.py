@@ -23,6 +23,8 @@ MADE = ErrorModel(
     narrow=-0.05,
     width=0.06,
     alarms=0.2,
+    alarm_depth=(10.0, 12.0, 15.0, 18.0, 20.0),
+    alarm_aside=(-0.2, -0.18, -0.15, -0.12, -0.1),
     line_spread=(0.05, 0.1, 0.1, 0.2, 0.3, 0.4),
     steady=0.4,
 )
@@ -64,6 +66,8 @@ def test_a_fit_gives_back_the_model(pairs):
     np.testing.assert_allclose(told.spread, MADE.spread, rtol=0.25)
     assert told.middle == pytest.approx(MADE.middle, rel=0.1) and told.width == pytest.approx(MADE.width, rel=0.1)
     assert told.narrow == pytest.approx(MADE.narrow, abs=0.01) and told.alarms == pytest.approx(0.2, abs=0.08)
+    np.testing.assert_allclose(told.alarm_depth[1:4], MADE.alarm_depth[1:4], rtol=0.15)
+    np.testing.assert_allclose(told.alarm_aside[1:4], MADE.alarm_aside[1:4], atol=0.03)
     assert told.steady == pytest.approx(MADE.steady, abs=0.1)
     np.testing.assert_allclose(told.line_found, MADE.line_found, atol=0.05)
     np.testing.assert_allclose(told.line_spread, MADE.line_spread, rtol=0.15)
@@ -73,7 +77,7 @@ def test_each_report_is_one_vehicles(pairs):
     of, false = matched(pairs)
     taken = [row[row >= 0] for row in of]
     assert all(len(set(row.tolist())) == len(row) for row in taken)
-    assert (np.array([len(row) for row in taken]) + false == pairs.report.seen.sum(1)).all()
+    assert (np.array([len(row) for row in taken]) + false.sum(1) == pairs.report.seen.sum(1)).all()
     assert (of[of >= 0] == np.nonzero(of >= 0)[1]).mean() > 0.97  # reports stand in the order of vehicles
 
 
