@@ -52,8 +52,15 @@ class Dagger(Algorithm):
     built: Architecture = DeepSetsSizes()  # how the teacher is made
     beta: float = 1.0  # at first
     weaned: int = 50  # updates after which β is 0; 0: it stays as it is
+    window: int = 32  # steps of a rollout
     value_scale: float = 0.05
-    rules: Ppo = Ppo()  # of windows and value targets
+    discount: float = 0.97  # γ, per step, as in PPO
+    trace: float = 0.95  # λ
+
+    @property
+    def rules(self) -> Ppo:
+        """PPO's rules of windows and value targets."""
+        return Ppo(window=self.window, discount=self.discount, trace=self.trace)
 
     def begin(self, policy: Policy) -> Taught:
         """The policy beside a teacher of the right shapes, whose weights are not learnt yet: a run reads them.
@@ -69,7 +76,7 @@ class Dagger(Algorithm):
 
     def steps(self) -> int:
         """A window."""
-        return self.rules.steps()
+        return self.window
 
     def open(self, env: Env, policy: Policy, bank: Bank, episodes: Int[Array, "E"], key: Key) -> Carry:
         """A scene at the start of an episode."""
@@ -104,7 +111,7 @@ class Dagger(Algorithm):
             return jax.lax.cond(share > 0.0, guided, lambda: sample)
 
         asked = guide if self.beta else None
-        return rollout(env, bank, policy, carry, self.rules.window, episodes, version=version, guide=asked)
+        return rollout(env, bank, policy, carry, self.window, episodes, version=version, guide=asked)
 
     def says(self, policy: Policy, bank: Bank, state: State) -> Distribution:
         """The teacher's distribution for each agent of a state, [C], by what the teacher sees of it."""

@@ -28,7 +28,7 @@ def camera_driver() -> Run:
             Stage(
                 name="dagger",
                 title="DAgger",
-                algorithm=Dagger(taught_in=run.env, built=run.policy, rules=rules),
+                algorithm=Dagger(taught_in=run.env, built=run.policy, window=WINDOW),
                 optimiser=Optimiser(
                     learning_rate=1e-3, warmup=50, steps=lessons * LESSON_PASSES * LESSON_PARTS, final=0.1
                 ),

@@ -10,7 +10,6 @@ from policies import COLUMNS, ENV, Table, recurrent, table
 from drivetrain.env import Env
 from drivetrain.learn.bc import Bc, Demonstration
 from drivetrain.learn.dagger import Dagger
-from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.update import Learning, Optimiser, learn
 from drivetrain.observe.sight import Sight
 from drivetrain.policy.anchored import acting
@@ -24,7 +23,7 @@ KEY = jax.random.key(0)
 SEES = Env(observer=Sight(agents=2, road=4))
 SIZES = DeepSetsSizes(tokens=16, width=16)
 WINDOW, SCENES = 12, 8
-DAGGER = Dagger(taught_in=SEES, built=SIZES, rules=Ppo(window=WINDOW), value_scale=0.0)
+DAGGER = Dagger(taught_in=SEES, built=SIZES, window=WINDOW, value_scale=0.0)
 
 
 @pytest.fixture(scope="module")
