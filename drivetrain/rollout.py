@@ -220,14 +220,8 @@ def rollout(
 
     first = Reached(carry.state, carry.memory)
     (after, final), (transitions, figures, records) = jax.lax.scan(step, (carry, first), None, length=steps)
-    segment = Segment(
-        steps=transitions,
-        memory=carry.memory,
-        final=final,
-        id=jax.random.key_data(carry.key),
-        version=jnp.asarray(version, jnp.int32),
-        record=records,
-    )
+    version = jnp.asarray(version, jnp.int32)
+    segment = Segment(transitions, carry.memory, final, jax.random.key_data(carry.key), version, records)
     return after, segment, jax.tree.map(lambda rows: jnp.sum(rows, axis=0), figures)
 
 
