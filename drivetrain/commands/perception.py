@@ -83,7 +83,7 @@ def test(
     for path in few:
         pictures = list(read_labelled(path))
         learnt = {one.file for one in perceiving.one_in(pictures, every)}
-        read.append((Path(path).name, [one for one in pictures if one.file not in learnt]))
+        read.append((f"{Path(path).name}, not learnt from", [one for one in pictures if one.file not in learnt]))
     judged = perceiving.test(Path(run), read, longest, decoding, judging, progress)
     for one in judged:
         print(f"{one.name}: {one.scores.pictures} pictures")

@@ -18,7 +18,7 @@ from drivetrain.types import Array, component, record
 class Weighing:
     """How the parts are added."""
 
-    focus: float = 2.0  # exponent: how little counts what is nearly right
+    focus: float = 1.5  # exponent: how little counts what is nearly right
     sides: float = 1.5
     depth: float = 0.3
     lane: float = 1.0

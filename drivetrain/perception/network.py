@@ -100,7 +100,8 @@ class Convolution(eqx.Module):
         gain: float = 1.0,
         padding: int | None = None,
     ):
-        bound = 3.0**0.5
+        # Any size gives the same function; this one makes steps of Adam as long as they are for usual layers.
+        bound = (3.0 / (side * side * inputs)) ** 0.5
         self.weight = jax.random.uniform(key, (side, side, inputs, outputs), minval=-bound, maxval=bound)
         self.gain, self.bias = jnp.full(outputs, gain), jnp.zeros(outputs)
         self.stride, self.padding = stride, padding
@@ -109,7 +110,7 @@ class Convolution(eqx.Module):
         """Apply to one picture."""
         w = self.weight - jnp.mean(self.weight, axis=(0, 1, 2), keepdims=True)
         inputs = w.shape[0] * w.shape[1] * w.shape[2]
-        w = w * (self.gain * jax.lax.rsqrt(inputs * jnp.mean(w * w, axis=(0, 1, 2)) + 1e-6))
+        w = w * (self.gain * jax.lax.rsqrt(inputs * jnp.mean(w * w, axis=(0, 1, 2)) + 1e-8))
         padding = "SAME" if self.padding is None else [(self.padding, self.padding)] * 2
         out = jax.lax.conv_general_dilated(
             jnp.asarray(x)[None],

@@ -20,7 +20,7 @@ from drivetrain.camera.sets import pillow
 from drivetrain.perception.appearing import Looks
 from drivetrain.perception.labelled import Labelled
 from drivetrain.perception.losses import Weighing, Wrong, loss
-from drivetrain.perception.network import Architecture, Network, Small
+from drivetrain.perception.network import Network, Paper, Small
 from drivetrain.perception.pixels import read_pixels
 from drivetrain.perception.targets import Targets, targets_of
 from drivetrain.perception.warping import Warping, drawn
@@ -34,12 +34,12 @@ AHEAD = 4
 class Training:
     """How a network is trained."""
 
-    architecture: Architecture = Small()
-    steps: int = 5000  # of the optimiser
+    architecture: Small | Paper = Small()
+    steps: int = 3600  # of the optimiser
     batch: int = 8  # pictures
     rate: float = 1.5e-3  # of Adam, after `warm` steps; it falls to nothing as half a cosine
     warm: int = 200
-    decay: float = 0.02  # of weights, a step, times the rate
+    decay: float = 0.01  # of weights, a step, times the rate
     clip: float = 10.0  # norm of the gradient at most
     mean: float = 0.998  # of the moving mean of the weights, a step
     seed: int = 0

@@ -68,10 +68,10 @@ class Watched:
     """What one drive by pictures showed at each step [t]."""
 
     exposure: Exposure  # [t, n]
-    agent: Int[Array, "*e t n"]
+    agent: Int[Array, "*t n"]
     report: Report  # [t, m]
     lines: tuple[Array, Array]  # [t, 2, k]: places, and where there are any
-    mask: Bool[Array, "*e t"]
+    mask: Bool[Array, "*t"]
 
 
 def eyes(look: Look, network: Network | None, out: Path, progress: Progress) -> Path:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drivetrain.bench.camera import Shot, camera_line, crossing, measure_cameras
+from drivetrain.bench.camera import NETWORK, Shot, camera_line, crossing, measure_cameras
 
 
 def test_every_shot_is_a_row():
@@ -13,6 +13,11 @@ def test_every_shot_is_a_row():
     for row in rows:
         assert row.rate == row.batch * 1e3 / row.milliseconds and row.floor > 0.0
         assert "16×8" in camera_line(row)
+
+
+def test_the_network_is_a_row():
+    (row,) = measure_cameras(0.0, (Shot(64, 40, 2, NETWORK),))
+    assert (row.size, row.part, row.batch) == ("64×40", "network", 2) and row.rate > 0.0
 
 
 def test_the_scene_is_full():

@@ -188,6 +188,21 @@ def test_lines_of_a_rendered_set_lie_on_the_ground_as_its_camera_stands(a_set):
             assert (np.diff(line.points[:, 2]) > 0.0).all()
 
 
+def test_borders_of_both_directions_are_one_line(tmp_path):
+    """One that goes out and comes back is cut where it turns, and what another covers stands once."""
+    out = [[31.5 + 100.0 / depth, 19.5 + 75.0 / depth, float(depth)] for depth in range(4, 20, 2)]
+    back = [[column, row, depth] for column, row, depth in out[-2:1:-1]]
+    aside = [[31.5 - 150.0 / depth, 19.5 + 75.0 / depth, float(depth)] for depth in range(6, 20, 2)]
+    lanes = [
+        {"role": "ego_right", "points": out + back, "visible": [True] * len(out + back)},
+        {"role": "ego_left", "points": aside, "visible": [True] * len(aside)},
+    ]
+    (one,) = read(tmp_path, "rendered", RENDERED | {"lanes": lanes})
+    assert sorted(line.role for line in one.lines) == ["ego_left", "ego_right"]
+    (right,) = (line for line in one.lines if line.role == "ego_right")
+    assert right.points.tolist() == out
+
+
 def test_drawn(tmp_path):
     (one,) = read(tmp_path, "drawn")
     assert [thing.box for thing in one.things] == [(-0.5, 9.5, 19.5, 29.5), (39.5, 9.5, 63.5, 39.5)]

@@ -257,6 +257,17 @@ def test_metres_are_those_of_the_ground():
     assert match_lines(untold, Found(), Judging(), "metres", False) is None
 
 
+def test_what_is_found_beyond_the_farthest_counts_neither_way():
+    camera = of_field(1280, 720, 60.0)
+    judging = Judging(farthest=14.0)
+    far = LEFT.points[LEFT.points[:, 2] > 17.0]
+    assert len(far) > 1
+    beyond = dataclasses.replace(LEFT, points=far + [300.0, 0.0, 0.0], visible=np.ones(len(far), bool))
+    picture = labelled(lines=(LEFT,), camera=camera)
+    assert tally(match_lines(picture, found_lines(LEFT, beyond), judging, "metres", False)) == (1, 0, 0)
+    assert tally(match_lines(picture, found_lines(LEFT, beyond), Judging(), "metres", False)) == (1, 1, 0)
+
+
 def _turn(camera):
     """How far LEFT runs off the optical axis on the ground."""
     right = (LEFT.points[:, 0] - camera.cx) / camera.fx * LEFT.points[:, 2]
