@@ -9,11 +9,12 @@
 Random keys: `start` splits its key in two: the draw of the first episode, and the carry's key. Each step of `rollout`
 splits the carry's key in three: one for the policy (split again per agent, and there in two: the forward pass and the
 sample), one for the draw of the next episode, one that is carried on. What an episode is drawn with, folded with 1, is
-the key of where its agents begin. `drive` gives its driver one key a step; where agents begin has the key folded with
-steps.
+the key of where its agents begin; folded with 2, a guide's. `drive` gives its driver one key a step; where agents begin
+has the key folded with steps.
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TypeVar
 
 import equinox as eqx
@@ -44,6 +45,8 @@ from drivetrain.types import (
 )
 
 T = TypeVar("T")
+Guide = Callable[[State, Sample, Key], Sample]
+"""Of a state and what the policy sampled for each agent of it, [C]: what is done. The key is consumed."""
 
 
 @record
@@ -161,6 +164,7 @@ def rollout(
     episodes: Int[Array, "E"] | None,
     others: Others | None = None,
     version: Int[Array, ""] | int = 0,
+    guide: Guide | None = None,
 ) -> tuple[Carry, Segment, Figures]:
     """Drive a scene for `steps` steps by samples of the policy: what happened, and its sums.
 
@@ -171,6 +175,8 @@ def rollout(
     With `others`, the last agents are driven by another policy, for good: also those that take their places.
     Transitions hold what an agent's driver sampled; those of agents that the learner does not drive are masked. A scene
     is over where the learner's have ended.
+
+    A `guide` may put its own samples in the place of the policy's, whose log-probabilities stand nevertheless.
     """
     agents = carry.fresh.shape[0]
     mine = True if others is None else jnp.arange(agents) < agents - others.agents
@@ -182,6 +188,8 @@ def rollout(
         keys = jax.random.split(policy_key, state.alive.shape[0])
         observation = env.observe(bank, state)
         sample, log_prob, value, memory = _sample_all(policy, others, observation, carry.memory, keys)
+        if guide is not None:
+            sample = guide(state, sample, jax.random.fold_in(episode_key, 2))
         after, events = env.step(bank, state, jax.vmap(env.dynamics.decode)(sample))
         terminated, truncated = env.endings(bank, after, events)
         reached = Reached(after, memory)
@@ -212,14 +220,8 @@ def rollout(
 
     first = Reached(carry.state, carry.memory)
     (after, final), (transitions, figures, records) = jax.lax.scan(step, (carry, first), None, length=steps)
-    segment = Segment(
-        steps=transitions,
-        memory=carry.memory,
-        final=final,
-        id=jax.random.key_data(carry.key),
-        version=jnp.asarray(version, jnp.int32),
-        record=records,
-    )
+    version = jnp.asarray(version, jnp.int32)
+    segment = Segment(transitions, carry.memory, final, jax.random.key_data(carry.key), version, records)
     return after, segment, jax.tree.map(lambda rows: jnp.sum(rows, axis=0), figures)
 
 

@@ -12,8 +12,10 @@ from drivetrain.progress import progress
 from drivetrain.recipes.paper import paper
 from drivetrain.recipes.quickstart import quickstart, quickstart_gpu
 from drivetrain.runs.learning import datasets
+from drivetrain.runs.perceiving import restored
 from drivetrain.runs.run import Data
 from drivetrain.studies.cross_play import Across, cross_play
+from drivetrain.studies.eyes import Look, eyes
 from drivetrain.studies.heads.plan import Budget as HeadsBudget
 from drivetrain.studies.heads.plan import Plan as HeadsPlan
 from drivetrain.studies.heads.running import heads
@@ -36,7 +38,7 @@ RECIPES = {"quickstart": quickstart, "quickstart-gpu": quickstart_gpu, "paper": 
 def run(words: list[str]) -> None:
     """Run a study, or go on with one."""
     commands = {"learning-rules": compare_rules, "heads": compare_heads, "cross-play": play_across}
-    commands |= {"staleness": learn_stale, "scaling": scale}
+    commands |= {"staleness": learn_stale, "scaling": scale, "eyes": see}
     tyro.extras.subcommand_cli_from_dict(commands, prog="drivetrain study", args=words)
 
 
@@ -180,6 +182,30 @@ def scale(
     budget = ScalingBudget(steps, cloning, scenes, rate, seeds, judgements)
     plan = ScalingPlan(_own(data), base, models, hours, budget, ablation)
     print(f"study: {scaling(plan, Path(out), progress)}")
+
+
+def see(
+    run: Annotated[str, tyro.conf.Positional],
+    detector: str | None = None,
+    teacher: str | None = None,
+    out: str = "studies/eyes",
+    drives: int = 36,
+    watched: int = 16,
+    seed: int = 0,
+) -> None:
+    """A driver by camera on drawn pictures, beside a model of the detector's errors that is fitted to it.
+
+    Args:
+        run: folder of a run of camera-driver
+        detector: folder of a run of `drivetrain perception train`; without one, the labels of pictures stand for it
+        teacher: the privileged run that it is held against; by default its teacher
+        out: folder of results.json and errors.json
+        drives: of the test part, spread evenly
+        watched: drives of the validation part, half of which fit the model
+        seed: of the bootstrap, and of how pictures look
+    """
+    network = None if detector is None else restored(Path(detector))
+    print(f"study: {eyes(Look(run, teacher or '', drives, watched, seed), network, Path(out), progress)}")
 
 
 def _own(data: str | None) -> Data:

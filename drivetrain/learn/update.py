@@ -20,6 +20,7 @@ from drivetrain.learn.threshold import Sieve, Threshold
 from drivetrain.policy.anchored import Anchored
 from drivetrain.policy.base import Policy
 from drivetrain.policy.separate import Pair
+from drivetrain.policy.taught import Taught
 from drivetrain.sim.bank import Bank
 from drivetrain.types import Array, InputError, Key, State, component, replace
 
@@ -69,8 +70,10 @@ class Optimiser:
 
 
 def _is_matrix(tree: Any) -> Any:
-    """Decay pulls at weights, not at biases and scales, nor at an anchor."""
+    """Decay pulls at weights, not at biases and scales, nor at an anchor or a teacher."""
     pulled = jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
+    if isinstance(tree, Taught):
+        return Taught(pulled.policy, jax.tree.map(lambda _: False, tree.teacher))
     if isinstance(tree, Anchored):
         return Anchored(pulled.policy, jax.tree.map(lambda _: False, tree.anchor))
     return pulled
@@ -78,6 +81,8 @@ def _is_matrix(tree: Any) -> Any:
 
 def _of_actor(tree: Any) -> Any:
     """True for the actor's leaves, False for the critic's."""
+    if isinstance(tree, Taught):
+        return Taught(_of_actor(tree.policy), jax.tree.map(lambda _: True, tree.teacher))
     if isinstance(tree, Anchored):
         return Anchored(_of_actor(tree.policy), jax.tree.map(lambda _: True, tree.anchor))
     if not isinstance(tree, Pair):

@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Float
 
 from drivetrain.policy.base import Distribution, Memory, Policy, Sample
+from drivetrain.policy.taught import Taught
 from drivetrain.sim.dynamics.base import Dynamics
 from drivetrain.types import Array, Key, Observation, record
 
@@ -78,5 +79,5 @@ class Anchored(Policy):
 
 
 def acting(policy: Policy) -> Policy:
-    """What drives: the policy itself, without its anchor where it has one."""
-    return policy.policy if isinstance(policy, Anchored) else policy
+    """What drives: the policy itself, without its anchor or its teacher where it has one."""
+    return policy.policy if isinstance(policy, Anchored | Taught) else policy

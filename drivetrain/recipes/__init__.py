@@ -1,6 +1,7 @@
 """An experiment is one function that returns a run's whole configuration: a tree of components."""
 
 from drivetrain.recipes.apg import quickstart_apg
+from drivetrain.recipes.camera import camera_driver
 from drivetrain.recipes.loop import quickstart_loop
 from drivetrain.recipes.paper import paper_2_5m, paper_25m, paper_750k
 from drivetrain.recipes.quickstart import quickstart, quickstart_gpu
@@ -11,6 +12,7 @@ RECIPES = {
     "quickstart-gpu": quickstart_gpu,
     "quickstart-loop": quickstart_loop,
     "quickstart-apg": quickstart_apg,
+    "camera-driver": camera_driver,
     "self-play": self_play,
     "self-play-anchored": self_play_anchored,
     "self-play-styles": self_play_styles,

@@ -14,6 +14,7 @@ from drivetrain.runs.criteria import Judge, Validation
 from drivetrain.runs.run import Data, Run, Stage, env_of, on_recordings
 from drivetrain.runs.site import Site
 from drivetrain.runs.stage import OpenSource, run_stage
+from drivetrain.runs.teaching import beside_teacher
 
 
 def datasets(run: Run) -> tuple[Data, ...]:
@@ -31,7 +32,7 @@ def run_stages(run: Run, site: Site) -> dict[str, Policy]:
         own_key, env, validation = jax.random.fold_in(key, number), env_of(run, stage), validation_of(run, stage)
         if _in_worlds(run, stage) not in opened:
             opened[_in_worlds(run, stage)] = sources_of(run, stage)
-        sources = opened[_in_worlds(run, stage)]
+        sources, policy = opened[_in_worlds(run, stage)], beside_teacher(stage, policy)
         policy, lines = run_stage(stage, env, policy, own_key, site, lines, sources, validation)
         best[stage.name] = policy
     return best
