@@ -43,7 +43,7 @@ class Blocks:
     """What rays are tested against, a row a thing; the last row is none. Numbers by `_Column` [N + 1, columns]."""
 
     numbers: Float[Array, "N c"]
-    words: UInt[Array, "N 2"]  # of each part: material 4 · red 5 · green 6 · blue 5
+    words: UInt[Array, "N 2"]  # of each part: material 5 · red 5 · green 6 · blue 5
 
 
 @record
@@ -126,17 +126,17 @@ def _word(material: Array, tint: Float[Array, "N 3"]) -> UInt[Array, "N"]:
         jnp.round(jnp.clip(tint[:, channel], 0.0, 1.0) * top).astype(jnp.uint32)
         for channel, top in enumerate((31.0, 63.0, 31.0))
     )
-    return material.astype(jnp.uint32) | red << 4 | green << 9 | blue << 15
+    return material.astype(jnp.uint32) | red << 5 | green << 10 | blue << 16
 
 
 def material_of(word: UInt[Array, "*n"]) -> Int[Array, "*n"]:
     """`Material` of what was met."""
-    return (word & 15).astype(jnp.int32)
+    return (word & 31).astype(jnp.int32)
 
 
 def tint_of(word: UInt[Array, "*n"]) -> tuple[Array, Array, Array]:
     """Its colour."""
-    red, green, blue = (word >> 4) & 31, (word >> 9) & 63, (word >> 15) & 31
+    red, green, blue = (word >> 5) & 31, (word >> 10) & 63, (word >> 16) & 31
 
     def share(bits: Array, top: float) -> Array:
         return bits.astype(jnp.int32).astype(jnp.float32) * (1.0 / top)

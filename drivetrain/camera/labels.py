@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float, Int
 
 from drivetrain.camera.casting import FARTHEST, NOTHING, depth_of, filled
 from drivetrain.camera.ground import Ground
+from drivetrain.camera.kinds import Kind
 from drivetrain.camera.markings import Paint
 from drivetrain.camera.pinhole import NEAREST, Camera, project, to_camera
 from drivetrain.camera.render import Renderer, View, first_met, ground_depth, rays_of, turned
-from drivetrain.camera.shapes import AGENT
+from drivetrain.camera.shapes import AGENT, STREWN_THING
 from drivetrain.camera.tiles import tiled_slopes
 from drivetrain.types import AgentKind, Array, record
 
@@ -32,9 +33,9 @@ class Boxes:
     depth: Float[Array, "N"]  # m, of the nearest of it that is visible
     visible: Float[Array, "N"]  # share that is not hidden, of what is within the picture
     truncated: Bool[Array, "N"]  # whether the picture's border cuts its box
-    kind: Int[Array, "N"]  # AgentKind; 0: no road user
+    kind: Int[Array, "N"]  # AgentKind, or STREWN_THING − AGENT + Kind; 0: neither a road user nor strewn
     agent: Int[Array, "N"]  # column of `State.agents`; −1: none
-    shown: Bool[Array, "N"]  # road users of which something is visible
+    shown: Bool[Array, "N"]  # road users and strewn things of which something is visible
 
 
 @record
@@ -151,7 +152,7 @@ def told(boxes: Boxes, lines: LaneLines, camera: Camera, least: float = 0.1) -> 
         {
             "box": _rounded(np.asarray(boxes.box)[row]),
             "whole": _rounded(np.clip(np.asarray(boxes.whole)[row], -4.0 * camera.width, 5.0 * camera.width)),
-            "kind": AgentKind(int(boxes.kind[row])).name.lower(),
+            "kind": name_of(int(boxes.kind[row])),
             "depth": round(float(boxes.depth[row]), 2),
             "visible": round(float(boxes.visible[row]), 3),
             "truncated": bool(boxes.truncated[row]),
@@ -160,6 +161,12 @@ def told(boxes: Boxes, lines: LaneLines, camera: Camera, least: float = 0.1) -> 
         for row in rows.tolist()
     ]
     return Told(users, _lanes(lines))
+
+
+def name_of(kind: int) -> str:
+    """The name of a kind of `Boxes`."""
+    strewn = kind - (STREWN_THING - AGENT)
+    return (AgentKind(kind) if strewn < 0 else Kind(strewn)).name.lower()
 
 
 def _lanes(lines: LaneLines) -> list[dict[str, Any]]:

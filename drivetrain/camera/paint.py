@@ -1,13 +1,12 @@
 """How parts of things are painted: glass, wheels, lamps, windows, leaves; by material, face and place on the part."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from drivetrain.camera.appearance import Appearance
 from drivetrain.camera.casting import Face, Met, material_of, tint_of
-from drivetrain.camera.hashing import mixed, share
 from drivetrain.camera.shapes import Material
+from drivetrain.camera.strewn_paint import mottled, strewn_tint
 from drivetrain.camera.surface import Colour
 from drivetrain.types import Array
 
@@ -17,9 +16,10 @@ ROLLING = (Material.BODY, Material.CARGO, Material.COACH, Material.CAB)
 """What has wheels on its sides."""
 
 
-def thing_seen(met: Met, up: Float[Array, "*n"], look: Appearance) -> Colour:
-    """The colour of what is met, lit; `up` is the height above the road, m."""
+def thing_seen(met: Met, up: Float[Array, "*n"], look: Appearance, strewn: bool = False) -> Colour:
+    """The colour of what is met, lit; `up` is the height above the road, m. `strewn`: it may be something strewn."""
     material, tint = material_of(met.word), tint_of(met.word)
+    tint = strewn_tint(met, material, tint, up) if strewn else tint
     side, rear, front = met.face == Face.SIDE, met.face == Face.REAR, met.face == Face.FRONT
     top = met.face == Face.TOP
     aside, level = jnp.abs(met.aside) / met.wide, up / met.high
@@ -39,8 +39,7 @@ def thing_seen(met: Met, up: Float[Array, "*n"], look: Appearance) -> Colour:
     pale = pale | (rear & made(Material.BODY) & (aside < 0.27) & (jnp.abs(level - 0.32) < 0.05))
     lit = _lamp(met, made, up, level, tint)
     legs = made(Material.CLOTH) & (level < 0.46)
-    mottled = _mottled(met, up)
-    tone = jnp.where(made(Material.LEAVES), mottled, jnp.where(legs, 0.45, 1.0))
+    tone = jnp.where(made(Material.LEAVES), mottled(met, up), jnp.where(legs, 0.45, 1.0))
     steel, skin = made(Material.STEEL) | _hub(met, made, up), made(Material.HEAD)
     hair = skin & (level > 0.955)
     light = (1.0 - look.sunlight) * jnp.where(top, 1.0, 0.72) + look.sunlight * (0.25 + 1.1 * met.light)
@@ -119,10 +118,3 @@ def _lamp(met: Met, made, up: Array, level: Array, tint: Colour) -> Array:
     square = met.aside**2 + ((place - centre) * (1.0 - head) * met.high) ** 2
     on = made(Material.LAMPS) & (met.face == Face.FRONT) & (square < 0.12**2)
     return on
-
-
-def _mottled(met: Met, up: Array) -> Array:
-    """Light and dark of leaves, in lumps of a quarter of a metre."""
-    lumps = [jnp.floor(each * 4.0).astype(jnp.int32) for each in (met.along, met.aside, up)]
-    word = (lumps[0] * 73856093) ^ (lumps[1] * 19349663) ^ (lumps[2] * 83492791)
-    return 0.6 + 0.8 * share(mixed(jax.lax.bitcast_convert_type(word, jnp.uint32)))

@@ -31,7 +31,7 @@ from drivetrain.camera.ground import Ground
 from drivetrain.camera.lens import developed, packed
 from drivetrain.camera.paint import thing_seen
 from drivetrain.camera.pinhole import Camera, Eye, finer, mounted, on_map
-from drivetrain.camera.shapes import AGENT, Thing
+from drivetrain.camera.shapes import AGENT, STREWN_THING, Thing
 from drivetrain.camera.sky import sky_seen
 from drivetrain.camera.surface import (
     Colour,
@@ -63,6 +63,7 @@ class Renderer:
     users: int = 32  # road users drawn at most, the nearest
     beside: int = 16  # buildings, trees, lights and signs, the nearest
     oversampling: int = 1  # rays along each side of a pixel
+    strewn: bool = False  # whether moments hold strewn things
 
 
 @record
@@ -82,7 +83,7 @@ class Labels:
 
     depth: Float[Array, "H W"]  # m along the optical axis; `FARTHEST`: sky
     agent: Int[Array, "H W"]  # column of `State.agents`; −1: none
-    thing: Int[Array, "H W"]  # Thing, or AGENT + AgentKind
+    thing: Int[Array, "H W"]  # Thing, AGENT + AgentKind, or STREWN_THING + Kind
     paint: Int[Array, "H W"]  # Paint of the line within `NEAR_LINE` of the pixel's ground, 0: none, or hidden
 
 
@@ -237,6 +238,7 @@ def _words(
 ) -> UInt[Array, "H W"]:
     """The packed colour of every ray."""
     camera, eye = rays_of(renderer)[0], view.eye
+    is_strewn = jnp.concatenate([view.things.thing >= STREWN_THING, jnp.zeros(1, bool)])
 
     def of_band(right: Array, below: Array, touching: Array, first: Array) -> Array:
         ray, touching = turned(eye, right, below), touching.T
@@ -253,10 +255,15 @@ def _words(
         def sky() -> Array:
             return packed(sky_seen(ahead, rise, look)[0], look)
 
-        def things() -> Array:
+        def painted(strewn: bool) -> Array:
             met = depth_of(first)
-            near = thing_seen(met_at(view.blocks, touching, ray, first), eye.place[2] + met * ray[2], look)
+            near = thing_seen(met_at(view.blocks, touching, ray, first), eye.place[2] + met * ray[2], look, strewn)
             return packed(hazed(near, met, look), look)
+
+        def things() -> Array:
+            if not renderer.strewn:
+                return painted(False)
+            return _if_any(is_strewn[touching], partial(painted, True), partial(painted, False))
 
         nothing = partial(jnp.zeros, right.shape, jnp.uint32)
         on_ground, on_thing = depth < FARTHEST, depth_of(first) < depth

@@ -31,6 +31,7 @@ from drivetrain.camera.labels import Boxes, LaneLines, boxes_of, lines_of, told
 from drivetrain.camera.peopling import people
 from drivetrain.camera.pinhole import Mount, of_field
 from drivetrain.camera.render import Labels, Renderer, labelled, view_from
+from drivetrain.camera.strewing import strew
 from drivetrain.camera.things import Moment
 from drivetrain.camera.tiles import Tiling
 from drivetrain.data.store.loading import entries_of
@@ -65,11 +66,14 @@ class Plan:
     dense: bool = False  # also depth, road users and kinds of every pixel, an .npz a picture
     look: Randomisation = Randomisation()
     laying: Laying = Laying()
+    strewn: int = 0  # things of every kind put on and beside the road before the camera, at most
 
     def renderer(self) -> Renderer:
         """How its pictures are made."""
         camera = of_field(self.width, self.height, self.degrees, self.mount)
-        return Renderer(camera, Tiling(things=TOGETHER), self.users, oversampling=self.oversampling)
+        return Renderer(
+            camera, Tiling(things=TOGETHER), self.users, oversampling=self.oversampling, strewn=self.strewn > 0
+        )
 
 
 def pillow() -> ModuleType:
@@ -123,6 +127,8 @@ def _check(plan: Plan) -> None:
     ):
         if getattr(plan, name) < least:
             raise InputError(f"render: {name}: {getattr(plan, name)} (at least {least})")
+    if not 0 <= plan.strewn <= 96:
+        raise InputError(f"render: strewn: {plan.strewn} (0 to 96)")
     if plan.users > 128 or plan.oversampling > 4 or plan.width * plan.height > 1 << 24:
         raise InputError("render: at most 128 users, an oversampling of 4 and 16 million pixels (give smaller numbers)")
     if not 1.0 <= plan.degrees <= 150.0:
@@ -149,6 +155,8 @@ def _begin(out: Path, folder: Path, manifest: Manifest, plan: Plan) -> None:
             known = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{file}: not JSON: {error} (delete {out} to start over)") from None
+        if isinstance(known, dict) and isinstance(known.get("plan"), dict):
+            known["plan"] = {"strewn": 0} | known["plan"]  # sets from before it could be asked for
         differing = [key for key in written if not isinstance(known, dict) or known.get(key) != written[key]]
         if differing:
             raise InputError(
@@ -165,6 +173,9 @@ def _one(place: Path, picture: int, plan: Plan, scenario: Scenario, name: str, i
     """Draw a picture and write it; what its shard says of it."""
     random = np.random.default_rng((plan.seed, picture))
     moment, own, step = _moment(scenario, random, plan)
+    if plan.strewn:
+        # By numbers of their own: what else a picture shows stays what it is without them.
+        moment = strew(scenario.map, moment, int(own), np.random.default_rng((plan.seed, picture, 1)), plan.strewn)
     renderer = plan.renderer()
     drawn, labels, boxes, lines, look = _drawn(
         renderer, plan.look, _ground(scenario, plan.laying), moment, own, jax.random.key(int(random.integers(2**31)))

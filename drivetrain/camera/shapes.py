@@ -27,6 +27,8 @@ class Thing(enum.IntEnum):
 
 AGENT = 8
 """A pixel of an agent says `AGENT` + its `AgentKind`."""
+STREWN_THING = 16
+"""A pixel of a strewn thing says `STREWN_THING` + its `Kind`."""
 
 
 class Material(enum.IntEnum):
@@ -44,7 +46,20 @@ class Material(enum.IntEnum):
     LAMPS = 9
     STEEL = 10
     CAB = 11  # of a truck
-    PLATE = 12  # of a sign
+    PLATE = 12  # of a sign, and of whatever is of one colour
+    # What is strewn (`strewing.py`): from here on.
+    STRIPES = 13  # bands around, of the thing's colour and white
+    BOARD = 14  # slanting stripes
+    RUBBER = 15  # a tyre
+    HIDE = 16  # of an animal on four legs
+    RUNGS = 17  # of a ladder that lies
+    CARTON = 18  # with tape
+    CHAIR = 19  # with two large wheels
+    RIDER = 20  # clothes with a head above
+    WOOD = 21
+    RUBBLE = 22
+    WHEELS = 23  # of a bicycle or motorcycle
+    FACE = 24  # of a sign
 
 
 class Shape(enum.IntEnum):
@@ -66,6 +81,30 @@ class Shape(enum.IntEnum):
     LIGHT = 13
     HUNG_LIGHT = 14
     SIGN = 15
+    TRAILER = 16
+    WHEELCHAIR = 17
+    STROLLER = 18
+    DOG = 19
+    DEER = 20
+    COW = 21
+    CONE = 22
+    BARREL = 23
+    BARRIER = 24
+    BOARD = 25
+    BOLLARD = 26
+    HYDRANT = 27
+    BIN = 28
+    BOX = 29
+    SUITCASE = 30
+    TYRE = 31
+    LADDER = 32
+    PLANK = 33
+    TRUNK = 34
+    DEBRIS = 35
+    SCOOTER = 36
+    CYCLIST = 37
+    MOTORCYCLIST = 38
+    ROAD_SIGN = 39
 
 
 class Part(enum.IntEnum):
@@ -82,6 +121,38 @@ class Part(enum.IntEnum):
 
 
 NOTHING = (0.0, 0.0, 0.0, 2.0, 1.0, 0.0, 0.0, Material.STEEL)
+STREWN_PARTS = [
+    [(0.72, 1.0, 1.0, 0.12, 1.0, 0.02, 0.0, Material.CARGO), (1.0, -0.7, 0.07, 0.16, 0.26, 0.0, 0.0, Material.STEEL)],
+    [(0.8, 0.7, 1.0, 0.0, 0.5, 0.0, 0.05, Material.CHAIR), (0.3, 0.55, 0.7, 0.40, 1.0, 0.1, -0.05, Material.RIDER)],
+    [(0.7, 0.8, 0.8, 0.0, 0.45, 0.1, 0.1, Material.FRAME), (0.75, 0.6, 1.0, 0.42, 0.95, 0.5, -0.1, Material.CLOTH)],
+    [(0.62, 0.95, 0.8, 0.0, 0.78, 0.0, 0.05, Material.HIDE), (1.0, -0.42, 0.6, 0.62, 1.0, 0.1, 0.0, Material.HIDE)],
+    [(0.55, 0.95, 0.9, 0.0, 0.66, 0.0, 0.06, Material.HIDE), (0.70, -0.35, 0.4, 0.56, 1.0, -0.30, 0.30, Material.HIDE)],
+    [(0.68, 1.0, 1.0, 0.0, 0.95, 0.02, 0.04, Material.HIDE), (1.0, -0.58, 0.5, 0.55, 1.0, 0.0, 0.0, Material.HIDE)],
+    [
+        (1.0, 1.0, 1.0, 0.0, 0.07, 0.05, 0.05, Material.STRIPES),
+        (0.66, 0.66, 0.5, 0.07, 1.0, 0.5, 0.5, Material.STRIPES),
+    ],
+    [(1.0, 1.0, 1.0, 0.0, 0.12, 0.0, 0.0, Material.RUBBER), (0.85, 0.85, 0.85, 0.1, 1.0, 0.1, 0.1, Material.STRIPES)],
+    [(1.0, 1.0, 1.0, 0.0, 0.35, 0.35, 0.35, Material.PLATE), (0.62, 0.62, 1.0, 0.3, 1.0, 0.25, 0.25, Material.PLATE)],
+    [(1.0, 1.0, 0.85, 0.0, 0.55, 0.85, 0.85, Material.RUNGS), (0.2, 0.2, 1.0, 0.5, 1.0, 0.0, 0.0, Material.BOARD)],
+    [(1.0, 1.0, 1.0, 0.0, 1.0, 0.1, 0.1, Material.STRIPES), NOTHING],
+    [(0.6, 0.6, 0.6, 0.0, 1.0, 0.15, 0.15, Material.PLATE), (1.0, 1.0, 0.8, 0.5, 0.76, 0.0, 0.0, Material.PLATE)],
+    [(0.8, 0.8, 0.85, 0.0, 0.9, -0.12, -0.05, Material.PLATE), (1.0, 0.9, 1.0, 0.88, 1.0, 0.15, 0.0, Material.PLATE)],
+    [(1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, Material.CARTON), NOTHING],
+    [(1.0, 1.0, 1.0, 0.0, 0.72, 0.0, 0.0, Material.PLATE), (0.2, 0.2, 0.45, 0.72, 1.0, 0.0, 0.0, Material.STEEL)],
+    [(0.5, 0.5, 1.0, 0.0, 0.5, -0.5, -0.5, Material.RUBBER), (1.0, 1.0, 1.0, 0.5, 1.0, 0.5, 0.5, Material.RUBBER)],
+    [(1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, Material.RUNGS), NOTHING],
+    [(1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, Material.WOOD), NOTHING],
+    [(1.0, 1.0, 0.8, 0.0, 0.7, 0.05, 0.02, Material.WOOD), (0.1, 0.2, 1.0, 0.3, 1.0, -0.2, 0.25, Material.WOOD)],
+    [(1.0, 1.0, 1.0, 0.0, 0.5, 0.4, 0.3, Material.RUBBLE), (0.5, 0.4, 0.6, 0.3, 1.0, 0.4, 0.3, Material.RUBBLE)],
+    [(1.0, 1.0, 0.25, 0.04, 0.16, 0.0, 0.1, Material.STEEL), (0.9, -0.72, 0.9, 0.16, 1.0, 0.16, -0.16, Material.RUNGS)],
+    [(1.0, 1.0, 0.14, 0.0, 0.48, 0.1, 0.1, Material.WHEELS), (0.3, 0.3, 0.62, 0.36, 1.0, 0.0, -0.15, Material.RIDER)],
+    [(1.0, 1.0, 0.36, 0.0, 0.56, 0.1, 0.1, Material.WHEELS), (0.2, 0.38, 0.7, 0.40, 1.0, 0.05, -0.15, Material.RIDER)],
+    [(0.5, 0.5, 0.09, 0.0, 0.72, 0.0, 0.0, Material.STEEL), (1.0, 1.0, 1.0, 0.70, 1.0, 0.0, 0.0, Material.FACE)],
+]
+"""Shapes from `Shape.TRAILER` on: of things that no recording tells of. What lies or stands across has its narrow side
+ahead.
+"""
 PARTS = np.array(
     [
         [
@@ -127,6 +198,7 @@ PARTS = np.array(
         [(0.3, 0.3, 0.3, 0.0, 0.76, 0.0, 0.0, Material.STEEL), (1.0, 1.0, 1.0, 0.74, 1.0, 0.0, 0.0, Material.LAMPS)],
         [NOTHING, (1.0, 1.0, 1.0, 0.80, 1.0, 0.0, 0.0, Material.LAMPS)],
         [(0.5, 0.5, 0.09, 0.0, 0.76, 0.0, 0.0, Material.STEEL), (1.0, 1.0, 1.0, 0.70, 1.0, 0.0, 0.0, Material.PLATE)],
+        *STREWN_PARTS,
     ],
     np.float32,
 )
@@ -135,7 +207,7 @@ PARTS = np.array(
 HEIGHTS = np.array(
     [1.46, 1.50, 1.75, 2.05, 1.85, 3.60, 3.10, 1.65, 1.75, 1.74, 1.40, 6.0, 6.0, 3.9, 5.6, 2.6], np.float32
 )
-"""Of each shape, m: no recording tells how high things are."""
+"""Of each shape before `Shape.TRAILER`, m: no recording tells how high things are."""
 
 CARS = np.array([Shape.SEDAN, Shape.HATCHBACK, Shape.SUV, Shape.SEDAN, Shape.SUV, Shape.VAN, Shape.PICKUP, Shape.SEDAN])
 """Cars as often as their shapes stand here."""

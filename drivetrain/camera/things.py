@@ -9,7 +9,7 @@ from drivetrain.camera.beside import Beside, Post
 from drivetrain.camera.ground import Ground
 from drivetrain.camera.hashing import mixed, share
 from drivetrain.camera.pinhole import Eye
-from drivetrain.camera.shapes import AGENT, CARS, HEIGHTS, OF_KIND, Shape, Thing
+from drivetrain.camera.shapes import AGENT, CARS, HEIGHTS, OF_KIND, STREWN_THING, Shape, Thing
 from drivetrain.types import AgentKind, Agents, Array, Bodies, ControlKind, LightState, record, replace
 
 LEVEL = 2.5
@@ -58,12 +58,25 @@ LAMP = np.array(
 
 
 @record
+class Strewn:
+    """Things on and beside a road that are no road users of a recording, N of them (`strewing.py`)."""
+
+    place: Float[Array, "N 2"]  # centre, map frame, m
+    heading: Float[Array, "N 2"]  # (cos, sin)
+    size: Float[Array, "N 3"]  # length, width, height, m
+    shape: Int[Array, "N"]  # Shape
+    tint: Float[Array, "N 3"]
+    kind: Int[Array, "N"]  # Kind; −1: none
+
+
+@record
 class Moment:
     """What of a State can be seen."""
 
     agents: Agents  # [A]
     bodies: Bodies  # [A]
     lights: Int[Array, "S"]  # LightState
+    strewn: Strewn | None = None
 
 
 @record
@@ -75,7 +88,7 @@ class Things:
     size: Float[Array, "N 3"]  # length, width, height, m
     shape: Int[Array, "N"]  # Shape
     tint: Float[Array, "N 3"]
-    thing: Int[Array, "N"]  # Thing, or AGENT + AgentKind
+    thing: Int[Array, "N"]  # Thing, AGENT + AgentKind, or STREWN_THING + Kind
     agent: Int[Array, "N"]  # column of `State.agents`; −1: none
     valid: Bool[Array, "N"]
 
@@ -83,12 +96,16 @@ class Things:
 def things_seen(
     moment: Moment, own: Int[Array, ""], eye: Eye, ground: Ground, seed: UInt[Array, ""], most: tuple[int, int]
 ) -> Things:
-    """The nearest road users and the nearest of what stands beside the road, at most so many of each, in front.
+    """The nearest road users and the nearest of what stands beside the road, at most so many of each, in front; and all
+    that is strewn.
 
     `own` is the column of the agent that carries the camera: it does not see itself.
     """
     users, beside = _users(moment, own, seed), _beside(ground, moment, seed)
-    return by_distance(joined(nearest(users, eye, most[0]), nearest(beside, eye, most[1])), eye)
+    things = joined(nearest(users, eye, most[0]), nearest(beside, eye, most[1]))
+    if moment.strewn is not None:
+        things = joined(things, _strewn(moment.strewn))
+    return by_distance(things, eye)
 
 
 def away(things: Things, eye: Eye) -> Float[Array, "N"]:
@@ -144,6 +161,19 @@ def _users(moment: Moment, own: Int[Array, ""], seed: UInt[Array, ""]) -> Things
         thing=AGENT + kind,
         agent=number,
         valid=valid,
+    )
+
+
+def _strewn(strewn: Strewn) -> Things:
+    return Things(
+        place=strewn.place,
+        heading=strewn.heading,
+        size=strewn.size,
+        shape=strewn.shape,
+        tint=strewn.tint,
+        thing=STREWN_THING + jnp.maximum(strewn.kind, 0),
+        agent=jnp.full(len(strewn.kind), -1),
+        valid=strewn.kind >= 0,
     )
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 
 from drivetrain.camera import sets
 from drivetrain.camera.beside import Laying
+from drivetrain.camera.kinds import Kind
 from drivetrain.camera.peopling import people
 from drivetrain.camera.sets import Plan, read_set, render_set
 from drivetrain.commands.data import run
@@ -139,3 +141,30 @@ def test_people_are_on_lanes_apart_and_seeded():
     gap = np.linalg.norm(place[:, None] - place, axis=-1) + 99.0 * np.eye(len(place))
     assert gap.min() > 3.0
     assert (np.abs(place[:, 1] - 5.25) < 9.0).all()
+
+
+def test_strewn_things_are_labelled_and_change_nothing_else(dataset, made, tmp_path):
+    """Road users stay where they are, except that something may now hide them; the look is the same."""
+    out = tmp_path / "strewn"
+    assert render_set(dataset, out, replace(PLAN, strewn=12, least=0.0), lambda now, note: None) == 4
+    kinds = set()
+    for (_, one), (_, other) in zip(read_set(out), read_set(made), strict=True):
+        assert {key: one[key] for key in ("recording", "step", "agent", "shift", "tilt")} == {
+            key: other[key] for key in ("recording", "step", "agent", "shift", "tilt")
+        }
+        assert [lane["points"] for lane in one["lanes"]] == [lane["points"] for lane in other["lanes"]]
+        kinds |= {box["kind"] for box in one["boxes"] if box["agent"] < 0}
+    assert kinds and kinds <= {kind.name.lower() for kind in Kind}
+
+
+def test_sets_from_before_things_could_be_strewn_go_on(dataset, made, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(made, out)
+    about = json.loads((out / "set.json").read_text())
+    assert about["plan"].pop("strewn") == 0
+    (out / "set.json").write_text(json.dumps(about))
+    assert render_set(dataset, out, PLAN, lambda now, note: None) == 0
+    with pytest.raises(InputError, match="plan: another"):
+        render_set(dataset, out, replace(PLAN, strewn=3), lambda now, note: None)
+    with pytest.raises(InputError, match="strewn: 97"):
+        render_set(dataset, tmp_path / "other", replace(PLAN, strewn=97), lambda now, note: None)
