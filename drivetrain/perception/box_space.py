@@ -4,6 +4,8 @@ From Huval, Coates and Ng 2013 (arXiv 1312.6885): the recognition network's feat
 Gaussians about the true ones. The paper's numbers of boxes are not known to us; ours stand in `BoxSpace`.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -97,9 +99,9 @@ class BoxSpace:
 
 
 def recall(
-    truths: list[Float[np.ndarray, "n 4"]], proposals: list[Float[np.ndarray, "m 4"]], count: int, least: float = 0.5
+    truths: Sequence[np.ndarray], proposals: Sequence[np.ndarray], count: int, least: float = 0.5
 ) -> list[np.ndarray]:
-    """Of each picture's boxes, whether one of its first `count` proposals overlaps it by `least` (IoU) or more."""
+    """Of each picture's boxes [n, 4], whether one of its first `count` proposals [m, 4] overlaps it by `least` (IoU)."""
     return [
         (iou(boxes, some[:count]).max(axis=1, initial=0.0) >= least) if len(boxes) else np.zeros(0, bool)
         for boxes, some in zip(truths, proposals, strict=True)

@@ -31,7 +31,7 @@ def picture(tmp_path):
 
 def test_a_cut_is_about_its_thing_and_boxes_lie_on_what_they_name(picture):
     crops = cut([picture], ("ball", "cube"), Cutting(size=96, each=20))
-    assert len(crops.pictures) == 40 and crops.about.tolist() == [0] * 20 + [1] * 20
+    assert len(crops.pictures) == 40 and crops.about.tolist() == [0, 1] * 20
     for pixels, boxes, kinds in zip(crops.pictures, crops.boxes, crops.kind, strict=True):
         for box, kind in zip(boxes, kinds, strict=True):
             x0, y0, x1, y1 = np.round(96 * box).astype(int)
