@@ -101,7 +101,7 @@ class BoxSpace:
 def recall(
     truths: Sequence[np.ndarray], proposals: Sequence[np.ndarray], count: int, least: float = 0.5
 ) -> list[np.ndarray]:
-    """Of each picture's boxes [n, 4], whether one of its first `count` proposals [m, 4] overlaps it by `least` (IoU)."""
+    """Of each picture's boxes [n, 4], whether one of its first `count` proposals [m, 4] overlaps it enough (IoU)."""
     return [
         (iou(boxes, some[:count]).max(axis=1, initial=0.0) >= least) if len(boxes) else np.zeros(0, bool)
         for boxes, some in zip(truths, proposals, strict=True)
