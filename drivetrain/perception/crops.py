@@ -34,8 +34,8 @@ class Crops:
 
     pictures: UInt8[np.ndarray, "N S S 3"]
     kinds: tuple[str, ...]  # that there are
-    boxes: tuple[Float[np.ndarray, "n 4"], ...]  # x0, y0, x1, y1, shares of the cut's side
-    kind: tuple[Int[np.ndarray, "n"], ...]  # rows of `kinds`
+    boxes: tuple[np.ndarray, ...]  # of each [n, 4]: x0, y0, x1, y1, shares of the cut's side
+    kind: tuple[np.ndarray, ...]  # of each [n]: rows of `kinds`
     source: Int[np.ndarray, "N"]  # number of the picture that it is from
 
     @property
