@@ -160,21 +160,30 @@ def _varied(lessons: Lessons, space: BoxSpace, key: Key) -> Lessons:
 
 def seen_kinds(network: Generic, pictures: UInt8[np.ndarray, "N S S 3"]) -> Int[np.ndarray, "N"]:
     """The likeliest kind of each."""
-    return np.argmax(_over(lambda picture: network.recognise(picture), pictures), axis=-1)
+    return np.argmax(_over(_recognised, network, pictures), axis=-1)
 
 
 def likely_boxes(network: Generic, pictures: UInt8[np.ndarray, "N S S 3"]) -> Float[np.ndarray, "N cells cells sizes"]:
     """How likely each box of the space is, of each picture."""
-    logits = _over(lambda picture: network.find(picture), pictures)
+    logits = _over(_found, network, pictures)
     likely = np.exp(logits - logits.max(axis=(1, 2, 3), keepdims=True))
     return likely / likely.sum(axis=(1, 2, 3), keepdims=True)
 
 
-def _over(look: Callable[[Array], Array], pictures: np.ndarray) -> np.ndarray:
-    run = jax.jit(lambda some: jax.lax.map(look, some, batch_size=16))
+@jax.jit
+def _recognised(network: Generic, pictures: UInt8[Array, "N S S 3"]) -> Float[Array, "N kinds"]:
+    return jax.lax.map(network.recognise, pictures, batch_size=16)
+
+
+@jax.jit
+def _found(network: Generic, pictures: UInt8[Array, "N S S 3"]) -> Float[Array, "N cells cells sizes"]:
+    return jax.lax.map(network.find, pictures, batch_size=16)
+
+
+def _over(look: Callable[[Generic, Array], Array], network: Generic, pictures: np.ndarray) -> np.ndarray:
     parts = []
     for first in range(0, len(pictures), LOOKED_AT):
         some = pictures[first : first + LOOKED_AT]
         filled = np.concatenate([some, np.zeros((LOOKED_AT - len(some), *some.shape[1:]), some.dtype)])
-        parts.append(np.asarray(run(jnp.asarray(filled)))[: len(some)])
+        parts.append(np.asarray(look(network, jnp.asarray(filled)))[: len(some)])
     return np.concatenate(parts)

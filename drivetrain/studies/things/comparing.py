@@ -106,7 +106,8 @@ def unboxed(kinds: int, seeds: int, seed: int) -> np.ndarray:
 
 def _measured(plan: Things, train: Crops, test: Crops, seed: int) -> dict[str, Any]:
     without = unboxed(len(train.kinds), plan.seeds, seed)
-    boxed = train.only(np.array([not np.any(without[kind]) for kind in train.kind]))
+    rows = np.flatnonzero([not np.any(without[kind]) for kind in train.kind])
+    boxed = train.only(np.resize(rows, len(train.kind)))  # again and again, so that all lessons are of one shape
     every = np.ones(len(without), bool)
     named, some = lessons_of(train, plan.teaching.space, every), lessons_of(boxed, plan.teaching.space, ~without)
     fresh = plan.teaching.build(len(train.kinds), plan.cutting.size, jax.random.key(seed))
@@ -134,7 +135,7 @@ def _measured(plan: Things, train: Crops, test: Crops, seed: int) -> dict[str, A
     right = {name: seen_kinds(network, test.pictures) == test.about for name, network in tellers.items()}
     return {
         "unboxed": [kind for kind, out in zip(train.kinds, without, strict=True) if out],
-        "cuts_with_boxes": len(boxed.pictures),
+        "cuts_with_boxes": len(rows),
         "recall": {name: _recalls(plan, test, likely, without, seed) for name, likely in boxes.items()},
         "recognition": {
             name: ratio(each, np.ones(len(each)), test.source, seed).as_json() for name, each in right.items()
