@@ -112,6 +112,9 @@ def _tables(one: Judged) -> str:
     if scores.things:
         every = [(least, band, of) for least, bands in scores.things.items() for band, of in bands.items()]
         parts.append(plain_table(THINGS, [_thing_row(*row) for row in every if row[-1].things]))
+    if len(scores.kinds) > 1:
+        rows = [[kind, f"{of.things:,}", _shown(of.recall)] for kind, of in scores.kinds.items()]
+        parts.append(plain_table(("Kinds, overlap 0.5", "Labelled", "Recall"), rows))
     if scores.lines:
         every = [(unit, which, of) for unit, names in scores.lines.items() for which, of in names.items()]
         parts.append(plain_table(LINES, [_line_row(*row, judging) for row in every]))

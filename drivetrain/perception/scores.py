@@ -6,6 +6,7 @@ bootstraps over pictures, 95 %; pictures of one recording resemble each other, s
 """
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,6 +54,14 @@ class ThingScores:
 
 
 @dataclasses.dataclass(frozen=True)
+class KindScores:
+    """Of the things of one kind, whatever a detection calls them."""
+
+    things: int
+    recall: Figure
+
+
+@dataclasses.dataclass(frozen=True)
 class LineScores:
     """Of lines, in one unit."""
 
@@ -70,6 +79,7 @@ class Scores:
 
     pictures: int
     things: dict[str, dict[str, ThingScores]]  # by overlap ("0.5"), then band ("all", "0-20" …); empty: no labels
+    kinds: dict[str, KindScores]  # by the labels' kinds, at an overlap of 0.5
     curve: list[tuple[float, float, float]]  # recall, precision, score at an overlap of 0.5
     lines: dict[str, dict[str, LineScores]]  # by unit, then "all" and "ego"; empty: no labels
     mistakes: list[int]  # of every picture: wrong and missed things and lines, at an overlap of 0.5 and in pixels
@@ -85,12 +95,13 @@ def score(labels: Sequence[Labelled], found: Sequence[Found], judging: Judging =
     assert len(labels) == len(found), "what is found in every picture"
     with_things = [(n, one) for n, one in enumerate(labels) if one.things is not None]
     mistakes = np.zeros(len(labels), np.int64)
-    things, curve = {}, []
+    things, kinds, curve = {}, {}, []
     for least in OVERLAPS if with_things else ():
         matches = [match_things(one, found[n], least, judging) for n, one in with_things]
         things[f"{least:g}"] = _things(matches, judging, seed)
         if least == OVERLAPS[0]:
             curve = _curve(matches)
+            kinds = _by_kind([one for _, one in with_things], matches, judging, seed)
             for (n, _), match in zip(with_things, matches, strict=True):
                 mistakes[n] += _wrong(match, judging)
     lines: dict[str, dict[str, LineScores]] = {}
@@ -103,7 +114,7 @@ def score(labels: Sequence[Labelled], found: Sequence[Found], judging: Judging =
                 mistakes += np.array(
                     [0 if match is None else len(match.wrong) + len(match.missed) for match in told], np.int64
                 )
-    return Scores(len(labels), things, curve, lines, mistakes.tolist(), judging)
+    return Scores(len(labels), things, kinds, curve, lines, mistakes.tolist(), judging)
 
 
 # --------------------------------------------------------------------------------------------------------------- things
@@ -201,6 +212,27 @@ def _curve(matches: list[ThingMatches]) -> list[tuple[float, float, float]]:
     recall, precision = _steps(pool, np.ones((1, pool.pictures)), np.array([float(len(pool.of_thing))]))
     rows = np.unique(np.linspace(0, len(ends) - 1, min(CURVE, len(ends))).astype(int))
     return [(float(recall[0, r]), float(precision[0, r]), float(pool.score[ends[r]])) for r in rows]
+
+
+def _by_kind(labels: list[Labelled], matches: list[ThingMatches], judging: Judging, seed: int) -> dict[str, KindScores]:
+    """Recalls of kinds, the commonest first."""
+    every, hit = defaultdict(list), defaultdict(list)
+    for picture, (one, match) in enumerate(zip(labels, matches, strict=True)):
+        found = {int(row) for row in match.is_thing[match.right & (match.score >= judging.score)]}
+        for row in np.flatnonzero(match.counts).tolist():
+            kind = (one.things or ())[row].kind
+            every[kind].append(picture)
+            if row in found:
+                hit[kind].append(picture)
+    scores = {}
+    for kind in sorted(every, key=lambda kind: (-len(every[kind]), kind)):
+        top, bottom = (np.bincount(np.array(rows, int), minlength=len(labels)) for rows in (hit[kind], every[kind]))
+
+        def recall(weight: Weights, top=top, bottom=bottom) -> Float[np.ndarray, "draws"]:
+            return _over(weight @ top, weight @ bottom)
+
+        scores[kind] = KindScores(len(every[kind]), bootstrapped(recall, len(labels), seed))
+    return scores
 
 
 def _wrong(match: ThingMatches, judging: Judging) -> int:

@@ -258,6 +258,7 @@ WRONG = [
     ("rendered", ("tilt",), [0.0], "tilt: 1 numbers instead of 3"),
     ("rendered", ("mount",), None, "mount: no JSON object"),
     ("rendered", ("file",), "../../x.png", "no path below"),
+    ("rendered", ("file",), "x" * 300, "no picture 'xxx"),
     ("rendered", ("file",), "000001.png", "no picture '000001.png'"),
     ("drawn", (0, "image"), "z.png", "no picture 'z.png'"),
     ("drawn", (0, "width"), "64", "width: no integer"),

@@ -98,6 +98,17 @@ def test_wrong_detections_without_depth_leave_bands_without_precision():
     assert scores["0-20"].recall.value == 1.0 and scores["all"].precision.value == 0.5
 
 
+def test_recall_by_kind_whatever_a_detection_is_called():
+    dog, other = car(0, 0, 50, 50, kind="dog"), car(100, 0, 150, 50, kind="dog")
+    picture = labelled([dog, other, car(200, 0, 250, 50)])
+    found = Found((seen(0, 0, 50, 50, kind="cat"), seen(200, 0, 250, 50), seen(100, 0, 150, 50, 0.3)))
+    kinds = score([picture, labelled([dog])], [found, Found()], ANY).kinds
+    assert list(kinds) == ["dog", "car"] and (kinds["dog"].things, kinds["car"].things) == (3, 1)
+    assert kinds["dog"].recall.value == pytest.approx(1 / 3) and kinds["car"].recall.value == 1.0
+    assert kinds["dog"].recall.low == 0.0 and kinds["dog"].recall.high == 0.5
+    assert list(score([picture], [found]).kinds) == ["car"]
+
+
 def test_nothing_labelled_gives_no_figures():
     scores = score([Labelled(Path("a.png"), 64, 40)], [Found((seen(0, 0, 9, 9),))])
     assert scores.things == {} and scores.lines == {} and scores.mistakes == [0]

@@ -92,7 +92,7 @@ def picture_at(where: str, folder: str | Path, name: str) -> Path:
     if not name or not name.isprintable() or name.startswith(("/", "\\")) or ".." in Path(name).parts:
         refuse(where, f"{quote(name)} is no path below its folder", "name a picture")
     file = Path(folder) / name
-    if not file.is_file():
+    if len(name) > 1000 or any(len(part.encode()) > 255 for part in Path(name).parts) or not file.is_file():
         refuse(where, f"no picture {quote(name)} in {folder}", "bring the pictures, or drop the entry")
     return file
 
