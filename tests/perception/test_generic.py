@@ -19,9 +19,7 @@ from drivetrain.perception.network import Small
 from drivetrain.types import InputError, replace
 
 COLOURS = np.array([(230, 30, 30), (30, 230, 30), (30, 30, 230), (230, 230, 30)], np.uint8)
-TEACHING = Teaching(
-    Small((16, 16, 16, 16), (1, 1, 1), 16), BoxSpace(8, 4, 0.2, 0.8), steps=200, batch=32, rate=4e-3, chunk=50
-)
+TEACHING = Teaching(Small((16, 16, 16, 16), (1, 1, 1), 16), BoxSpace(8, 4, 0.2, 0.8), steps=200, batch=32, rate=4e-3)
 
 
 def squares(count, seed, kinds=4):

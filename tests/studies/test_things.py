@@ -16,7 +16,7 @@ from drivetrain.studies.things.comparing import Things, mean_and_interval, thing
 from drivetrain.types import InputError, replace
 
 COLOURS = {"brick": (230, 40, 40), "leaf": (40, 200, 40), "pool": (40, 40, 230), "sun": (240, 220, 30)}
-TEACHING = Teaching(Small((8, 8, 8, 8), (1, 1, 1), 8), BoxSpace(8, 3, 0.2, 0.8), steps=20, batch=16, chunk=10)
+TEACHING = Teaching(Small((8, 8, 8, 8), (1, 1, 1), 8), BoxSpace(8, 3, 0.2, 0.8), steps=20, batch=16)
 
 
 def draw(folder, count, seed):

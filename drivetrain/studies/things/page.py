@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from drivetrain.evaluate.tables import plain_table
+from drivetrain.perception.generic import TOLD
 from drivetrain.view.page import build_page
 from drivetrain.view.plotting import Chart, Series, card
 
@@ -84,7 +85,7 @@ def _curves(curves: Mapping[str, Sequence[float]]) -> str:
     recognised = [one for one in series if one.name in ("recognition", "twice as long", "after boxes")]
     found = [one for one in series if one not in recognised]
     charts = [
-        card(Chart(title, those, "chunks of steps"))
+        card(Chart(title, those, f"times {TOLD} steps"))
         for title, those in (("Loss of recognition", recognised), ("Loss of boxes", found))
     ]
     return f"<h2>How they learnt, first seed</h2><div class='charts'>{''.join(charts)}</div>"
