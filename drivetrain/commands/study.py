@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from drivetrain.data.store.shards import read_manifest
+from drivetrain.perception.generic import Teaching
 from drivetrain.policy.presets import P0_75M
 from drivetrain.progress import progress
 from drivetrain.recipes.paper import paper
@@ -28,6 +29,7 @@ from drivetrain.studies.scaling.running import scaling
 from drivetrain.studies.staleness.plan import Budget as StalenessBudget
 from drivetrain.studies.staleness.plan import Plan as StalenessPlan
 from drivetrain.studies.staleness.running import staleness
+from drivetrain.studies.things.comparing import Things, things
 from drivetrain.types import replace
 
 PRESETS = {"cpu": Budget(), "gpu": GPU}
@@ -38,7 +40,7 @@ RECIPES = {"quickstart": quickstart, "quickstart-gpu": quickstart_gpu, "paper": 
 def run(words: list[str]) -> None:
     """Run a study, or go on with one."""
     commands = {"learning-rules": compare_rules, "heads": compare_heads, "cross-play": play_across}
-    commands |= {"staleness": learn_stale, "scaling": scale, "eyes": see}
+    commands |= {"staleness": learn_stale, "scaling": scale, "eyes": see, "things": find_things}
     tyro.extras.subcommand_cli_from_dict(commands, prog="drivetrain study", args=words)
 
 
@@ -206,6 +208,27 @@ def see(
     """
     network = None if detector is None else restored(Path(detector))
     print(f"study: {eyes(Look(run, teacher or '', drives, watched, seed), network, Path(out), progress)}")
+
+
+def find_things(
+    train: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SET…")],
+    test: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SET…")],
+    out: str = "studies/things",
+    seeds: int = 3,
+    teaching: Teaching = Teaching(),  # noqa: B008 - frozen
+) -> None:
+    """Whether things are found whose kind never had a box, and whether boxes help to tell kinds apart.
+
+    A study that was interrupted goes on with the first seed that it has not measured.
+
+    Args:
+        train: sets of labelled pictures to learn from (data render --strewn makes some)
+        test: sets of other pictures
+        out: folder of the study: a file a seed, results.json and report.html
+        seeds: of the comparison; under each another share of the kinds has no boxes
+        teaching: the network, and how it is taught
+    """
+    print(f"study: {things(Things(train, test, seeds, teaching), Path(out), progress)}")
 
 
 def _own(data: str | None) -> Data:
