@@ -14,6 +14,9 @@ from jaxtyping import Float
 from drivetrain.perception.matching import iou
 from drivetrain.types import Array, component
 
+CONSIDERED = 15
+"""Boxes that proposals are chosen among, for each of them."""
+
 
 @component
 class BoxSpace:
@@ -79,23 +82,19 @@ class BoxSpace:
         """
         shape = (self.cells, self.cells, self.sides, self.sides)
         likely = np.asarray(likely, np.float64).reshape(shape)
-        order = np.argsort(-likely, axis=None, kind="stable")[: 40 * count]
-        padded = np.pad(likely, 1)
-        offsets = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 4, indexing="ij"), -1).reshape(-1, 4)
+        flat = likely.ravel()
+        order = np.argpartition(-flat, min(CONSIDERED * count, flat.size - 1))[: CONSIDERED * count]
+        order = order[np.argsort(-flat[order], kind="stable")]
         at = np.stack(np.unravel_index(order, shape), -1)
-        around = np.stack([padded[tuple((at + 1 + offset).T)] for offset in offsets], -1)
+        boxes, free, kept = self.boxes(at), np.ones(len(at), bool), []
+        while len(kept) < count and free.any():
+            kept.append(int(np.argmax(free)))
+            free &= iou(boxes[kept[-1:]], boxes)[0] <= overlap
+            free[kept[-1]] = False
+        offsets = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 4, indexing="ij"), -1).reshape(-1, 4)
+        around = np.pad(likely, 1)[tuple((at[kept, None] + 1 + offsets).transpose(2, 0, 1))]
         moved = around @ offsets / np.maximum(around.sum(-1, keepdims=True), 1e-12)
-        boxes, score = np.clip(self.boxes(at + moved), 0.0, 1.0), likely.ravel()[order]
-        kept: list[int] = []
-        free = np.ones(len(boxes), bool)
-        for number in range(len(boxes)):
-            if not free[number]:
-                continue
-            kept.append(number)
-            if len(kept) == count:
-                break
-            free &= iou(boxes[number : number + 1], boxes)[0] <= overlap
-        return boxes[kept], score[kept]
+        return np.clip(self.boxes(at[kept] + moved), 0.0, 1.0), flat[order[kept]]
 
 
 def recall(

@@ -58,6 +58,7 @@ class Things:
     teaching: Teaching = Teaching()
     cutting: Cutting = Cutting()
     most: int = 12000  # cuts that are learnt from
+    tested: int = 1500  # cuts that are tested on
 
 
 def things(plan: Things, out: Path, progress: Progress) -> Path:
@@ -92,10 +93,13 @@ def _crops(plan: Things) -> tuple[Crops, Crops]:
         raise InputError(f"{plan.train[0]}: {len(rows)} kinds with {LEAST} cuts each (draw more pictures)")
     kinds = [named[row] for row in rows]
     train, test = (cut(one, kinds, replace(plan.cutting, seed=seed)) for seed, one in enumerate(sets))
-    random = np.random.default_rng(0)
-    if len(train.pictures) > plan.most:
-        train = train.only(np.sort(random.choice(len(train.pictures), plan.most, replace=False)))
-    return train, test
+    return _some(train, plan.most), _some(test, plan.tested)
+
+
+def _some(crops: Crops, most: int) -> Crops:
+    """At most so many of them, drawn among all."""
+    count = len(crops.pictures)
+    return crops.only(np.sort(np.random.default_rng(0).choice(count, min(most, count), replace=False)))
 
 
 def unboxed(kinds: int, seeds: int, seed: int) -> np.ndarray:
@@ -131,12 +135,13 @@ def _measured(plan: Things, train: Crops, test: Crops, seed: int) -> dict[str, A
     }
     boxes = {name: likely_boxes(network, test.pictures) for name, network in finders.items()}
     blind = np.mean(jax.vmap(plan.teaching.space.target)(some.steps, some.there), axis=0)
-    boxes["blind"] = np.broadcast_to(blind, (len(test.pictures), *blind.shape))
+    found = {name: [plan.teaching.space.proposals(one, max(COUNTS))[0] for one in each] for name, each in boxes.items()}
+    found["blind"] = [plan.teaching.space.proposals(blind, max(COUNTS))[0]] * len(test.pictures)
     right = {name: seen_kinds(network, test.pictures) == test.about for name, network in tellers.items()}
     return {
         "unboxed": [kind for kind, out in zip(train.kinds, without, strict=True) if out],
         "cuts_with_boxes": len(rows),
-        "recall": {name: _recalls(plan, test, likely, without, seed) for name, likely in boxes.items()},
+        "recall": {name: _recalls(test, proposals, without, seed) for name, proposals in found.items()},
         "recognition": {
             name: ratio(each, np.ones(len(each)), test.source, seed).as_json() for name, each in right.items()
         },
@@ -150,9 +155,8 @@ def _measured(plan: Things, train: Crops, test: Crops, seed: int) -> dict[str, A
     }
 
 
-def _recalls(plan: Things, test: Crops, likely: np.ndarray, without: np.ndarray, seed: int) -> dict[str, Any]:
+def _recalls(test: Crops, found: list[np.ndarray], without: np.ndarray, seed: int) -> dict[str, Any]:
     """Recall of the things that had boxes and of those that had none, and of each kind."""
-    found = [plan.teaching.space.proposals(one, max(COUNTS))[0] for one in likely]
     source = np.repeat(test.source, [len(each) for each in test.kind])
     kind = np.concatenate(test.kind)
     groups: dict[str, np.ndarray] = {"unboxed": without[kind], "boxed": ~without[kind]}
