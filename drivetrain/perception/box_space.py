@@ -86,7 +86,7 @@ class BoxSpace:
         order = np.argpartition(-flat, min(CONSIDERED * count, flat.size - 1))[: CONSIDERED * count]
         order = order[np.argsort(-flat[order], kind="stable")]
         at = np.stack(np.unravel_index(order, shape), -1)
-        boxes, free, kept = self.boxes(at), np.ones(len(at), bool), []
+        boxes, free, kept = self.boxes(at.astype(float)), np.ones(len(at), bool), []
         while len(kept) < count and free.any():
             kept.append(int(np.argmax(free)))
             free &= iou(boxes[kept[-1:]], boxes)[0] <= overlap
