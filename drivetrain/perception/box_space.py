@@ -86,15 +86,15 @@ class BoxSpace:
         order = np.argpartition(-flat, min(CONSIDERED * count, flat.size - 1))[: CONSIDERED * count]
         order = order[np.argsort(-flat[order], kind="stable")]
         at = np.stack(np.unravel_index(order, shape), -1)
-        boxes, free, kept = self.boxes(at.astype(float)), np.ones(len(at), bool), []
+        offsets = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 4, indexing="ij"), -1).reshape(-1, 4)
+        around = np.pad(likely, 1)[tuple((at[:, None] + 1 + offsets).transpose(2, 0, 1))]
+        moved = around @ offsets / np.maximum(around.sum(-1, keepdims=True), 1e-12)
+        boxes, free, kept = np.clip(self.boxes(at + moved), 0.0, 1.0), np.ones(len(at), bool), []
         while len(kept) < count and free.any():
             kept.append(int(np.argmax(free)))
             free &= iou(boxes[kept[-1:]], boxes)[0] <= overlap
             free[kept[-1]] = False
-        offsets = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 4, indexing="ij"), -1).reshape(-1, 4)
-        around = np.pad(likely, 1)[tuple((at[kept, None] + 1 + offsets).transpose(2, 0, 1))]
-        moved = around @ offsets / np.maximum(around.sum(-1, keepdims=True), 1e-12)
-        return np.clip(self.boxes(at[kept] + moved), 0.0, 1.0), flat[order[kept]]
+        return boxes[kept], flat[order[kept]]
 
 
 def recall(
