@@ -22,7 +22,7 @@ self-play: $(VENV)/.runtime ## a driver from an empty town; continues a run that
 camera: $(VENV)/.dev ## a camera's network from rendered pictures; continues a run that was interrupted
 	$(MAKE) -j2 $(SETS)
 	$(BIN)/drivetrain perception train $(LEARNT:%=build/camera/%) --out runs/camera
-	$(BIN)/drivetrain perception test runs/camera $(UNSEEN:%=build/camera/%) --few datasets/camera/udacity datasets/camera/carla --every 4
+	$(BIN)/drivetrain perception test runs/camera $(UNSEEN:%=build/camera/%) datasets/camera/udacity datasets/camera/carla
 
 # Pictures to learn from, and pictures of other maps with other things beside the road: two sets are drawn at a time.
 LEARNT := freeway62 freeway90 towns62 towns90

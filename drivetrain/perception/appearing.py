@@ -92,7 +92,7 @@ def _shaded(picture, random: np.random.Generator, image: ModuleType):
 
 
 def _cluttered(picture, random: np.random.Generator):
-    """Flat shapes of any colour in the upper part: what is there is not always houses and trees. Thin ones below."""
+    """Flat shapes of any colour in the upper part: what is there is not always houses and trees."""
     from PIL import ImageDraw
 
     picture = picture.copy()

@@ -16,7 +16,7 @@ from drivetrain.perception.clustering import dbscan
 from drivetrain.perception.found import Detection, Found, FoundLine
 from drivetrain.perception.labelled import Line
 from drivetrain.perception.matching import iou
-from drivetrain.perception.network import Seen
+from drivetrain.perception.network import STRIDE, Seen
 from drivetrain.perception.targets import centres
 from drivetrain.perception.warping import Warp
 from drivetrain.types import Array, component
@@ -28,12 +28,12 @@ UNKNOWN = 0.3
 """A mount no higher than this, m, is one that nobody knows."""
 HEIGHT = 1.4
 """What the height of such a camera is expected to be, m."""
-SPREAD = (0.1, 0.03)
+SPREAD = (0.1, 0.015)
 """How far the road leans from where the mount has it: where that is not known, and where it is. Slopes."""
 BEYOND = 1.0
 """What a line is told beyond its last piece, m: the cells after it may show half a piece."""
-NOISE = 0.15
-"""Of depths, as a share: neighbours have the same, so that each alone is doubted more."""
+NOISE, ALONE = 0.15, 20.0
+"""Of depths, as a share; and as how many points all count at most, because they err together."""
 
 
 @component
@@ -44,12 +44,13 @@ class Decoding:
     most: int = 400  # such cells, the surest
     grouped: float = 0.45  # overlap (intersection over union) from which two boxes are one thing
     averaged: float = 0.65  # overlap from which a box has a share in the mean
-    passes: float = 0.3  # score of a cell through which a line passes
+    passes: float = 0.4  # score of a cell through which a line passes
     aside: float = 0.6  # m; pieces of one line lie no farther beside one another's course
     along: float = 36.0  # pixels of the input; nor farther apart
     points: int = 3  # pieces within reach that make a line
     longest: float = 80.0  # m; lines are followed so far
-    shortest: float = 24.0  # pixels of the input that a line must have
+    shortest: float = 40.0  # pixels of the input that a line must have
+    held: float = 0.3  # share of it along which pieces are seen
     flattest: float = 8.0  # rows of the input that it must span: the depth of a flatter one cannot be told
     gap: float = 30.0  # m; lines are joined over so much that vehicles hide
     order: int = 3  # of the curves
@@ -162,7 +163,9 @@ def _lines(
             pixel, deep = ground.seen(curve, known)
             inside = (pixel >= -0.5).all(1) & (pixel[:, 0] <= width - 0.5) & (pixel[:, 1] <= height - 0.5)
             span = np.ptp(np.concatenate([ends[0][good][members], ends[1][good][members]]), axis=0)
-            if inside.sum() >= 2 and np.hypot(*span) >= decoding.shortest and span[1] >= decoding.flattest:
+            long = float(np.hypot(*span))
+            held = STRIDE * len(members) >= decoding.held * long
+            if inside.sum() >= 2 and held and long >= decoding.shortest and span[1] >= decoding.flattest:
                 kept = np.column_stack([pixel, deep])[inside]
                 found.append((float(np.mean(score[members])), kept, curve[inside]))
     return _with_roles(found)
@@ -189,6 +192,7 @@ def road(
     inverse = 1.0 / depth
     expected = down_of(mount) / (mount.z if mount.z > UNKNOWN else HEIGHT)
     doubt = np.diag(1.0 / np.square(np.array([spread, 0.2, spread])))
+    weight = weight * min(1.0, ALONE / max(float(np.sum(weight)), 1e-6))
     sure, plane = weight.copy(), expected
     for _ in range(12):
         # The depths' relative errors are all of a size: near ones of inverse depths are weighed down.
@@ -298,7 +302,7 @@ def _continues(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...], decod
     begin, other_way, _, _ = other
     to = begin - end
     gap = float(to @ (way + other_way)) / max(float(np.linalg.norm(way + other_way)), 1e-6)
-    if not -2.0 < gap < decoding.gap or way @ other_way < 0.95:
+    if not -decoding.gap < gap < decoding.gap or way @ other_way < 0.95:
         return 9.0
     off = max(abs(to[0] * one_way[1] - to[1] * one_way[0]) for one_way in (way, other_way))
     return max(off / (decoding.aside + 0.03 * max(gap, 0.0)), 0.0) + 0.3 * max(gap, 0.0) / decoding.gap
