@@ -10,7 +10,8 @@ from drivetrain.bench.simulation import Case, Row, measure
 from drivetrain.bench.synthetic import Grid, grid_scenario, grid_scenarios
 from drivetrain.data.store.loading import load
 from drivetrain.env import Env
-from drivetrain.observe.sight import PAPER
+from drivetrain.observe.camera import CameraSight
+from drivetrain.observe.sight import PAPER, SMALL
 from drivetrain.observe.surroundings import Surroundings
 from drivetrain.sim.bank import Bank
 from drivetrain.sim.building import make_bank
@@ -46,7 +47,11 @@ CROWDS = (
     Case("32 of 32, around", 32, 32, "consumed", AROUND, together=WORLDS),
 )
 HUGE = tuple(Case("1 of 512", scenes, 1, "observation", FULL) for scenes in (1, 16))
-RECORDED = tuple(Case("recorded, 1 each", 64, 1, part, FULL) for part in PARTS)
+RECORDED = (
+    *(Case("recorded, 1 each", 64, 1, part, FULL) for part in PARTS),
+    Case("recorded, 1 each, small", 64, 1, "observation", Env(observer=SMALL)),
+    Case("recorded, 1 each, camera", 64, 1, "observation", Env(observer=CameraSight())),
+)
 
 
 def measure_simulator(data: Path, seconds: float, large: bool, done: Callable[[Row], None]) -> list[Row]:

@@ -139,7 +139,8 @@ def summed(arms: Mapping[str, Evaluation], run: Run, dt: float, seed: int) -> di
     """Figures of all, and the paired differences that answer the question."""
     figures = {name: summarise(arm, name, run.data.dataset, "test", dt, seed) for name, arm in arms.items()}
     by = "pictures" if "pictures" in arms else "labels"
-    pairs = [("fitted", by), ("trained", by), ("perfect", by), ("fitted", "privileged"), (by, "privileged")]
+    pairs = [("fitted", by), ("trained", by), ("perfect", by)]
+    pairs += [(name, "privileged") for name in ("perfect", "trained", by)]
     less = {f"{one} − {other}": compare(arms[one], arms[other], seed) for one, other in pairs if other in arms}
     # How often two fail on the same drives says more of few drives than how often each does.
     failed = {name: np.asarray(arm.outcome.failure).any(axis=-1).tolist() for name, arm in arms.items()}

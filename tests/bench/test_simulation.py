@@ -11,6 +11,7 @@ from drivetrain.bench.measuring import copy_rate, median_seconds, peak_megabytes
 from drivetrain.bench.simulation import PARTS, Case, measure, program, table
 from drivetrain.bench.synthetic import Grid, grid_recording, grid_scenario, grid_scenarios
 from drivetrain.env import Env
+from drivetrain.observe.camera import CameraSight
 from drivetrain.observe.sight import Sight
 from drivetrain.observe.surroundings import Surroundings
 from drivetrain.sim.building import make_bank
@@ -65,10 +66,12 @@ def test_a_part_counts_its_steps(part, observer, bank):
 
 
 NEAREST, AROUND = Env(observer=Sight(agents=3, road=4)), Env(observer=Surroundings())
+CAMERA = Env(observer=CameraSight(vehicles=3))
 KINDS = [("events", NEAREST), ("observation", NEAREST), ("observation", AROUND), ("consumed", AROUND)]
+KINDS += [("observation", CAMERA)]
 
 
-@pytest.mark.parametrize(("part", "env"), KINDS, ids=["events", "nearest", "around", "consumed"])
+@pytest.mark.parametrize(("part", "env"), KINDS, ids=["events", "nearest", "around", "consumed", "camera"])
 def test_all_events_are_in_the_program(part, env, bank, named):
     case = Case("small", 2, 6, part, env, steps=4, fresh=2)
     assert facts_in(program(case).lower(bank, np.arange(2)).compile()) == FACTS

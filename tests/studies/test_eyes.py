@@ -27,6 +27,7 @@ def kept(run, folder, seed):
     return str(folder)
 
 
+@pytest.mark.long
 def test_all_arms_drive_the_same_drives(run, tmp_path):
     sight = CameraSight(vehicles=3, camera=of_field(64, 48, 60.0))
     camera = replace(run, env=replace(run.env, observer=sight), stages=(replace(run.stages[1], algorithm=Ppo()),))
