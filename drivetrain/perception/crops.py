@@ -22,8 +22,9 @@ class Cutting:
     size: int = 64  # pixels along each side of what is cut out
     least: float = 12.0  # pixels of the source: things whose longer side is shorter are left out
     visible: float = 0.6  # share that must not be hidden
-    small: float = 0.2  # of a cut's side: its thing's longer side, at least
-    large: float = 0.75  # and at most
+    small: float = 0.3  # of a cut's side: its thing's longer side, at least
+    large: float = 0.8  # and at most
+    alone: float = 0.5  # share of its thing's area that no other thing in a cut may exceed: it is of one thing
     each: int = 1  # cuts of each thing
     seed: int = 0
 
@@ -64,8 +65,12 @@ def cut(labelled: Iterable[Labelled], kinds: Sequence[str], cutting: Cutting) ->
         for thing in wanted * cutting.each:
             window = _window(thing, cutting, random)
             size = (cutting.size, cutting.size)
-            shown = pixels.transform(size, image.Transform.EXTENT, window, image.Resampling.BILINEAR, fillcolor=OUTSIDE)
             inside = [thing, *(other for other in things if other is not thing and _seen(other, window, cutting))]
+            if any(
+                _area(other, window) > cutting.alone * _area(thing, window) for other in things if other is not thing
+            ):
+                continue
+            shown = pixels.transform(size, image.Transform.EXTENT, window, image.Resampling.BILINEAR, fillcolor=OUTSIDE)
             pictures.append(np.asarray(shown))
             boxes.append(np.stack([_within(other, window) for other in inside]))
             kind.append(np.array([rows[other.kind] for other in inside]))
@@ -93,6 +98,11 @@ def _within(thing: Boxed, window: tuple[float, float, float, float]) -> Float[np
     left, above, right, _ = window
     box = (np.array(thing.box) + 0.5 - np.array([left, above, left, above])) / (right - left)
     return np.clip(box, 0.0, 1.0)
+
+
+def _area(thing: Boxed, window: tuple[float, float, float, float]) -> float:
+    x0, y0, x1, y1 = _within(thing, window)
+    return float((x1 - x0) * (y1 - y0))
 
 
 def _seen(thing: Boxed, window: tuple[float, float, float, float], cutting: Cutting) -> bool:
