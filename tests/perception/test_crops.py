@@ -30,7 +30,7 @@ def picture(tmp_path):
 
 
 def test_a_cut_is_about_its_thing_and_boxes_lie_on_what_they_name(picture):
-    crops = cut([picture], ("ball", "cube"), Cutting(size=96, each=20))
+    crops = cut([picture], ("ball", "cube"), Cutting(size=96, each=20, small=0.2, alone=9.0))
     assert len(crops.pictures) == 40 and crops.about.tolist() == [0, 1] * 20
     for pixels, boxes, kinds in zip(crops.pictures, crops.boxes, crops.kind, strict=True):
         for box, kind in zip(boxes, kinds, strict=True):
@@ -38,8 +38,10 @@ def test_a_cut_is_about_its_thing_and_boxes_lie_on_what_they_name(picture):
             inside = pixels[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].reshape(-1, 3)
             assert np.abs(inside.astype(int) - (RED if kind == 0 else BLUE)).max() < 40
         longer = np.max(boxes[0, 2:] - boxes[0, :2])
-        assert 0.19 < longer < 0.76 and np.all((boxes >= 0.0) & (boxes <= 1.0))
+        assert 0.19 < longer < 0.81 and np.all((boxes >= 0.0) & (boxes <= 1.0))
     assert max(len(boxes) for boxes in crops.boxes) == 2
+    apart = cut([picture], ("ball", "cube"), Cutting(size=96, each=20, small=0.2))
+    assert 0 < len(apart.pictures) < 40  # those in which the other is as large are left out
     places = np.array([0.5 * (boxes[0, 0] + boxes[0, 2]) for boxes in crops.boxes])
     assert places.std() > 0.05  # not always in the middle
 
