@@ -149,8 +149,8 @@ def on_a_device_of_its_own() -> dict[str, np.ndarray]:
     moved = on_one(on_each(jnp.arange(3)), second)
     assert moved.devices() == {second} and moved.tolist() == [0, 1, 2]
     driven = []
-    gathered = group_module._gathered
-    group_module._gathered = lambda *given: driven.append(gathered(*given)) or driven[-1]
+    gathered = group_module.gather_window
+    group_module.gather_window = lambda *given: driven.append(gathered(*given)) or driven[-1]
     own = apart(Fleet(actors=1, synchronous=True, devices=1))
     assert len(driven) == 2 and driven[0][1].id.devices() == {second}
     try:

@@ -41,7 +41,7 @@ def draw(folder, count, seed):
 @pytest.fixture
 def plan(tmp_path):
     sets = (draw(tmp_path / "train", 40, 0),), (draw(tmp_path / "test", 8, 1),)
-    return Things(*sets, seeds=2, teaching=TEACHING, cutting=Cutting(size=32))
+    return Things(*sets, seeds=2, teaching=TEACHING, cutting=Cutting(size=32, small=0.2, alone=9.0))
 
 
 def test_all_is_measured_and_a_study_goes_on_where_it_stood(plan, tmp_path, monkeypatch):

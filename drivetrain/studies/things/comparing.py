@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from drivetrain.evaluate.intervals import ratio
@@ -134,7 +135,7 @@ def _measured(plan: Things, train: Crops, test: Crops, seed: int) -> dict[str, A
         "after boxes": taught("after boxes", scratch, named, recognition),
     }
     boxes = {name: likely_boxes(network, test.pictures) for name, network in finders.items()}
-    blind = np.mean(jax.vmap(plan.teaching.space.target)(some.steps, some.there), axis=0)
+    blind = np.asarray(jnp.mean(jax.vmap(plan.teaching.space.target)(some.steps, some.there), axis=0))
     found = {name: [plan.teaching.space.proposals(one, max(COUNTS))[0] for one in each] for name, each in boxes.items()}
     found["blind"] = [plan.teaching.space.proposals(blind, max(COUNTS))[0]] * len(test.pictures)
     right = {name: seen_kinds(network, test.pictures) == test.about for name, network in tellers.items()}
