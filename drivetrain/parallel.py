@@ -119,6 +119,8 @@ def _placed(tree: T, spec: P) -> T:
         return jax.device_put(tree, sharding)
 
     def of_leaf(leaf: Any) -> jax.Array:
+        if isinstance(leaf, jax.core.Tracer):  # where a checkpoint's shapes are asked for: it is placed nowhere
+            return leaf
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
             return jax.jit(lambda leaf: leaf, out_shardings=sharding)(leaf)
         if _is_key(leaf):

@@ -165,6 +165,8 @@ def of_two_processes(folder: str, rank: int) -> None:
     assert mesh().size == 2 and len(mesh().local_devices) == 1 and leads() == (rank == 0)
     whole = jnp.arange(4)
     assert own_part(shared_out(whole)).tolist() == [2 * rank, 2 * rank + 1]
+    shapes = jax.eval_shape(lambda: (shared_out(jnp.arange(4)), on_each(jax.random.key(0))))  # of a checkpoint
+    assert shapes[0].shape == (4,) and shapes[1].shape == ()
     together = own_shared_out(whole[2 * rank : 2 * rank + 2])
     assert fetched(together).tolist() == whole.tolist()
     keys = own_shared_out(jax.random.split(jax.random.key(0), 4)[2 * rank : 2 * rank + 2])
