@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -119,7 +120,7 @@ def _placed(tree: T, spec: P) -> T:
         return jax.device_put(tree, sharding)
 
     def of_leaf(leaf: Any) -> jax.Array:
-        if isinstance(leaf, jax.core.Tracer):  # where a checkpoint's shapes are asked for: it is placed nowhere
+        if isinstance(leaf, Tracer):  # where a checkpoint's shapes are asked for: it is placed nowhere
             return leaf
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
             return jax.jit(lambda leaf: leaf, out_shardings=sharding)(leaf)
