@@ -26,6 +26,7 @@ from drivetrain.learn.ppo import Ppo
 from drivetrain.learn.threshold import Threshold
 from drivetrain.learn.update import Learning, Optimiser
 from drivetrain.parallel import (
+    agreed,
     check_even,
     fetched,
     leads,
@@ -173,6 +174,8 @@ def of_two_processes(folder: str, rank: int) -> None:
     assert (jax.random.key_data(fetched(keys)) == jax.random.key_data(jax.random.split(jax.random.key(0), 4))).all()
     said = learnt() | {"apart": apart(Fleet(groups=2, actors=1, synchronous=True))}
     np.savez(Path(folder, f"joined-{rank}.npz"), **said)
+    agreed(0)
+    os._exit(0)  # whoever says goodbye to a coordinator that has left is aborted
 
 
 def on_two_devices(folder: str) -> None:
