@@ -4,8 +4,6 @@ The worst pictures come first. They stand in the page as small JPEGs, and what i
 and is read aloud.
 """
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from drivetrain.evaluate.tables import facts_list, interval_text, percent, plain
 from drivetrain.perception.found import Found
 from drivetrain.perception.labelled import Labelled
 from drivetrain.perception.matching import Judging, match_lines, match_things
-from drivetrain.perception.pixels import read_pixels
+from drivetrain.perception.pixels import data_address, read_pixels
 from drivetrain.perception.scores import OVERLAPS, Figure, LineScores, Scores, ThingScores
 from drivetrain.view.page import build_page
 from drivetrain.view.plotting import Chart, Series, card
@@ -208,9 +206,7 @@ def embedded(labels: Labelled) -> str:
     image = pillow()
     small = image.fromarray(read_pixels(labels.file, (labels.width, labels.height)))
     small.thumbnail((WIDE, WIDE))
-    written = io.BytesIO()
-    small.save(written, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode('ascii')}"
+    return data_address(small, QUALITY)
 
 
 def _things_drawn(labels: Labelled, found: Found, judging: Judging) -> tuple[str, str]:

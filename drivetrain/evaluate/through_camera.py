@@ -4,8 +4,6 @@ They are drawn by `camera/` from what the page knows: the road, the log's other 
 says what such pictures are not.
 """
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,14 +18,15 @@ from drivetrain.camera.beside import Laying
 from drivetrain.camera.ground import Ground, lay_ground, stack_grounds, with_room
 from drivetrain.camera.pinhole import of_field
 from drivetrain.camera.render import Renderer, picture, view_from
-from drivetrain.camera.sets import pillow
+from drivetrain.camera.sets import TOGETHER, pillow
 from drivetrain.camera.things import Moment
 from drivetrain.camera.tiles import Tiling
+from drivetrain.perception.pixels import data_address
 from drivetrain.types import Array
 from drivetrain.view.drawing import Drive, Episode, Scene
 from drivetrain.view.film import drive_of, first_shown
 
-RENDERER = Renderer(of_field(320, 180, 65.0), Tiling(things=8), oversampling=2)
+RENDERER = Renderer(of_field(320, 180, 65.0), Tiling(things=TOGETHER), oversampling=2)
 QUALITY = 72
 
 
@@ -64,9 +63,7 @@ def frames(scene: Scene, episode: Episode, driver: str = "", renderer: Renderer 
     own, written = np.int32(episode.tracks[0]), []
     for row in range(rows):
         pixels = np.asarray(_drawn(renderer, grounds, moment_at(scene, episode, drive, row), own, look))
-        packed = io.BytesIO()
-        image.fromarray(pixels).save(packed, "JPEG", quality=QUALITY)
-        written.append(f"data:image/jpeg;base64,{base64.b64encode(packed.getvalue()).decode('ascii')}")
+        written.append(data_address(image.fromarray(pixels), QUALITY))
     return tuple(written)
 
 

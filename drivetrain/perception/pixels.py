@@ -1,6 +1,8 @@
 """Pictures from files that nobody vouches for: every kind as colours of 8 bits, the right way up, or one line."""
 
+import base64
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -47,6 +49,13 @@ def read_pixels(file: str | Path, size: tuple[int, int] | None = None) -> UInt8[
         except WORDS as error:
             refuse(file, f"a damaged picture: {_short(error)}", "restore the file")
     return _upright(pixels, turn if size is None or size == upright else 1)
+
+
+def data_address(picture: Any, quality: int) -> str:
+    """A picture of Pillow's as a JPEG in a data address, for pages."""
+    written = io.BytesIO()
+    picture.save(written, "JPEG", quality=quality)
+    return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode('ascii')}"
 
 
 def read_size(file: str | Path) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,7 +60,7 @@ class Training:
 class State:
     """What training goes on with."""
 
-    network: Any  # arrays of a Network
+    network: Any  # a Network, as the mean is
     mean: Any  # the moving mean of its weights
     optimiser: Any
     step: Int[Array, ""]
@@ -70,14 +69,8 @@ class State:
 def begin(training: Training) -> State:
     """Before the first step."""
     network = training.architecture.build(jax.random.key(training.seed))
-    arrays = eqx.filter(network, eqx.is_array)
-    return State(arrays, jax.tree.map(jnp.array, arrays), training.optimiser().init(arrays), jnp.int32(0))
-
-
-def network_of(training: Training, arrays: Any) -> Network:
-    """The network that has these arrays."""
-    like = jax.eval_shape(training.architecture.build, jax.random.key(0))
-    return eqx.combine(arrays, eqx.filter(like, lambda leaf: not isinstance(leaf, jax.ShapeDtypeStruct)))
+    optimiser = training.optimiser().init(network)  # type: ignore[arg-type]
+    return State(network, jax.tree.map(jnp.array, network), optimiser, jnp.int32(0))
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -86,8 +79,8 @@ def advance(
 ) -> tuple[State, Array, Wrong]:
     """One step: the next state, the loss and its parts."""
 
-    def of(arrays: Any) -> tuple[Array, Wrong]:
-        return loss(jax.vmap(network_of(training, arrays))(pictures), targets, training.weighing)
+    def of(network: Network) -> tuple[Array, Wrong]:
+        return loss(jax.vmap(network)(pictures), targets, training.weighing)
 
     (total, wrong), slope = jax.value_and_grad(of, has_aux=True)(state.network)
     change, optimiser = training.optimiser().update(slope, state.optimiser, state.network)

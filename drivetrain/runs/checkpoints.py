@@ -8,7 +8,8 @@ A save that was killed leaves no digest and is ignored. A file that does not mat
 
 import hashlib
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,19 @@ def read_notes(file: Path) -> dict[str, Any]:
             return json.loads((stored.metadata() or {}).get("notes", "{}"))
     except SafetensorError as error:
         raise InputError(f"{file}: not a checkpoint: {error} (use another checkpoint)") from error
+
+
+def restore_newest(folder: Path, like: Callable[[], Any]) -> tuple[Any, dict[str, Any], Path] | None:
+    """The newest good checkpoint, its notes and its file; damaged ones are named and passed over.
+
+    `like` gives a tree of its structure, shapes and dtypes, of which nothing is computed. Raises as `load_checkpoint`.
+    """
+    for file, reason in newest_good(folder):
+        if reason:
+            print(f"drivetrain: {reason}; going on from an older one", file=sys.stderr)
+            continue
+        return *load_checkpoint(file, jax.eval_shape(like)), file
+    return None
 
 
 def newest_good(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -75,9 +75,8 @@ class Judging(ABC):
         """With the figures of a policy written, and itself kept where none was better by more than the slack so far."""
         self.journal.write(self.stage.name, step, line)
         lowest = float(state.best_score)
-        if (
-            score <= lowest
-        ):  # by operations on what there was, so that it stays where it lies and no program is made anew
+        # By operations on what there was, so that it stays where it lies and no program is made anew.
+        if score <= lowest:
             state = replace(state, best_score=jnp.minimum(state.best_score, score), stale=0 * state.stale)
         else:
             state = replace(state, stale=state.stale + 1)

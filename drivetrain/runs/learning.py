@@ -26,14 +26,14 @@ def run_stages(run: Run, site: Site) -> dict[str, Policy]:
     """The best policy of every stage, by its name, in their order."""
     key = jax.random.key(run.seed)
     policy = jax.jit(lambda key: run.policy.build(run.env, key))(jax.random.fold_in(key, len(run.stages)))
-    opened: dict[bool, OpenSource] = {}
+    opened: dict[bool, tuple[OpenSource, Validation]] = {}
     best, lines = {}, 0
     for number, stage in enumerate(run.stages):
-        own_key, env, validation = jax.random.fold_in(key, number), env_of(run, stage), validation_of(run, stage)
-        if _in_worlds(run, stage) not in opened:
-            opened[_in_worlds(run, stage)] = sources_of(run, stage)
-        sources, policy = opened[_in_worlds(run, stage)], beside_teacher(stage, policy)
-        policy, lines = run_stage(stage, env, policy, own_key, site, lines, sources, validation)
+        own_key, where = jax.random.fold_in(key, number), _in_worlds(run, stage)
+        if where not in opened:
+            opened[where] = sources_of(run, stage), validation_of(run, stage)
+        policy = beside_teacher(stage, policy)
+        policy, lines = run_stage(stage, env_of(run, stage), policy, own_key, site, lines, *opened[where])
         best[stage.name] = policy
     return best
 

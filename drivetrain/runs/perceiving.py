@@ -8,12 +8,10 @@ RUN/report.html      what `test` writes
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -31,9 +29,9 @@ from drivetrain.perception.network import Network, Seen
 from drivetrain.perception.pixels import read_pixels
 from drivetrain.perception.reading import read_labelled
 from drivetrain.perception.scores import score
-from drivetrain.perception.training import Pictures, State, Training, advance, begin, network_of
+from drivetrain.perception.training import Pictures, State, Training, advance, begin
 from drivetrain.perception.warping import drawn, fitted
-from drivetrain.runs.checkpoints import load_checkpoint, newest_good, save_checkpoint
+from drivetrain.runs.checkpoints import load_checkpoint, newest_good, restore_newest, save_checkpoint
 from drivetrain.runs.configuration import from_json, read_config, to_json
 from drivetrain.runs.journal import Journal, read_metrics
 from drivetrain.types import Array, InputError, component
@@ -128,27 +126,24 @@ def _settle(run: Path, plan: Perceiving) -> None:
 
 def _stand(run: Path, plan: Perceiving, digest: str) -> tuple[State, int]:
     """Where the run stands, and how many lines of its journal that state has seen."""
-    like = jax.eval_shape(lambda: begin(plan.training))
-    for file, reason in newest_good(run / "checkpoints"):
-        if reason:
-            print(f"drivetrain: {reason}; going on from an older one", file=sys.stderr)
-            continue
-        state, notes = load_checkpoint(file, like)
+    restored = restore_newest(run / "checkpoints", lambda: begin(plan.training))
+    if restored is not None:
+        state, notes, file = restored
         if notes.get("pictures") != digest:
             raise InputError(f"{file}: pictures: they have changed since the run began (start a new run)")
         return state, int(notes["lines"])
     state = begin(plan.training)
     if plan.after:
-        config, arrays = _arrays(Path(plan.after))
+        config, network = _network(Path(plan.after))
         if config.training.architecture != plan.training.architecture:
             raise InputError(f"{plan.after}: another architecture (give the same --training.architecture)")
-        copy = lambda: jax.tree.map(jax.numpy.array, arrays)  # noqa: E731 - each is donated
+        copy = lambda: jax.tree.map(jax.numpy.array, network)  # noqa: E731 - each is donated
         state = State(copy(), copy(), state.optimiser, state.step)
     return state, 0
 
 
-def _arrays(run: Path) -> tuple[Perceiving, Any]:
-    """A run's plan and the moving mean of its weights, of its newest checkpoint."""
+def _network(run: Path) -> tuple[Perceiving, Network]:
+    """A run's plan and its network, the moving mean of its newest checkpoint."""
     plan = from_json(read_config(run), str(run / "config.json"))
     if not isinstance(plan, Perceiving):
         raise InputError(f"{run}: no run of the camera's network (make one: drivetrain perception train)")
@@ -170,8 +165,7 @@ def see(network: Network, picture: UInt8[Array, "H W 3"]) -> Seen:
 
 def restored(run: Path) -> Network:
     """The network of a run. Raises `InputError` where there is none."""
-    plan, arrays = _arrays(run)
-    return network_of(plan.training, arrays)
+    return _network(run)[1]
 
 
 def find(
@@ -196,12 +190,11 @@ def test(
     progress: Progress,
 ) -> list[Judged]:
     """Try a run's network on sets, each a name and its pictures, and write the page `RUN/report.html`."""
-    network, judged = restored(run), []
+    (plan, network), judged = _network(run), []
     for name, pictures in sets:
         with progress("look", total=len(pictures), unit="pictures") as show:
             found = find(network, pictures, longest, decoding, show)
         judged.append(Judged(name, pictures, found, score(pictures, found, judging)))
-    plan, _ = _arrays(run)
     facts = [("trained on", ", ".join(_named(chosen) for chosen in plan.sets))]
     facts += [
         ("steps", f"{plan.training.steps:,} of {plan.training.batch} pictures"),

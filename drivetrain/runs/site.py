@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from drivetrain.fleet.desk import Desk
 from drivetrain.fleet.group import Fleet
 from drivetrain.parallel import fetched, leads
-from drivetrain.runs.checkpoints import load_checkpoint, newest_good, read_notes, save_checkpoint
+from drivetrain.runs.checkpoints import newest_good, read_notes, restore_newest, save_checkpoint
 from drivetrain.runs.wandb import Sink
 from drivetrain.types import InputError
 
@@ -48,15 +46,13 @@ class Site:
 
     def restore(self, stage: str, like: Callable[[], Any]) -> tuple[Any, dict[str, Any]] | None:
         """A stage's newest checkpoint that is whole, and its notes; one that is damaged is named and passed over."""
-        for file, reason in newest_good(self.folder / "checkpoints" / stage):
-            if reason:
-                print(f"drivetrain: {reason}; going on from an older one", file=sys.stderr)
-                continue
-            state, notes = load_checkpoint(file, jax.eval_shape(like))
-            if notes["dataset"] != self.digest:
-                raise InputError(f"{file}: dataset: it has changed since the run began (start a new run)")
-            return state, NOTHING | notes
-        return None
+        restored = restore_newest(self.folder / "checkpoints" / stage, like)
+        if restored is None:
+            return None
+        state, notes, file = restored
+        if notes["dataset"] != self.digest:
+            raise InputError(f"{file}: dataset: it has changed since the run began (start a new run)")
+        return state, NOTHING | notes
 
     def save(self, stage: str, step: int, state: Any, notes: dict[str, Any]) -> None:
         """Keep a stage's state after `step` updates, with what `NOTHING` has. Of several processes all call this, and

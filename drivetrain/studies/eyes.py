@@ -26,6 +26,7 @@ from drivetrain.atomic import write_atomically
 from drivetrain.banks.part import Lot, Part
 from drivetrain.camera.ground import Ground, lay_ground, stack_grounds
 from drivetrain.camera.render import Renderer
+from drivetrain.camera.sets import TOGETHER
 from drivetrain.camera.tiles import Tiling
 from drivetrain.data.store.shards import read_manifest
 from drivetrain.drivers.greedy import Greedy
@@ -48,8 +49,6 @@ from drivetrain.types import Array, InputError, Key, State, component, record, r
 
 AROUND = MOST
 """Vehicles that count as there when reports are held against what there was."""
-TOGETHER = 8
-"""Things that a tile of a picture asks about, as in labelled sets."""
 
 
 @component

@@ -7,7 +7,7 @@ from PIL import Image
 
 from drivetrain.perception.labelled import Boxed, Labelled
 from drivetrain.perception.network import Small
-from drivetrain.perception.training import Pictures, Training, advance, begin, network_of
+from drivetrain.perception.training import Pictures, Training, advance, begin
 from drivetrain.perception.warping import Warping
 from drivetrain.types import InputError
 
@@ -46,7 +46,7 @@ def test_a_network_learns(pictures):
         totals.append(float(total))
     assert np.mean(totals[-10:]) < 0.5 * np.mean(totals[:10])
     assert int(state.step) == TINY.steps
-    network = network_of(TINY, state.mean)
+    network = state.mean
     assert np.isfinite(np.asarray(network(np.zeros((64, 64, 3), np.uint8)).vehicle)).all()
 
 
